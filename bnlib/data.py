@@ -1,0 +1,146 @@
+"""Data sets as tensors on the device, and their augmentation as one tensor operation on a batch."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from bnlib import models
+
+FOLDER = "cifar-10-batches-py"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which the authors' code uses for CIFAR-10 too
+CROP_PADDING = 4
+
+
+class DataMissing(FileNotFoundError):
+    """A data set is not where it is looked for, or is not what it should be; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 (N, 32, 32, 3) and labels int64 (N,), for training and for testing, on one device.
+
+    `checksum` (SHA-256, hex) covers every pixel and label.
+    """
+
+    name: str
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    checksum: str
+
+    def to(self, device) -> "Dataset":
+        """The same data set on `device`."""
+        moved = [t.to(device) for t in (self.train_images, self.train_labels, self.test_images, self.test_labels)]
+        return Dataset(self.name, *moved, self.checksum)
+
+
+def folder(root: str | Path | None = None) -> Path:
+    """Where CIFAR-10 is looked for: `root`, else the environment variable BNLIB_DATA, else ~/.cache/bnlib."""
+    return Path(root or os.environ.get("BNLIB_DATA") or "~/.cache/bnlib").expanduser()
+
+
+def load(name: str = "cifar10", root: str | Path | None = None) -> Dataset:
+    """Load the data set `name`, `cifar10` or `digits`, on the CPU.
+
+    CIFAR-10: 50,000 training and 10,000 test images, from torchvision's files in `folder(root)`; every file is checked by
+    its md5. digits: scikit-learn's 1,797 handwritten digits at 32×32, 1,437 to train and 360 to test; no download.
+    Raises DataMissing if CIFAR-10 is not there or a file is damaged, ValueError for another name.
+    """
+    if name not in ("cifar10", "digits"):
+        raise ValueError(f"dataset {name!r}: use one of cifar10, digits")
+    arrays = _cifar10(folder(root)) if name == "cifar10" else _digits()
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return Dataset(name, *(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays), digest.hexdigest())
+
+
+def _cifar10(root: Path):
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    command = "bnlib data --download" + ("" if root == folder() else f" --data {root}")
+    if not (root / FOLDER).is_dir():
+        raise DataMissing(f"CIFAR-10 is not in {root} (no folder {FOLDER}). Get it (170 MB) with: {command}   "
+                          "or set BNLIB_DATA to the folder that holds it")
+    for file, md5 in CIFAR10.train_list + CIFAR10.test_list + [[CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]:
+        if not check_integrity(str(root / FOLDER / file), md5):
+            state = "damaged (its md5 is not the published one)" if (root / FOLDER / file).exists() else "missing"
+            raise DataMissing(f"CIFAR-10: {root / FOLDER / file} is {state}. Get it anew (170 MB) with: {command}")
+    train, test = (CIFAR10(root, train=train) for train in (True, False))
+    return (train.data, np.array(train.targets, dtype=np.int64), test.data, np.array(test.targets, dtype=np.int64))
+
+
+def download(root: str | Path | None = None) -> Path:
+    """Download CIFAR-10 (170 MB) through torchvision into `folder(root)`, unless it is there and right; returns the folder."""
+    from torchvision.datasets import CIFAR10
+
+    CIFAR10(folder(root), download=True)
+    return folder(root)
+
+
+def _digits():
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataMissing("the data set digits comes with scikit-learn: pip install scikit-learn") from None
+    digits = load_digits()
+    # 8×8 pixels from 0 to 16, each repeated 4×4 times: exact on every machine, which an interpolation is not.
+    images = np.kron(np.round(digits.images * (255 / 16)).astype(np.uint8), np.ones((1, 4, 4), np.uint8))
+    images = np.repeat(images[..., None], 3, axis=3)
+    labels = digits.target.astype(np.int64)
+    order = models.stream("digits split").permutation(len(images))
+    train, test = order[:1437], order[1437:]
+    return images[train], labels[train], images[test], labels[test]
+
+
+def normalise(images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Pixels uint8 (N, H, W, 3) to a channels_last batch (N, 3, H, W), minus the mean, over the standard deviation."""
+    mean = torch.tensor(MEAN, device=images.device) * 255
+    std = torch.tensor(STD, device=images.device) * 255
+    return ((images.float() - mean) / std).to(dtype).permute(0, 3, 1, 2)
+
+
+def augment(images: torch.Tensor, offsets: torch.Tensor, flips: torch.Tensor) -> torch.Tensor:
+    """Crop and mirror a whole batch: uint8 (N, H, W, 3) to the same shape.
+
+    offsets (N, 2): the crop's top and left in the image padded by 4 black pixels; (4, 4) leaves it in place.
+    flips (N,), bool: mirror from left to right. Source: authors' code (random crop after padding, horizontal flip).
+    """
+    count, height, width, _ = images.shape
+    padded = F.pad(images, (0, 0, CROP_PADDING, CROP_PADDING, CROP_PADDING, CROP_PADDING))
+    columns = torch.arange(width, device=images.device).expand(count, width)
+    columns = torch.where(flips[:, None], width - 1 - columns, columns) + offsets[:, 1:]
+    rows = torch.arange(height, device=images.device) + offsets[:, :1]
+    which = torch.arange(count, device=images.device)[:, None, None]
+    return padded[which, rows[:, :, None], columns[:, None, :]]
+
+
+def batches(data: Dataset, *, seed: int, epoch: int, batch_size: int, kind: str, images: int | None = None):
+    """One epoch of training batches: augmented images uint8 (B, 32, 32, 3) and labels (B,); the last may be smaller.
+
+    Order and augmentation depend on `seed` and `epoch` alone, on every device, so that a training can go on from any
+    epoch. kind: `flip+crop`, `flip`, `crop` or `none`. images: use only the first so many.
+    """
+    total, device = len(data.train_labels[:images]), data.train_images.device
+    random = models.stream("epoch", seed, epoch)
+    order = random.permutation(total)
+    offsets = random.randint(0, 2 * CROP_PADDING + 1, (total, 2))
+    flips = random.randint(0, 2, total).astype(bool)
+    if "crop" not in kind:
+        offsets[:] = CROP_PADDING
+    if "flip" not in kind:
+        flips[:] = False
+    order, offsets, flips = (torch.from_numpy(a).to(device) for a in (order, offsets, flips))
+    for start in range(0, total, batch_size):
+        part = slice(start, start + batch_size)
+        chosen = data.train_images[order[part]]
+        if kind != "none":
+            chosen = augment(chosen, offsets[part], flips[part])
+        yield chosen, data.train_labels[order[part]]

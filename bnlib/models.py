@@ -1,0 +1,210 @@
+"""The paper's networks, drawn from a seed: the same bits on every machine.
+
+ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code.
+"""
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary")
+BN_INITS = ("uniform", "ones", "oneone", "signed_uniform")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a model's name says: `depth` layers (6D+2) and `width`, the factor W on 16, 32 and 64 features."""
+
+    depth: int
+    width: int = 1
+
+    @property
+    def name(self) -> str:
+        """The name a user types. A width of 1 is the plain ResNet: `wrn14-1` and `resnet14` are one network."""
+        return f"resnet{self.depth}" if self.width == 1 else f"wrn{self.depth}-{self.width}"
+
+    @property
+    def title(self) -> str:
+        """The name the paper prints, such as ResNet-110 or WRN-14-2."""
+        return f"ResNet-{self.depth}" if self.width == 1 else f"WRN-{self.depth}-{self.width}"
+
+
+def check_depth(depth: int) -> int:
+    """Return `depth` if a CIFAR ResNet can have it: 6D+2 for a whole D of at least 1.
+
+    Raises ValueError that names the nearest depths otherwise.
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int):
+        raise ValueError(f"depth {depth!r}: a whole number of the form 6D+2 is needed, such as 14, 32, 56 or 110")
+    if depth < 8 or (depth - 2) % 6:
+        below = max(8, depth - (depth - 2) % 6)
+        near = f"{below} and {below + 6}" if depth > 8 else "8"
+        raise ValueError(f"depth {depth} is not 6D+2, as a CIFAR ResNet's must be; nearest: {near}")
+    return depth
+
+
+def architecture(name: str) -> Architecture:
+    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1.
+
+    Raises ValueError for any other name, with the nearest valid one.
+    """
+    match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+)", str(name).lower())
+    if match is None:
+        raise ValueError(f"unknown model {name!r}: use resnetN with N = 6D+2 (resnet14, resnet110, …) or wrn14-W (wrn14-4)"
+                         + _hint(str(name)))
+    depth, width = int(match[1] or match[2]), int(match[3] or 1)
+    if width < 1:
+        raise ValueError(f"model {name!r}: the width factor W must be at least 1; nearest: wrn{depth}-1, which is resnet{depth}")
+    try:
+        return Architecture(check_depth(depth), width)
+    except ValueError as error:
+        raise ValueError(f"model {name!r}: {error}") from None
+
+
+def smallest_filter(name: str) -> int:
+    """Weights in the smallest filter of the network `name`: the first shortcut's 1×1 convolution, or the stem's 3·3·3."""
+    return min(27, 16 * architecture(name).width)
+
+
+def _hint(name: str) -> str:
+    """A guess at what a malformed model name meant, for the error line."""
+    digits = re.findall(r"\d+", name)
+    if not digits or not 8 <= int(digits[0]) <= 10_000:
+        return ""
+    below = int(digits[0]) - (int(digits[0]) - 2) % 6
+    wide = f"wrn{below}-{digits[1]}" if len(digits) > 1 and int(digits[1]) > 1 else None
+    return f"; did you mean {wide or f'resnet{below}'}?"
+
+
+class BasicBlock(nn.Module):
+    """conv – BN – ReLU – conv – BN, plus the shortcut, then ReLU: (N, C, H, W) → (N, C', H/stride, W/stride)."""
+
+    def __init__(self, inputs: int, features: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, features, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(features)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(features)
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != features:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, features, 1, stride=stride, bias=False),
+                                          nn.BatchNorm2d(features))
+
+    def forward(self, x):
+        """Map (N, C, H, W) to the block's output."""
+        out = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """The CIFAR ResNet of the paper: stem, three segments of D blocks, average pool, output layer.
+
+    Takes images (N, 3, 32, 32), gives logits (N, classes). 16W, 32W and 64W features; the first block of the
+    second and third segment halves the resolution and has a 1×1 convolution with its own BatchNorm as shortcut.
+    """
+
+    def __init__(self, depth: int, width: int = 1, classes: int = 10):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16 * width, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(16 * width)
+        segments, inputs = [], 16 * width
+        for index, features in enumerate((16 * width, 32 * width, 64 * width)):
+            blocks = []
+            for block in range((depth - 2) // 6):
+                blocks.append(BasicBlock(inputs, features, stride=2 if index and not block else 1))
+                inputs = features
+            segments.append(nn.Sequential(*blocks))
+        self.segments = nn.Sequential(*segments)
+        self.output = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        """Map images (N, 3, 32, 32) to logits (N, classes)."""
+        x = self.segments(torch.relu(self.bn(self.conv(x))))
+        return self.output(x.mean(dim=(2, 3)))
+
+
+def stream(*key) -> np.random.RandomState:
+    """A random stream of its own for each key, such as ("weights", seed, "conv.weight").
+
+    `RandomState` because numpy promises never to change its stream: torch's normal draw gives other bits on
+    CPUs of another capability, and a seed that draws another network would make every stored run worthless.
+    """
+    words = hashlib.sha256("/".join(map(str, key)).encode()).digest()
+    return np.random.RandomState(np.frombuffer(words, dtype="<u4"))
+
+
+def build(name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform",
+          classes: int = 10) -> ResNet:
+    """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
+
+    name: `resnetN` with N = 6D+2, or `wrnN-W`. seed: a whole number ≥ 0.
+    weight_init: convolutions and the output layer (all but `orthogonal` after the fan-in):
+        `kaiming_normal` (the paper's, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std).
+    bn_init: `uniform` (the paper's: γ ~ U[0, 1], β = 0), `ones` (γ = 1, β = 0), `oneone` (γ = β = 1),
+        `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative).
+    Raises ValueError for a name or an initialiser that does not exist. Source: paper, section 3; authors' code.
+    """
+    arch = architecture(name)
+    with torch.device("meta"):
+        # No tensor is drawn twice: torch's own initialisation would cost more than ours and be thrown away.
+        model = ResNet(arch.depth, arch.width, classes)
+    model.to_empty(device="cpu")
+    initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
+    return model
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform") -> None:
+    """Draw every convolution, linear and BatchNorm layer of `model` anew, each tensor from its own stream of the seed."""
+    for kind, value, allowed in (("weight_init", weight_init, WEIGHT_INITS), ("bn_init", bn_init, BN_INITS)):
+        if value not in allowed:
+            raise ValueError(f"{kind} {value!r}: use one of {', '.join(allowed)}")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.weight.copy_(_weights(tuple(module.weight.shape), weight_init, stream("weights", seed, name)))
+            if module.bias is not None:  # torch's default, which the authors' code leaves as it is
+                bound = 1 / math.sqrt(module.weight[0].numel())
+                module.bias.copy_(_uniform(-bound, bound, module.bias.shape, stream("bias", seed, name)))
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()  # γ = 1, β = 0, running mean 0 and variance 1
+            if bn_init in ("uniform", "signed_uniform"):
+                low = 0.0 if bn_init == "uniform" else -1.0
+                module.weight.copy_(_uniform(low, 1.0, module.weight.shape, stream("gamma", seed, name)))
+            elif bn_init == "oneone":
+                module.bias.fill_(1.0)
+
+
+def _uniform(low: float, high: float, shape, random: np.random.RandomState) -> torch.Tensor:
+    return torch.from_numpy(random.uniform(low, high, tuple(shape)).astype(np.float32))
+
+
+def _weights(shape: tuple[int, ...], kind: str, random: np.random.RandomState) -> torch.Tensor:
+    """One weight tensor (outputs, inputs, …), fp32."""
+    fan_in = math.prod(shape[1:])
+    if kind == "kaiming_uniform":
+        bound = math.sqrt(6 / fan_in)
+        return _uniform(-bound, bound, shape, random)
+    if kind == "orthogonal":
+        # Rounded to 6 decimals, so that the last bits of another machine's LAPACK do not show.
+        tall = random.standard_normal((max(shape[0], fan_in), min(shape[0], fan_in)))
+        q, r = np.linalg.qr(tall)
+        q = np.round(q * np.sign(np.diag(r)), 6)
+        return torch.from_numpy((q if shape[0] > fan_in else q.T).reshape(shape).astype(np.float32))
+    weights = (random.standard_normal(shape) * math.sqrt(2 / fan_in)).astype(np.float32)
+    if kind == "binary":
+        weights = np.sign(weights) * np.float32(np.round(weights.std(dtype=np.float64, ddof=1), 6))
+    return torch.from_numpy(weights)
+
+
+def checksum(model: nn.Module) -> str:
+    """SHA-256 (hex) over all parameters of a freshly drawn model: equal on two machines exactly when they drew the same."""
+    digest = hashlib.sha256()
+    for name, parameter in model.named_parameters():
+        digest.update(name.encode())
+        digest.update(parameter.detach().contiguous().cpu().numpy().astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,168 @@
+"""What to train: a frozen, validated spec with a name that is a function of its content."""
+
+import difflib
+import hashlib
+from dataclasses import asdict, dataclass, fields, replace
+
+from bnlib import freezing, models
+
+PRECISIONS = ("bf16", "fp32")
+AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
+DATASETS = ("cifar10", "digits")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, schedule and augmentation: SGD with momentum, the learning rate dropped at the milestones.
+
+    The defaults are the paper's recipe for CIFAR-10 (authors' code). `epochs` and `milestones` count passes over
+    the training images; `lr_drop` is the factor on the learning rate at each milestone; `weight_decay` acts on
+    everything that trains, γ and β too, and on nothing that is frozen; `train_images` and `test_images` cap the
+    images used (None: all of them).
+    """
+
+    epochs: int = 160
+    milestones: tuple[int, ...] = (80, 120)
+    lr: float = 0.1
+    lr_drop: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    batch_size: int = 128
+    augment: str = "flip+crop"
+    train_images: int | None = None
+    test_images: int | None = None
+
+
+RECIPES = {
+    "paper": Recipe(),
+    "short": Recipe(epochs=16, milestones=(8, 12)),
+    "smoke": Recipe(epochs=2, milestones=(1,), train_images=2560, test_images=1000),
+}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training: everything that decides its outcome, and nothing else.
+
+    model: `resnetN` (N = 6D+2) or `wrn14-W`. trainable: groups joined by `+`, or `all`, `none`, `all-bn`.
+    recipe: `paper`, `short` or `smoke`. dataset: `cifar10` or `digits`. seed: the replicate; draws the weights, the
+    order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
+    convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32.
+
+    The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
+    milestones in proportion. Equal content gives an equal spec: `gamma+beta` is `bn`, `wrn14-1` is `resnet14`,
+    an override that repeats the recipe is dropped. Raises ValueError, one line, on any value that is not allowed.
+    """
+
+    model: str
+    trainable: str = "bn"
+    recipe: str = "paper"
+    dataset: str = "cifar10"
+    seed: int = 0
+    weight_init: str = "kaiming_normal"
+    bn_init: str = "uniform"
+    precision: str = "bf16"
+    epochs: int | None = None
+    milestones: tuple[int, ...] | None = None
+    lr: float | None = None
+    lr_drop: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    batch_size: int | None = None
+    augment: str | None = None
+    train_images: int | None = None
+    test_images: int | None = None
+
+    def __post_init__(self):
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
+        put("model", models.architecture(self.model).name)
+        put("trainable", freezing.canonical(self.trainable))
+        _choice("recipe", self.recipe, tuple(RECIPES))
+        _choice("dataset", self.dataset, DATASETS)
+        _choice("weight_init", self.weight_init, models.WEIGHT_INITS)
+        _choice("bn_init", self.bn_init, models.BN_INITS)
+        _choice("precision", self.precision, PRECISIONS)
+        _whole("seed", self.seed, least=0)
+        freezing.check_random(self.trainable, models.smallest_filter(self.model), self.model)
+        if self.milestones is not None:
+            put("milestones", tuple(self.milestones))
+        _check_overrides(self)
+        base = _base(self)
+        for field in fields(Recipe):
+            if getattr(self, field.name) == getattr(base, field.name):
+                put(field.name, None)
+
+    @property
+    def settings(self) -> Recipe:
+        """The recipe with this spec's overrides: what is really trained."""
+        given = {f.name: getattr(self, f.name) for f in fields(Recipe) if getattr(self, f.name) is not None}
+        return replace(_base(self), **given)
+
+    @property
+    def text(self) -> str:
+        """The canonical text: the model and every field that is not at its default, in alphabetical order."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)
+                  if f.name == "model" or getattr(self, f.name) != f.default}
+        return " ".join(f"{name}={_plain(values[name])}" for name in sorted(values))
+
+    @property
+    def id(self) -> str:
+        """The run's name: readable, and ending in a hash of `text`, so that a new field never changes an old id."""
+        parts = [] if self.dataset == "cifar10" else [self.dataset]
+        parts += [self.model, self.trainable.replace(":", ""), self.recipe, f"seed{self.seed}"]
+        return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
+
+    def to_dict(self) -> dict:
+        """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""
+        return asdict(self)
+
+
+def _base(spec: RunSpec) -> Recipe:
+    """The recipe before overrides; if `epochs` is overridden, its milestones moved in proportion."""
+    base = RECIPES[spec.recipe]
+    if spec.epochs is None or spec.epochs == base.epochs:
+        return base
+    moved = {round(m * spec.epochs / base.epochs) for m in base.milestones}
+    return replace(base, milestones=tuple(sorted(m for m in moved if 0 < m < spec.epochs)))
+
+
+def _plain(value) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _choice(name: str, value, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{name} {value!r}: use one of {', '.join(allowed)}{hint}")
+
+
+def _whole(name: str, value, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} {value!r}: a whole number of at least {least} is needed; nearest: {least}")
+
+
+def _check_overrides(spec: RunSpec) -> None:
+    for name in ("epochs", "train_images", "test_images"):
+        if getattr(spec, name) is not None:
+            _whole(name, getattr(spec, name), least=1)
+    if spec.batch_size is not None:  # one image of 1×1 pixels has no variance: BatchNorm needs two values
+        _whole("batch_size", spec.batch_size, least=2)
+    for name, above in (("lr", 0.0), ("lr_drop", 0.0), ("momentum", None), ("weight_decay", None)):
+        value = getattr(spec, name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf") or value == above:
+            raise ValueError(f"{name} {value!r}: a number {'above' if above == 0.0 else 'of at least'} 0 is needed; "
+                             f"the recipe {spec.recipe!r} has {getattr(RECIPES[spec.recipe], name)}")
+        object.__setattr__(spec, name, float(value))
+    if spec.momentum is not None and spec.momentum >= 1:
+        raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
+    if spec.augment is not None:
+        _choice("augment", spec.augment, AUGMENTATIONS)
+    if spec.milestones is not None:
+        epochs = spec.epochs or RECIPES[spec.recipe].epochs
+        increasing = all(a < b for a, b in zip(spec.milestones, spec.milestones[1:], strict=False))
+        if not increasing or any(isinstance(m, bool) or not isinstance(m, int) or not 0 < m < epochs for m in spec.milestones):
+            raise ValueError(f"milestones {spec.milestones!r}: increasing whole epochs between 1 and {epochs - 1} are needed, "
+                             f"such as {epochs // 2},{epochs * 3 // 4}")

@@ -1,0 +1,243 @@
+"""The store of finished runs: one folder a run, written once, read as pandas, verified.
+
+`results/` holds the committed runs, `runs/` (ignored by git) the user's own in the same form; both are read.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from bnlib import freezing, models
+from bnlib.spec import RunSpec
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("run.json", "history.csv", "bn.safetensors")
+
+
+class StoreError(RuntimeError):
+    """A run's folder cannot be written, or does not hold what it should."""
+
+
+def results_folder() -> Path:
+    """The committed runs, beside the package."""
+    return ROOT / "results"
+
+
+def runs_folder() -> Path:
+    """Where new runs go: the environment variable BNLIB_RUNS, else `runs/` in the checkout, else in the working folder."""
+    if os.environ.get("BNLIB_RUNS"):
+        return Path(os.environ["BNLIB_RUNS"]).expanduser()
+    return (ROOT if (ROOT / "pyproject.toml").exists() else Path.cwd()) / "runs"
+
+
+def check_writable(folder: Path) -> Path:
+    """Create `folder` and return it. Raises StoreError, one line, if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise StoreError(f"the results folder {folder} cannot be written ({error.strerror}); "
+                         "set BNLIB_RUNS to a folder that can") from None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read from its folder. Accuracies are fractions."""
+
+    folder: Path
+
+    @cached_property
+    def info(self) -> dict:
+        """All of run.json: spec, metrics, counts, machine, versions, commit, checksums."""
+        return json.loads((self.folder / "run.json").read_text())
+
+    @property
+    def id(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.folder.name
+
+    @property
+    def spec(self) -> RunSpec:
+        """What was trained."""
+        return RunSpec(**self.info["spec"])
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy after the last epoch, evaluated in fp32."""
+        return self.info["accuracy"]
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: epoch, lr, train_loss, train_accuracy, test_loss, test_accuracy, seconds."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @cached_property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What is stored of the network, by parameter name: γ, β, running statistics, and what else was trained."""
+        return load_file(self.folder / "bn.safetensors")
+
+    @property
+    def gamma(self) -> dict[str, np.ndarray]:
+        """γ of every BatchNorm layer, by the layer's name, in the order of the network: arrays (features,)."""
+        return self._bn("weight")
+
+    @property
+    def beta(self) -> dict[str, np.ndarray]:
+        """β of every BatchNorm layer, as `gamma`."""
+        return self._bn("bias")
+
+    def _bn(self, name: str) -> dict[str, np.ndarray]:
+        layers = [key.removesuffix(".running_mean") for key in self.tensors if key.endswith(".running_mean")]
+        order = {path: i for i, (path, _) in enumerate(_skeleton(self.spec).named_modules())}
+        return {layer: self.tensors[f"{layer}.{name}"] for layer in sorted(layers, key=order.__getitem__)}
+
+    def model(self):
+        """The trained network again, on the CPU in evaluation mode: its frozen weights drawn from the seed, and what is stored.
+
+        Raises StoreError if the drawn weights are not those the run was trained with, or were trained and so are not stored.
+        """
+        import torch
+
+        if "features" in freezing.parse(self.spec.trainable)[0]:
+            raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
+        model = draw(self.spec)
+        if models.checksum(model) != self.info["weights_checksum"]:
+            raise StoreError(f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with")
+        freezing.freeze(model, self.spec.trainable, self.spec.seed)
+        missing, unexpected = model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
+        if unexpected or any(key.endswith("running_mean") for key in missing):
+            raise StoreError(f"{self.id}: bn.safetensors does not fit the network: {(unexpected or missing)[0]}")
+        return model.to(memory_format=torch.channels_last).eval()
+
+
+def draw(spec: RunSpec):
+    """The network of `spec` at its initialisation, nothing frozen."""
+    return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
+
+
+def _skeleton(spec: RunSpec):
+    """The network of `spec` without its numbers: names and shapes only."""
+    import torch
+
+    with torch.device("meta"):
+        arch = models.architecture(spec.model)
+        return models.ResNet(arch.depth, arch.width)
+
+
+def find(spec: RunSpec) -> Run | None:
+    """The stored run of `spec`, from results/ or runs/; None if there is none."""
+    for folder in (results_folder(), runs_folder()):
+        if (folder / spec.id / "run.json").exists():
+            return Run(folder / spec.id)
+    return None
+
+
+def load(run_id: str) -> Run:
+    """The stored run called `run_id`. Raises StoreError, naming the nearest, if there is none."""
+    import difflib
+
+    runs = {run.id: run for run in all_runs()}
+    if run_id not in runs:
+        near = difflib.get_close_matches(run_id, runs, n=1, cutoff=0.3)
+        raise StoreError(f"no run {run_id!r} in {results_folder()} or {runs_folder()}" + (f"; nearest: {near[0]}" if near else ""))
+    return runs[run_id]
+
+
+def all_runs() -> list[Run]:
+    """Every stored run, sorted by name; a run that is in both folders once."""
+    found = {path.parent.name: Run(path.parent) for folder in (runs_folder(), results_folder())
+             for path in folder.glob("*/run.json") if not path.parent.name.startswith(".")}
+    return [found[name] for name in sorted(found)]
+
+
+def results() -> pd.DataFrame:
+    """One row a run: id, the spec's fields with the recipe's values filled in, depth, width, metrics, counts, machine."""
+    rows = []
+    for run in all_runs():
+        spec, arch, info = run.spec, models.architecture(run.spec.model), run.info
+        settings = {name: getattr(spec.settings, name) for name in spec.settings.__dataclass_fields__}
+        counts = {f"parameters_{group}": number for group, number in info["counts"].items()}
+        metrics = {k: info[k] for k in ("status", "accuracy", "test_loss", "train_accuracy", "train_loss", "seconds", "engine",
+                                        "device", "commit", "started")}
+        rows.append({"id": run.id, **spec.to_dict(), **settings, "network": arch.title, "depth": arch.depth,
+                     "width": arch.width, **metrics, **counts, "folder": str(run.folder)})
+    columns = None if rows else ["id", *RunSpec.__dataclass_fields__, "network", "depth", "width", "status", "accuracy"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write(spec: RunSpec, model, history: list[dict], info: dict) -> Run:
+    """Store a finished run, atomically and once: the folder appears whole or not at all.
+
+    Keeps γ, β, the running statistics and what else was trained; not the convolutions of `all` and `all-bn`.
+    Raises StoreError if the folder cannot be written.
+    """
+    import torch
+
+    target = check_writable(runs_folder()) / spec.id
+    keep = {name for name, p in model.named_parameters() if p.requires_grad}
+    if "features" in freezing.parse(spec.trainable)[0]:
+        keep = set()
+    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    state = {name: tensor.detach().float().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()
+             if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))}
+    part = Path(tempfile.mkdtemp(prefix=f".{spec.id}-", dir=target.parent))
+    try:
+        save_file(state, part / "bn.safetensors")
+        pd.DataFrame(history).to_csv(part / "history.csv", index=False, float_format="%.6g")
+        document = {"id": spec.id, "spec": spec.to_dict(), **info}
+        (part / "run.json").write_text(json.dumps(document, indent=1) + "\n")
+        part.chmod(0o755)
+        os.replace(part, target)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if (target / "run.json").exists():
+            raise StoreError(f"{target} is there already; a run is written once") from None
+        raise StoreError(f"the run could not be written to {target} ({error.strerror})") from None
+    return Run(target)
+
+
+def verify(run: Run, dataset=None) -> list[str]:
+    """What is wrong with a stored run, one line each; empty if nothing is.
+
+    Checks the files, the id against the spec, the history against the metrics, and that the seed draws the same weights
+    here. With a `dataset`, also evaluates the network again: the stored accuracy must come out (within 5 images, as
+    another machine may break a tie in another way).
+    """
+    if missing := [name for name in FILES if not (run.folder / name).exists()]:
+        return [f"{run.id}: no {', '.join(missing)}"]
+    wrong, info = [], run.info
+    if run.spec.id != run.id:
+        wrong.append(f"its spec belongs to {run.spec.id}")
+    last = run.history.iloc[-1]
+    if info["status"] == "finished" and len(run.history) != run.spec.settings.epochs:
+        wrong.append(f"{len(run.history)} epochs in history.csv, {run.spec.settings.epochs} in its spec")
+    if not np.isclose(last.test_accuracy, info["accuracy"], atol=1e-5, equal_nan=True):
+        wrong.append(f"accuracy {info['accuracy']} in run.json, {last.test_accuracy} in the last line of history.csv")
+    if models.checksum(draw(run.spec)) != info["weights_checksum"]:
+        wrong.append(f"seed {run.spec.seed} draws other weights here")
+    elif dataset is not None and "features" not in freezing.parse(run.spec.trainable)[0] and info["status"] == "finished":
+        from bnlib.training import evaluate
+
+        accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
+        if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:
+            wrong.append(f"accuracy {info['accuracy']} in run.json, {accuracy} evaluated now")
+    return [f"{run.id}: {line}" for line in wrong]
+
+
+def commit() -> tuple[str, bool]:
+    """The commit of this checkout, and whether `bnlib/` differs from it; ("unknown", True) outside of one."""
+    git = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=True).stdout  # noqa: E731
+    try:
+        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--", "bnlib").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
