@@ -56,7 +56,7 @@ def _backward(grad, x, y, gamma, mean, variance, relu: bool, added: bool, eps: f
     return grad_x.to(x.dtype), grad_gamma, grad_beta, grad_z.to(x.dtype) if added else None
 
 
-_compiled = {"forward": torch.compile(_forward, dynamic=True), "backward": torch.compile(_backward, dynamic=True)}
+_compiled = {"forward": torch.compile(_forward, dynamic=False), "backward": torch.compile(_backward, dynamic=False)}
 _eager = {"forward": _forward, "backward": _backward}
 
 
@@ -114,13 +114,17 @@ class Plain:
 
 
 class Fused(Plain):
-    """The fast step for the networks of `bnlib.build`; evaluates as `Plain` does."""
+    """The fast step for the networks of `bnlib.build`; evaluates as `Plain` does.
+
+    Batches of `batch` images go through compiled code, which is made for that one shape; others, such as the last of an
+    epoch, through the same functions uncompiled.
+    """
 
     name = "fused"
 
-    def __init__(self, model: models.ResNet, precision: str = "bf16", compiled: bool = True):
+    def __init__(self, model: models.ResNet, precision: str = "bf16", batch: int | None = None):
         super().__init__(model, precision)
-        self.kernels = _compiled if compiled else _eager
+        self.batch = batch
         self.frozen = {conv: self._cast(conv.weight.detach()) for conv in model.modules()
                        if isinstance(conv, nn.Conv2d) and not any(p.requires_grad for p in conv.parameters())}
 
@@ -142,6 +146,7 @@ class Fused(Plain):
         if not self.model.training:
             return super().logits(x)
         net, self.seen, order = self.model, [], [self.model.bn]
+        self.kernels = _compiled if x.shape[0] == self.batch else _eager
         x = self._norm(net.bn, self._conv(net.conv, x.to(self.dtype)))
         for segment in net.segments:
             for block in segment:
@@ -164,11 +169,11 @@ class Fused(Plain):
         torch._foreach_add_([bn.num_batches_tracked for bn in order], 1)
 
 
-def make(model: nn.Module, precision: str, *, steps: int, depth: int) -> Plain:
+def make(model: nn.Module, precision: str, *, steps: int, batch: int, depth: int) -> Plain:
     """The step to train `model` with: `Fused` where it pays, else `Plain`.
 
-    Compiling takes about 20–40 s on a CPU whatever the depth, and each fused step saves about 1.5 ms a layer: below
-    some 30,000 layer-steps the plain step is done first. Says so, in one line, where there is no working compiler.
+    Compiling takes 20 to 40 s on a CPU whatever the depth, and a fused step saves about 1 ms a layer: below some
+    30,000 layer-steps the plain step is done first. Says so, in one line, where there is no working compiler.
     """
     if steps * depth < 30_000 or not isinstance(model, models.ResNet):
         return Plain(model, precision)
@@ -180,4 +185,4 @@ def make(model: nn.Module, precision: str, *, steps: int, depth: int) -> Plain:
     except Exception as error:  # whatever the compiler's absence looks like on this machine
         print(f"no compiler here ({type(error).__name__}): training goes on with the plain step, which is slower")
         return Plain(model, precision)
-    return Fused(model, precision)
+    return Fused(model, precision, batch)

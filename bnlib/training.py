@@ -101,7 +101,8 @@ class Trainer:
         self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), store.commit()
         self._resume()
         left = (self.settings.epochs - len(self.history)) * self.steps
-        self.step = engine.make(self.model, spec.precision, steps=left, depth=models.architecture(spec.model).depth)
+        self.step = engine.make(self.model, spec.precision, steps=left, batch=self.settings.batch_size,
+                                depth=models.architecture(spec.model).depth)
 
     def run(self, progress: bool = True) -> store.Run:
         """Train what is left, store the run, remove the checkpoint."""
