@@ -9,6 +9,8 @@ them to it; in bf16 they round at the same places. A network that is not ours, o
 """
 
 import torch
+import torch._dynamo
+import torch._inductor.config
 import torch.nn.functional as F
 from torch import nn
 
@@ -179,6 +181,9 @@ def make(model: nn.Module, precision: str, *, steps: int, batch: int, depth: int
         return Plain(model, precision)
     # Kinds of layers times shapes: PyTorch's default of 8 would send the rest to eager code, silently.
     torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+    # Said aloud, because generated code has the number of threads written into it and the compiler's cache on disk does
+    # not look at it: code made for two threads and run in a process of one takes ten times as long.
+    torch._inductor.config.cpp.threads = torch.get_num_threads()
     try:
         device = next(model.parameters()).device
         torch.compile(torch.neg)(torch.ones(8, device=device))

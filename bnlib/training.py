@@ -100,8 +100,8 @@ class Trainer:
         self.steps = math.ceil(images / self.settings.batch_size)
         self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), store.commit()
         self._resume()
-        left = (self.settings.epochs - len(self.history)) * self.steps
-        self.step = engine.make(self.model, spec.precision, steps=left, batch=self.settings.batch_size,
+        # By the length of the whole training, not of what is left: a training that goes on must go on in the same step.
+        self.step = engine.make(self.model, spec.precision, steps=self.settings.epochs * self.steps, batch=self.settings.batch_size,
                                 depth=models.architecture(spec.model).depth)
 
     def run(self, progress: bool = True) -> store.Run:
