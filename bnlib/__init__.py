@@ -10,8 +10,19 @@ import importlib
 __version__ = "0.1.0"
 
 # Public names and where they live; imported at first use, so that `import bnlib` and the command line start at once.
-_HOME = {"RunSpec": "spec", "RECIPES": "spec", "build": "models", "freeze": "freezing", "count": "freezing", "run": "training",
-         "train": "training", "evaluate": "training", "results": "store", "Run": "store", "load": "store"}
+_HOME = {
+    "RunSpec": "spec",
+    "RECIPES": "spec",
+    "build": "models",
+    "freeze": "freezing",
+    "count": "freezing",
+    "run": "training",
+    "train": "training",
+    "evaluate": "training",
+    "results": "store",
+    "Run": "store",
+    "load": "store",
+}
 __all__ = sorted(_HOME)
 
 

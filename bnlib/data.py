@@ -67,8 +67,10 @@ def _cifar10(root: Path):
 
     command = "bnlib data --download" + ("" if root == folder() else f" --data {root}")
     if not (root / FOLDER).is_dir():
-        raise DataMissing(f"CIFAR-10 is not in {root} (no folder {FOLDER}). Get it (170 MB) with: {command}   "
-                          "or set BNLIB_DATA to the folder that holds it")
+        raise DataMissing(
+            f"CIFAR-10 is not in {root} (no folder {FOLDER}). Get it (170 MB) with: {command}   "
+            "or set BNLIB_DATA to the folder that holds it"
+        )
     for file, md5 in CIFAR10.train_list + CIFAR10.test_list + [[CIFAR10.meta["filename"], CIFAR10.meta["md5"]]]:
         if not check_integrity(str(root / FOLDER / file), md5):
             state = "damaged (its md5 is not the published one)" if (root / FOLDER / file).exists() else "missing"

@@ -91,7 +91,8 @@ class _Norm(torch.autograd.Function):
         x, y, gamma, mean, variance = ctx.saved_tensors
         grad = _rows(grad.contiguous(memory_format=torch.channels_last))
         grad_x, grad_gamma, grad_beta, grad_added = ctx.kernels["backward"](
-            grad, _rows(x), y, gamma, mean, variance, ctx.relu, ctx.added, ctx.eps)
+            grad, _rows(x), y, gamma, mean, variance, ctx.relu, ctx.added, ctx.eps
+        )
         return _image(grad_x, x), grad_gamma, grad_beta, None if grad_added is None else _image(grad_added, x), None, None, None
 
 
@@ -127,8 +128,11 @@ class Fused(Plain):
     def __init__(self, model: models.ResNet, precision: str = "bf16", batch: int | None = None):
         super().__init__(model, precision)
         self.batch = batch
-        self.frozen = {conv: self._cast(conv.weight.detach()) for conv in model.modules()
-                       if isinstance(conv, nn.Conv2d) and not any(p.requires_grad for p in conv.parameters())}
+        self.frozen = {
+            conv: self._cast(conv.weight.detach())
+            for conv in model.modules()
+            if isinstance(conv, nn.Conv2d) and not any(p.requires_grad for p in conv.parameters())
+        }
 
     def _cast(self, weight):
         return weight.to(self.dtype).contiguous(memory_format=torch.channels_last)

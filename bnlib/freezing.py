@@ -11,8 +11,12 @@ from torch.nn.utils import parametrize
 from bnlib import models
 
 GROUPS = ("gamma", "beta", "features", "shortcut", "output")
-_SETS = {"all": frozenset(GROUPS), "none": frozenset(), "bn": frozenset({"gamma", "beta"}),
-         "all-bn": frozenset({"features", "shortcut", "output"})}
+_SETS = {
+    "all": frozenset(GROUPS),
+    "none": frozenset(),
+    "bn": frozenset({"gamma", "beta"}),
+    "all-bn": frozenset({"features", "shortcut", "output"}),
+}
 _ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn")
 
 
@@ -58,8 +62,10 @@ def check_random(trainable: str, smallest: int, name: str) -> None:
     """Raise ValueError if `random:K` asks for more weights than the smallest filter of the network `name` has."""
     k = parse(trainable)[1]
     if k > smallest:
-        raise ValueError(f"trainable {trainable!r}: random:{k} is larger than the smallest filter of {name}, "
-                         f"which has {smallest} weights; nearest: random:{smallest}")
+        raise ValueError(
+            f"trainable {trainable!r}: random:{k} is larger than the smallest filter of {name}, "
+            f"which has {smallest} weights; nearest: random:{smallest}"
+        )
 
 
 def groups(model: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
@@ -147,7 +153,6 @@ def count(model: nn.Module) -> dict[str, int]:
 
     `random:K` weights are counted where they lie and, in `trainable`, once each.
     """
-    numbers = {group: sum(getattr(module, name).numel() for module, name in members)
-               for group, members in groups(model).items()}
+    numbers = {group: sum(getattr(module, name).numel() for module, name in members) for group, members in groups(model).items()}
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"total": sum(numbers.values()), "trainable": trainable, "bn": numbers["gamma"] + numbers["beta"], **numbers}

@@ -1,6 +1,7 @@
 """The paper's networks, drawn from a seed: the same bits on every machine.
 
-ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code.
+ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; ImageNet's
+ResNets in torchvision's layout.
 """
 
 import hashlib
@@ -14,6 +15,15 @@ from torch import nn
 
 WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary")
 BN_INITS = ("uniform", "ones", "oneone", "signed_uniform")
+# Blocks in each of the four segments, and whether they are bottlenecks.
+IMAGENET = {
+    18: ((2, 2, 2, 2), False),
+    34: ((3, 4, 6, 3), False),
+    50: ((3, 4, 6, 3), True),
+    101: ((3, 4, 23, 3), True),
+    152: ((3, 8, 36, 3), True),
+    200: ((3, 24, 36, 3), True),
+}
 
 
 @dataclass(frozen=True)
@@ -55,8 +65,9 @@ def architecture(name: str) -> Architecture:
     """
     match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+)", str(name).lower())
     if match is None:
-        raise ValueError(f"unknown model {name!r}: use resnetN with N = 6D+2 (resnet14, resnet110, …) or wrn14-W (wrn14-4)"
-                         + _hint(str(name)))
+        raise ValueError(
+            f"unknown model {name!r}: use resnetN with N = 6D+2 (resnet14, resnet110, …) or wrn14-W (wrn14-4)" + _hint(str(name))
+        )
     depth, width = int(match[1] or match[2]), int(match[3] or 1)
     if width < 1:
         raise ValueError(f"model {name!r}: the width factor W must be at least 1; nearest: wrn{depth}-1, which is resnet{depth}")
@@ -92,8 +103,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(features)
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != features:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, features, 1, stride=stride, bias=False),
-                                          nn.BatchNorm2d(features))
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, features, 1, stride=stride, bias=False), nn.BatchNorm2d(features))
 
     def forward(self, x):
         """Map (N, C, H, W) to the block's output."""
@@ -138,22 +148,39 @@ def stream(*key) -> np.random.RandomState:
     return np.random.RandomState(np.frombuffer(words, dtype="<u4"))
 
 
-def build(name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform",
-          classes: int = 10) -> ResNet:
+def skeleton(name: str, classes: int | None = None) -> nn.Module:
+    """The network `name` without numbers, on the meta device: names and shapes, for counting. Costs no memory.
+
+    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given.
+    """
+    match = re.fullmatch(r"imagenet-resnet(\d+)", str(name).lower())
+    with torch.device("meta"):
+        if match is None:
+            arch = architecture(name)
+            return ResNet(arch.depth, arch.width, classes or 10)
+        if int(match[1]) not in IMAGENET:
+            raise ValueError(f"unknown model {name!r}: use imagenet-resnetN with N one of {', '.join(map(str, IMAGENET))}")
+        from torchvision.models import resnet
+
+        blocks, bottleneck = IMAGENET[int(match[1])]
+        return resnet.ResNet(resnet.Bottleneck if bottleneck else resnet.BasicBlock, list(blocks), num_classes=classes or 1000)
+
+
+def build(
+    name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform", classes: int | None = None
+) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, or `wrnN-W`. seed: a whole number ≥ 0.
+    name: `resnetN` with N = 6D+2, `wrnN-W`, or `imagenet-resnetN`. seed: a whole number ≥ 0.
+    classes: 10, or 1000 for ImageNet's networks, unless given.
     weight_init: convolutions and the output layer (all but `orthogonal` after the fan-in):
         `kaiming_normal` (the paper's, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std).
     bn_init: `uniform` (the paper's: γ ~ U[0, 1], β = 0), `ones` (γ = 1, β = 0), `oneone` (γ = β = 1),
         `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative).
     Raises ValueError for a name or an initialiser that does not exist. Source: paper, section 3; authors' code.
     """
-    arch = architecture(name)
-    with torch.device("meta"):
-        # No tensor is drawn twice: torch's own initialisation would cost more than ours and be thrown away.
-        model = ResNet(arch.depth, arch.width, classes)
-    model.to_empty(device="cpu")
+    # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
+    model = skeleton(name, classes).to_empty(device="cpu")
     initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
     return model
 

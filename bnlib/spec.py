@@ -101,8 +101,7 @@ class RunSpec:
     @property
     def text(self) -> str:
         """The canonical text: the model and every field that is not at its default, in alphabetical order."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)
-                  if f.name == "model" or getattr(self, f.name) != f.default}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name == "model" or getattr(self, f.name) != f.default}
         return " ".join(f"{name}={_plain(values[name])}" for name in sorted(values))
 
     @property
@@ -153,8 +152,10 @@ def _check_overrides(spec: RunSpec) -> None:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf") or value == above:
-            raise ValueError(f"{name} {value!r}: a number {'above' if above == 0.0 else 'of at least'} 0 is needed; "
-                             f"the recipe {spec.recipe!r} has {getattr(RECIPES[spec.recipe], name)}")
+            raise ValueError(
+                f"{name} {value!r}: a number {'above' if above == 0.0 else 'of at least'} 0 is needed; "
+                f"the recipe {spec.recipe!r} has {getattr(RECIPES[spec.recipe], name)}"
+            )
         object.__setattr__(spec, name, float(value))
     if spec.momentum is not None and spec.momentum >= 1:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
@@ -164,5 +165,7 @@ def _check_overrides(spec: RunSpec) -> None:
         epochs = spec.epochs or RECIPES[spec.recipe].epochs
         increasing = all(a < b for a, b in zip(spec.milestones, spec.milestones[1:], strict=False))
         if not increasing or any(isinstance(m, bool) or not isinstance(m, int) or not 0 < m < epochs for m in spec.milestones):
-            raise ValueError(f"milestones {spec.milestones!r}: increasing whole epochs between 1 and {epochs - 1} are needed, "
-                             f"such as {epochs // 2},{epochs * 3 // 4}")
+            raise ValueError(
+                f"milestones {spec.milestones!r}: increasing whole epochs between 1 and {epochs - 1} are needed, "
+                f"such as {epochs // 2},{epochs * 3 // 4}"
+            )

@@ -46,8 +46,9 @@ def check_writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise StoreError(f"the results folder {folder} cannot be written ({error.strerror}); "
-                         "set BNLIB_RUNS to a folder that can") from None
+        raise StoreError(
+            f"the results folder {folder} cannot be written ({error.strerror}); set BNLIB_RUNS to a folder that can"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Run:
 
     def _bn(self, name: str) -> dict[str, np.ndarray]:
         layers = [key.removesuffix(".running_mean") for key in self.tensors if key.endswith(".running_mean")]
-        order = {path: i for i, (path, _) in enumerate(_skeleton(self.spec).named_modules())}
+        order = {path: i for i, (path, _) in enumerate(models.skeleton(self.spec.model).named_modules())}
         return {layer: self.tensors[f"{layer}.{name}"] for layer in sorted(layers, key=order.__getitem__)}
 
     def model(self):
@@ -112,7 +113,9 @@ class Run:
             raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
         model = draw(self.spec)
         if models.checksum(model) != self.info["weights_checksum"]:
-            raise StoreError(f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with")
+            raise StoreError(
+                f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with"
+            )
         freezing.freeze(model, self.spec.trainable, self.spec.seed)
         missing, unexpected = model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
         if unexpected or any(key.endswith("running_mean") for key in missing):
@@ -125,20 +128,11 @@ def draw(spec: RunSpec):
     return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
 
 
-def _skeleton(spec: RunSpec):
-    """The network of `spec` without its numbers: names and shapes only."""
-    import torch
-
-    with torch.device("meta"):
-        arch = models.architecture(spec.model)
-        return models.ResNet(arch.depth, arch.width)
-
-
-def find(spec: RunSpec) -> Run | None:
-    """The stored run of `spec`, from results/ or runs/; None if there is none."""
-    for folder in (results_folder(), runs_folder()):
-        if (folder / spec.id / "run.json").exists():
-            return Run(folder / spec.id)
+def find(spec: RunSpec, folder: Path | None = None) -> Run | None:
+    """The stored run of `spec`, from results/ or runs/, or from `folder` alone; None if there is none."""
+    for place in (folder,) if folder else (results_folder(), runs_folder()):
+        if (place / spec.id / "run.json").exists():
+            return Run(place / spec.id)
     return None
 
 
@@ -155,8 +149,12 @@ def load(run_id: str) -> Run:
 
 def all_runs() -> list[Run]:
     """Every stored run, sorted by name; a run that is in both folders once."""
-    found = {path.parent.name: Run(path.parent) for folder in (runs_folder(), results_folder())
-             for path in folder.glob("*/run.json") if not path.parent.name.startswith(".")}
+    found = {
+        path.parent.name: Run(path.parent)
+        for folder in (runs_folder(), results_folder())
+        for path in folder.glob("*/run.json")
+        if not path.parent.name.startswith(".")
+    }
     return [found[name] for name in sorted(found)]
 
 
@@ -167,29 +165,56 @@ def results() -> pd.DataFrame:
         spec, arch, info = run.spec, models.architecture(run.spec.model), run.info
         settings = {name: getattr(spec.settings, name) for name in spec.settings.__dataclass_fields__}
         counts = {f"parameters_{group}": number for group, number in info["counts"].items()}
-        metrics = {k: info[k] for k in ("status", "accuracy", "test_loss", "train_accuracy", "train_loss", "seconds", "engine",
-                                        "device", "commit", "started")}
-        rows.append({"id": run.id, **spec.to_dict(), **settings, "network": arch.title, "depth": arch.depth,
-                     "width": arch.width, **metrics, **counts, "folder": str(run.folder)})
+        metrics = {
+            k: info[k]
+            for k in (
+                "status",
+                "accuracy",
+                "test_loss",
+                "train_accuracy",
+                "train_loss",
+                "seconds",
+                "engine",
+                "device",
+                "commit",
+                "started",
+            )
+        }
+        rows.append(
+            {
+                "id": run.id,
+                **spec.to_dict(),
+                **settings,
+                "network": arch.title,
+                "depth": arch.depth,
+                "width": arch.width,
+                **metrics,
+                **counts,
+                "folder": str(run.folder),
+            }
+        )
     columns = None if rows else ["id", *RunSpec.__dataclass_fields__, "network", "depth", "width", "status", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def write(spec: RunSpec, model, history: list[dict], info: dict) -> Run:
-    """Store a finished run, atomically and once: the folder appears whole or not at all.
+def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path) -> Run:
+    """Store a finished run in `folder`, atomically and once: it appears whole or not at all.
 
     Keeps γ, β, the running statistics and what else was trained; not the convolutions of `all` and `all-bn`.
     Raises StoreError if the folder cannot be written.
     """
     import torch
 
-    target = check_writable(runs_folder()) / spec.id
+    target = check_writable(folder) / spec.id
     keep = {name for name, p in model.named_parameters() if p.requires_grad}
     if "features" in freezing.parse(spec.trainable)[0]:
         keep = set()
     norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
-    state = {name: tensor.detach().float().cpu().contiguous().numpy() for name, tensor in model.state_dict().items()
-             if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))}
+    state = {
+        name: tensor.detach().float().cpu().contiguous().numpy()
+        for name, tensor in model.state_dict().items()
+        if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))
+    }
     part = Path(tempfile.mkdtemp(prefix=f".{spec.id}-", dir=target.parent))
     try:
         save_file(state, part / "bn.safetensors")

@@ -4,6 +4,7 @@ import math
 import os
 import platform
 import sys
+import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,16 +25,25 @@ def run(spec: RunSpec, *, device: str | None = None, data_root: str | Path | Non
     return store.find(spec) or train(spec, device=device, data_root=data_root, progress=progress)
 
 
-def train(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None, progress: bool = True) -> store.Run:
+def train(
+    spec: RunSpec,
+    *,
+    device: str | None = None,
+    data_root: str | Path | None = None,
+    folder: str | Path | None = None,
+    progress: bool = True,
+) -> store.Run:
     """Train `spec` and store it, going on from its last checkpoint if there is one; returns the finished run.
 
     device: `cpu`, `cuda` or None (CUDA if there is one). data_root: the folder with CIFAR-10, see `bnlib.data.folder`.
+    folder: where to store the run, instead of `runs/`; only there is it looked for.
     Every epoch ends with an evaluation and a checkpoint; Ctrl-C loses at most one epoch. The last epoch counts.
     A loss that is not finite ends the training with status `diverged`.
     Raises StoreError or DataMissing before any work if the results cannot be written or the data are not there.
     """
-    folder = store.check_writable(store.runs_folder())
-    work = store.check_writable(folder / ".unfinished")
+    folder = Path(folder) if folder else None
+    target = store.check_writable(folder or store.runs_folder())
+    work = store.check_writable(target / ".unfinished")
     lock = FileLock(work / f"{spec.id}.lock")
     try:
         lock.acquire(timeout=0)
@@ -41,10 +51,17 @@ def train(spec: RunSpec, *, device: str | None = None, data_root: str | Path | N
         print(f"{spec.id}: another process trains it; waiting for it to finish", flush=True)
         lock.acquire()
     try:
-        found = store.find(spec)  # the other process may have finished it
-        return found or Trainer(spec, _device(device), data_root, work / f"{spec.id}.pt").run(progress)
+        found = store.find(spec, folder)  # the other process may have finished it
+        return found or Trainer(spec, _device(device), data_root, target).run(progress)
     finally:
         lock.release()
+
+
+def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None) -> str:
+    """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(spec, _device(device), data_root, Path(folder))
+        return trainer.estimate()
 
 
 def _device(name: str | None) -> torch.device:
@@ -86,41 +103,61 @@ def learning_rate(spec: RunSpec, epoch: int) -> float:
 class Trainer:
     """One training in progress: the network, its optimiser, and what happened so far."""
 
-    def __init__(self, spec: RunSpec, device: torch.device, data_root, checkpoint: Path):
-        self.spec, self.settings, self.checkpoint, self.device = spec, spec.settings, checkpoint, device
+    def __init__(self, spec: RunSpec, device: torch.device, data_root, folder: Path):
+        self.spec, self.settings, self.device, self.folder = spec, spec.settings, device, folder
+        self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
         self.data = data.load(spec.dataset, data_root).to(device)
         model = store.draw(spec)
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last).train()
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.SGD(trained, lr=self.settings.lr, momentum=self.settings.momentum,
-                                         weight_decay=self.settings.weight_decay, foreach=True) if trained else None
+        self.optimiser = (
+            torch.optim.SGD(
+                trained, lr=self.settings.lr, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay, foreach=True
+            )
+            if trained
+            else None
+        )
         images = len(self.data.train_labels[: self.settings.train_images])
         self.steps = math.ceil(images / self.settings.batch_size)
         self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), store.commit()
         self._resume()
         # By the length of the whole training, not of what is left: a training that goes on must go on in the same step.
-        self.step = engine.make(self.model, spec.precision, steps=self.settings.epochs * self.steps, batch=self.settings.batch_size,
-                                depth=models.architecture(spec.model).depth)
+        self.step = engine.make(
+            self.model,
+            spec.precision,
+            steps=self.settings.epochs * self.steps,
+            batch=self.settings.batch_size,
+            depth=models.architecture(spec.model).depth,
+        )
 
     def run(self, progress: bool = True) -> store.Run:
         """Train what is left, store the run, remove the checkpoint."""
         left = self.settings.epochs - len(self.history)
-        bar = tqdm(total=self.settings.epochs * self.steps, initial=len(self.history) * self.steps, unit="step",
-                   desc=f"{self.spec.model} {self.spec.trainable} {self.spec.recipe}", disable=not progress, smoothing=0.05)
+        bar = tqdm(
+            total=self.settings.epochs * self.steps,
+            initial=len(self.history) * self.steps,
+            unit="step",
+            desc=f"{self.spec.model} {self.spec.trainable} {self.spec.recipe}",
+            disable=not progress,
+            smoothing=0.05,
+        )
         try:
             if left:
-                bar.write(self._estimate(left), file=sys.stdout)
+                bar.write(self.estimate(), file=sys.stdout)
             while len(self.history) < self.settings.epochs and not self.diverged:
                 self._epoch(bar)
         except KeyboardInterrupt:
             bar.close()
-            print(f"\nstopped after epoch {len(self.history)} of {self.settings.epochs}, nothing before it is lost; "
-                  f"the same command goes on from there (checkpoint: {self.checkpoint})", flush=True)
+            print(
+                f"\nstopped after epoch {len(self.history)} of {self.settings.epochs}, nothing before it is lost; "
+                f"the same command goes on from there (checkpoint: {self.checkpoint})",
+                flush=True,
+            )
             raise
         bar.close()
-        finished = store.write(self.spec, self.model, self.history, self._info())
+        finished = store.write(self.spec, self.model, self.history, self._info(), self.folder)
         self.checkpoint.unlink(missing_ok=True)
         return finished
 
@@ -148,8 +185,14 @@ class Trainer:
         self._save()
 
     def _batches(self, epoch: int):
-        return data.batches(self.data, seed=self.spec.seed, epoch=epoch, batch_size=self.settings.batch_size,
-                            kind=self.settings.augment, images=self.settings.train_images)
+        return data.batches(
+            self.data,
+            seed=self.spec.seed,
+            epoch=epoch,
+            batch_size=self.settings.batch_size,
+            kind=self.settings.augment,
+            images=self.settings.train_images,
+        )
 
     def _step(self, images, labels, lr: float | None):
         """One step; with lr None the gradients only, for a measurement."""
@@ -165,8 +208,9 @@ class Trainer:
             self.optimiser.step()
         return loss, correct
 
-    def _estimate(self, epochs: int) -> str:
-        """Measure a step, compile included but not counted, leave no trace in the network, and say how long it will take."""
+    def estimate(self) -> str:
+        """Measure a step (compiling first, not counted), leave no trace in the network, and say how long what is left will take."""
+        epochs = self.settings.epochs - len(self.history)
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         images, labels = next(self._batches(0))
         times = []
@@ -180,14 +224,22 @@ class Trainer:
         # An evaluation is forward only: about a third of a training step for each image.
         share = 1 + len(self.data.test_labels[: self.settings.test_images]) / (3 * self.steps * self.settings.batch_size)
         about = duration(step * self.steps * epochs * share)
-        return (f"{self.spec.text}: {epochs} epochs of {self.steps} steps, {1000 * step:.0f} ms a step on {device_name(self.device)} "
-                f"({self.step.name}, {self.spec.precision}): about {about}")
+        return (
+            f"{self.spec.text}: {epochs} epochs of {self.steps} steps, {1000 * step:.0f} ms a step on {device_name(self.device)} "
+            f"({self.step.name}, {self.spec.precision}): about {about}"
+        )
 
     def _save(self) -> None:
         """Write the checkpoint, atomically."""
-        state = {"spec": self.spec.text, "history": self.history, "seconds": self.seconds, "started": self.started.isoformat(),
-                 "commit": list(self.commit), "optimiser": self.optimiser and self.optimiser.state_dict(),
-                 "tensors": {k: v.detach().cpu() for k, v in self._moving().items()}}
+        state = {
+            "spec": self.spec.text,
+            "history": self.history,
+            "seconds": self.seconds,
+            "started": self.started.isoformat(),
+            "commit": list(self.commit),
+            "optimiser": self.optimiser and self.optimiser.state_dict(),
+            "tensors": {k: v.detach().cpu() for k, v in self._moving().items()},
+        }
         part = self.checkpoint.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, self.checkpoint)
@@ -215,13 +267,21 @@ class Trainer:
         last, (commit, dirty) = self.history[-1], self.commit
         return {
             "status": "diverged" if self.diverged else "finished",
-            "accuracy": last["test_accuracy"], "test_loss": last["test_loss"],
-            "train_accuracy": last["train_accuracy"], "train_loss": last["train_loss"],
+            "accuracy": last["test_accuracy"],
+            "test_loss": last["test_loss"],
+            "train_accuracy": last["train_accuracy"],
+            "train_loss": last["train_loss"],
             "test_images": len(self.data.test_labels[: self.settings.test_images]),
-            "counts": freezing.count(self.model), "seconds": round(self.seconds, 1), "engine": self.step.name,
-            "device": device_name(self.device), "threads": torch.get_num_threads(),
+            "counts": freezing.count(self.model),
+            "seconds": round(self.seconds, 1),
+            "engine": self.step.name,
+            "device": device_name(self.device),
+            "threads": torch.get_num_threads(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-            "commit": commit, "dirty": dirty, "data_checksum": self.data.checksum, "weights_checksum": self.weights_checksum,
+            "commit": commit,
+            "dirty": dirty,
+            "data_checksum": self.data.checksum,
+            "weights_checksum": self.weights_checksum,
             "started": self.started.isoformat(timespec="seconds"),
         }
 

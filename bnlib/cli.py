@@ -1,0 +1,150 @@
+"""The command line: `bnlib run | estimate | data | results`. `python -m bnlib` is the same."""
+
+import functools
+
+import click
+
+from bnlib import __version__
+
+
+def _one_line(function):
+    """Turn the errors a user can mend into one line and exit status 1; Ctrl-C into 130, after the loop has said how to go on."""
+
+    @functools.wraps(function)
+    def command(*args, **kwargs):
+        from bnlib.data import DataMissing
+        from bnlib.store import StoreError
+
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, StoreError, DataMissing) as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+    return command
+
+
+def _spec_options(command):
+    """The fields of RunSpec as an argument and options."""
+
+    def epochs(_context, _parameter, value):
+        try:
+            return None if value is None else tuple(int(epoch) for epoch in value.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{value!r}: whole epochs joined by commas, such as 80,120") from None
+
+    options = [
+        click.argument("model"),
+        click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
+        click.option("--recipe", default="paper", show_default=True, help="paper (160 epochs), short (16) or smoke (a test)."),
+        click.option("--dataset", default="cifar10", show_default=True, help="cifar10 or digits."),
+        click.option("--seed", default=0, show_default=True, help="The replicate."),
+        click.option("--weight-init", default="kaiming_normal", show_default=True, help="Convolutions and output layer."),
+        click.option("--bn-init", default="uniform", show_default=True, help="γ and β."),
+        click.option("--precision", default="bf16", show_default=True, help="bf16 or fp32."),
+        click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones in proportion."),
+        click.option("--milestones", callback=epochs, metavar="E,E", help="Epochs at which the learning rate drops."),
+        click.option("--lr", type=float, help="Learning rate."),
+        click.option("--lr-drop", type=float, help="Factor on the learning rate at each milestone."),
+        click.option("--momentum", type=float),
+        click.option("--weight-decay", type=float),
+        click.option("--batch-size", type=int),
+        click.option("--augment", help="flip+crop, flip, crop or none."),
+        click.option("--device", help="cpu or cuda; by default CUDA if there is one."),
+        click.option(
+            "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
+        ),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main():
+    """Train BatchNorm, and only BatchNorm."""
+
+
+@main.command()
+@_spec_options
+@_one_line
+def run(device, data_root, **spec):
+    """Train MODEL (resnet14, wrn14-4, …), or find it among the stored runs; print what came out.
+
+    Goes on from its last checkpoint if it was interrupted.
+    """
+    from bnlib import RunSpec, store, training
+
+    wanted = RunSpec(**spec)
+    stored = store.find(wanted) is not None
+    result = training.run(wanted, device=device, data_root=data_root)
+    click.echo(
+        f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
+        f"in {training.duration(result.info['seconds'])}{' (stored before)' if stored else ''}\n{result.folder}"
+    )
+
+
+@main.command()
+@_spec_options
+@_one_line
+def estimate(device, data_root, **spec):
+    """Say how long a training would take on this machine, from a few measured steps; train nothing."""
+    from bnlib import RunSpec, training
+
+    click.echo(training.estimate(RunSpec(**spec), device=device, data_root=data_root))
+
+
+@main.command()
+@click.option("--download", is_flag=True, help="Get CIFAR-10 (170 MB) unless it is there and right.")
+@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_one_line
+def data(download, data_root):
+    """Check that CIFAR-10 is there and undamaged; with --download, get it."""
+    from bnlib import data as datasets
+
+    if download:
+        datasets.download(data_root)
+    loaded = datasets.load("cifar10", data_root)
+    click.echo(
+        f"CIFAR-10 in {datasets.folder(data_root)}: {len(loaded.train_labels):,} training and "
+        f"{len(loaded.test_labels):,} test images, every md5 right"
+    )
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+@_one_line
+def results(context):
+    """List the stored runs; `bnlib results verify` checks them."""
+    if context.invoked_subcommand:
+        return
+    from bnlib import store
+
+    frame = store.results()
+    if not len(frame):
+        click.echo(f"no runs in {store.results_folder()} or {store.runs_folder()}")
+        return
+    shown = frame[["id", "accuracy", "status", "seconds", "device"]]
+    click.echo(shown.to_string(index=False, formatters={"accuracy": "{:.2%}".format, "seconds": "{:,.0f}".format}))
+
+
+@results.command()
+@click.option("--accuracy", is_flag=True, help="Also draw each network again and evaluate it on the test images.")
+@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_one_line
+def verify(accuracy, data_root):
+    """Check every stored run: files, ids, histories, and that its seed draws the same weights here."""
+    from tqdm import tqdm
+
+    from bnlib import data as datasets
+    from bnlib import store
+
+    load = functools.cache(lambda name: datasets.load(name, data_root))
+    runs, wrong = store.all_runs(), []
+    for one in tqdm(runs, unit="run", leave=False):
+        wrong += store.verify(one, load(one.spec.dataset) if accuracy else None)
+    for line in wrong:
+        click.echo(line, err=True)
+    if wrong:
+        raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
+    click.echo(f"{len(runs)} runs, nothing wrong")

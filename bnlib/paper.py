@@ -1,0 +1,45 @@
+"""The paper's values and other people's, each with its source and its uncertainty. Read from `paper_values.csv`."""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+CITATION = "Frankle, Schwab and Morcos, ICLR 2021, arXiv 2003.00152"
+KINDS = {
+    "paper-table": "the paper's table of parameter counts",
+    "paper-text": "the paper's abstract or introduction",
+    "digitised": "read off a picture of a figure of the paper's first version",
+    "review": "quoted by a review, a survey or a reproduction",
+    "reproduction": "measured by somebody else",
+    "blog": "measured in a blog post",
+}
+PAPER = ("paper-table", "paper-text", "digitised")
+
+
+@cache
+def _table() -> pd.DataFrame:
+    table = pd.read_csv(Path(__file__).with_name("paper_values.csv"))
+    unknown = set(table.kind) - set(KINDS)
+    if unknown:
+        raise ValueError(f"paper_values.csv: unknown kind {unknown.pop()!r}; use one of {', '.join(KINDS)}")
+    return table
+
+
+def values(figure: str | None = None, *, metric: str | None = None, kinds: tuple[str, ...] | None = None) -> pd.DataFrame:
+    """Reference values: figure, dataset, network, trainable, metric, value, uncertainty, kind, source; one row each.
+
+    figure: such as `fig2` or `table1`. metric: such as `test_accuracy_percent`. kinds: keys of KINDS; `PAPER` for what is
+    the paper's own. `value` and `uncertainty` are in the metric's unit; an uncertainty nobody gave is NaN.
+    Raises ValueError for a figure without values.
+    """
+    table = _table()
+    if figure is not None and figure not in set(table.figure):
+        raise ValueError(f"figure {figure!r}: values are known for {', '.join(sorted(set(table.figure)))}")
+    keep = pd.Series(True, index=table.index)
+    for column, wanted in (("figure", figure), ("metric", metric)):
+        if wanted is not None:
+            keep &= table[column] == wanted
+    if kinds is not None:
+        keep &= table.kind.isin(kinds)
+    return table[keep].reset_index(drop=True)
