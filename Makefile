@@ -1,0 +1,59 @@
+# make book · make test · make help.  Everything that is built lies in _build/ and .venv/, and nowhere else.
+SHELL := bash
+PYTHON ?= python3
+JOBS ?= 2
+SOURCE := _build/source
+
+# Inside an environment that has the package, use that one; otherwise make .venv once, and use it.
+ifneq ($(VIRTUAL_ENV)$(CONDA_PREFIX),)
+  ACTIVE := $(shell python -I -c "import importlib.util as u; print(*[u.find_spec(m) and 1 for m in ('bnlib', 'jupyter_book', 'papermill')])" 2>/dev/null)
+endif
+ifneq ($(ACTIVE),1 1 1)
+  READY := .venv/ready
+  export PATH := $(CURDIR)/.venv/bin:$(PATH)
+endif
+
+NOTEBOOKS := $(patsubst %,$(SOURCE)/%,$(wildcard notebooks/*.ipynb))
+PAGES := $(patsubst %,$(SOURCE)/%,_toc.yml $(shell find book -type f ! -name '*.pyc'))
+INPUTS := $(shell find bnlib results runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' 2>/dev/null)
+
+.PHONY: help book notebooks test clean
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+book: $(READY)  ## run the notebooks whose inputs changed, build the book, print where it is
+	@$(MAKE) --no-print-directory -j$(JOBS) notebooks
+	@jupyter-book build $(SOURCE) --path-output . -n -W --keep-going -q > /dev/null || \
+	  { rm -rf _build/.doctrees; exit 1; }  # else the next build would not read the page with the warning again
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+notebooks: $(NOTEBOOKS) $(PAGES) $(SOURCE)/_config.yml
+	@:
+
+$(NOTEBOOKS): $(SOURCE)/%: % $(INPUTS) | $(READY)
+	@mkdir -p $(@D) _build/running
+	@echo "running $<"
+	@papermill --cwd notebooks --no-progress-bar --log-level ERROR $< _build/running/$(@F) 2> _build/running/$(@F).log || \
+	  { cat _build/running/$(@F).log; echo "$< failed; as far as it came: _build/running/$(@F)"; exit 1; }
+	@mv _build/running/$(@F) $@
+
+$(PAGES): $(SOURCE)/%: %
+	@mkdir -p $(@D) && cp $< $@
+
+$(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
+	@mkdir -p $(@D) && sed 's/execute_notebooks: auto/execute_notebooks: "off"/' $< > $@
+
+test: $(READY)  ## lint, unit tests, every notebook executed
+	ruff check .
+	ruff format --check .
+	pytest
+	pytest --nbval-lax --nbval-current-env notebooks
+
+clean:  ## remove what was built, but not the environment
+	rm -rf _build
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "installing the package and its tools into .venv: a few minutes, about 6 GB with PyTorch"
+	@test -x .venv/bin/pip || $(PYTHON) -m venv .venv
+	@.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@touch $@
