@@ -84,7 +84,8 @@ def overall(points: pd.DataFrame) -> str:
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Parameter counts against the paper's table: network, family, total, bn, output, shortcut, bn share, equal.
 
-    `equal` says how many of the four counts are the paper's. counts: from `experiments.table1`. reference: `paper.values("table1")`. A network the table lacks has `equal` = NA.
+    `equal` says how many of the four counts are the paper's; NA for a network that its table lacks.
+    counts: from `experiments.table1`. reference: `paper.values("table1")`.
     """
     names = {
         "total": "parameters_total",
@@ -141,4 +142,29 @@ def verdict_table(points: pd.DataFrame):
     }
     table = points.sort_values(["recipe", "trainable", "depth"])[list(columns)].rename(columns=columns)
     signed = {"difference (pp)": "{:+.1f}"}
-    return table.style.format(precision=1, na_rep="–", formatter=signed).hide(axis="index")
+    style = table.style.format(precision=1, na_rep="–", formatter=signed).hide(axis="index")
+    return style.set_table_attributes('class="dataframe"')
+
+
+def replicates(summary: pd.DataFrame) -> str:
+    """How many replicates the points of a figure have, in words for its caption."""
+    if not len(summary):
+        return "none yet"
+    least, most = summary.n.min(), summary.n.max()
+    return f"n = {least} for every point" if least == most else f"n = {least} to {most} a point"
+
+
+def counts_table(counts: pd.DataFrame):
+    """The rows of `judge_counts` as a table to read."""
+    names = {"total": "all parameters", "bn": "γ and β", "bn share": "their share", "equal": "equal to the paper's"}
+    of_four = lambda right: "not in the paper" if pd.isna(right) else f"{right:.0f} of 4"  # noqa: E731
+    formats = {"their share": "{:.3%}", "equal to the paper's": of_four}
+    style = counts.rename(columns=names).style.format(thousands=",", formatter=formats)
+    return style.hide(axis="index").set_table_attributes('class="dataframe"')
+
+
+def provenance(runs: pd.DataFrame) -> pd.DataFrame:
+    """Where each run comes from: id, seed, engine, machine, minutes, commit, start; one row a run."""
+    columns = ["id", "recipe", "seed", "status", "engine", "device", "seconds", "commit", "started"]
+    table = runs.reindex(columns=columns)
+    return table.assign(seconds=table.seconds.round(), commit=table.commit.str[:8]).set_index("id")

@@ -49,7 +49,8 @@ def runs(recipe: str = "auto", **equal) -> pd.DataFrame:
     keep = frame.recipe != "smoke" if recipe == "auto" else frame.recipe == recipe
     for column, value in equal.items():
         keep &= frame[column] == value
-    keep &= [RunSpec(model=r.model, trainable=r.trainable, recipe=r.recipe, seed=r.seed).id == r.id for r in frame.itertuples()]
+    for row in frame[keep].itertuples():
+        keep[row.Index] = RunSpec(model=row.model, trainable=row.trainable, recipe=row.recipe, seed=row.seed).id == row.id
     return frame[keep].reset_index(drop=True)
 
 

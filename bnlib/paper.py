@@ -26,20 +26,20 @@ def _table() -> pd.DataFrame:
     return table
 
 
-def values(figure: str | None = None, *, metric: str | None = None, kinds: tuple[str, ...] | None = None) -> pd.DataFrame:
+def values(*figures: str, metric: str | None = None, kinds: tuple[str, ...] | None = None) -> pd.DataFrame:
     """Reference values: figure, dataset, network, trainable, metric, value, uncertainty, kind, source; one row each.
 
-    figure: such as `fig2` or `table1`. metric: such as `test_accuracy_percent`. kinds: keys of KINDS; `PAPER` for what is
-    the paper's own. `value` and `uncertainty` are in the metric's unit; an uncertainty nobody gave is NaN.
-    Raises ValueError for a figure without values.
+    figures: such as `fig2`, `abstract` or `table1`; all of them if none is given. metric: such as `test_accuracy_percent`.
+    kinds: keys of KINDS; `PAPER` for what is the paper's own. `value` and `uncertainty` are in the metric's unit; an
+    uncertainty nobody gave is NaN. Raises ValueError for a figure without values.
     """
     table = _table()
-    if figure is not None and figure not in set(table.figure):
-        raise ValueError(f"figure {figure!r}: values are known for {', '.join(sorted(set(table.figure)))}")
-    keep = pd.Series(True, index=table.index)
-    for column, wanted in (("figure", figure), ("metric", metric)):
-        if wanted is not None:
-            keep &= table[column] == wanted
+    for figure in figures:
+        if figure not in set(table.figure):
+            raise ValueError(f"figure {figure!r}: values are known for {', '.join(sorted(set(table.figure)))}")
+    keep = table.figure.isin(figures or set(table.figure))
+    if metric is not None:
+        keep &= table.metric == metric
     if kinds is not None:
         keep &= table.kind.isin(kinds)
     return table[keep].reset_index(drop=True)

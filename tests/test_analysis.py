@@ -1,0 +1,104 @@
+"""Verdicts by rule, on numbers made by hand; and the reference values themselves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bnlib import analysis, experiments, figures, paper
+
+
+def summary(*rows):
+    """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
+    frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
+    return frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, sd=np.nan, n=1)
+
+
+REFERENCE = pd.DataFrame(
+    [
+        ("ResNet-14", "bn", 48.3, 0.4),
+        ("ResNet-32", "bn", 57.6, 0.4),
+        ("ResNet-14", "all", 90.5, np.nan),
+        ("ResNet-56", "bn", 57.9, 0.4),
+    ],
+    columns=["network", "trainable", "value", "uncertainty"],
+)
+
+
+def verdicts(*rows):
+    return list(analysis.judge(summary(*rows), REFERENCE).verdict)
+
+
+def test_a_point_within_tolerance_at_paper_is_reproduced():
+    assert verdicts((14, "bn", "paper", 48.3 - 2.39)) == ["reproduced"]
+    assert verdicts((14, "all", "paper", 92.4)) == ["reproduced"]  # an uncertainty nobody gave counts as none
+
+
+def test_outside_the_tolerance_the_order_decides():
+    assert verdicts((14, "bn", "paper", 45.8)) == ["not reproduced"]  # nothing to compare it with
+    assert verdicts((14, "bn", "paper", 45.8), (32, "bn", "paper", 57)) == ["in trend", "reproduced"]
+    assert verdicts((14, "bn", "paper", 60.0), (32, "bn", "paper", 57)) == ["not reproduced", "reproduced"]
+
+
+def test_short_is_at_most_in_trend():
+    assert verdicts((14, "bn", "short", 48.3), (32, "bn", "short", 57.6)) == ["in trend", "in trend"]
+    assert verdicts((14, "bn", "short", 58), (32, "bn", "short", 57)) == ["not reproduced", "not reproduced"]
+    assert verdicts((14, "bn", "short", 48.3)) == ["not run"]
+
+
+def test_recipes_are_not_compared_with_each_other_and_smoke_is_not_judged():
+    points = analysis.judge(summary((14, "bn", "short", 90), (32, "bn", "paper", 57.6), (14, "bn", "smoke", 48.3)), REFERENCE)
+    assert dict(zip(points.recipe, points.verdict, strict=True)) == {"short": "not run", "paper": "reproduced", "smoke": "not run"}
+
+
+def test_what_the_reference_cannot_tell_apart_is_not_compared():
+    points = analysis.judge(summary((32, "bn", "short", 60), (56, "bn", "short", 50)), REFERENCE)
+    assert len(analysis.comparisons(points)) == 0
+
+
+def test_a_figures_verdict_is_its_least_point_at_the_better_recipe():
+    judge = lambda *rows: analysis.overall(analysis.judge(summary(*rows), REFERENCE))  # noqa: E731
+    assert judge() == "not run"
+    assert judge((14, "bn", "paper", 48), (14, "bn", "short", 10), (32, "bn", "short", 5)) == "reproduced"
+    assert judge((14, "bn", "paper", 45.8), (32, "bn", "paper", 57)) == "in trend"
+    assert judge((14, "bn", "short", 40), (32, "bn", "short", 50), (14, "all", "short", 80)) == "in trend"
+
+
+def test_replicates_are_put_together():
+    runs = pd.DataFrame(
+        {"network": "ResNet-14", "depth": 14, "width": 1, "trainable": "bn", "recipe": "short", "accuracy": [0.4, 0.5, 0.6]}
+    )
+    row = analysis.summarise(runs).iloc[0]
+    assert (row["mean"], row.sd, row.n) == (pytest.approx(50), pytest.approx(10), 3)
+    assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
+    assert analysis.replicates(analysis.summarise(runs)) == "n = 3 for every point"
+
+
+def test_reference_values_all_have_a_source():
+    values = paper.values()
+    assert len(values) == 205 and values.source.str.len().gt(10).all() and set(values.kind) <= set(paper.KINDS)
+    assert values[values.kind.isin(paper.PAPER)].uncertainty.notna().all()
+    with pytest.raises(ValueError, match="values are known for"):
+        paper.values("fig22")
+
+
+def test_the_figure_shows_recipes_apart_and_a_band_from_three_replicates():
+    reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")
+    two = summary((14, "bn", "short", 44), (32, "bn", "short", 50), (14, "bn", "paper", 48)).assign(
+        n=[1, 1, 3], sd=[np.nan, np.nan, 1.0]
+    )
+    panels = figures.fig2_depth(two, reference).axes
+    assert [ax.get_title("left") for ax in panels] == ["recipe paper: 160 epochs", "recipe short: 16 epochs"]
+    assert [len(ax.collections) for ax in panels][0] == [len(ax.collections) for ax in panels][1] + 1
+    assert len(figures.fig2_depth(summary(), reference).axes) == 1
+
+
+def test_an_experiment_lists_each_run_once_in_order_of_value():
+    specs = experiments.fig2_depth()
+    assert len(specs) == len({s.id for s in specs}) == 56 and specs[0].model == "resnet14" and specs[0].trainable == "bn"
+
+
+def test_a_point_takes_what_is_stored_and_paper_first(capsys):
+    assert experiments.point(14, "all", recipe="short").accuracy > 0.8
+    assert "stored" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="nearest: 428 and 434"):
+        experiments.point(433)

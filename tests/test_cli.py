@@ -1,0 +1,55 @@
+"""The command line: one line for every mistake, before any work."""
+
+import pytest
+from click.testing import CliRunner
+
+from bnlib.cli import main
+
+
+def call(*words):
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["run", "resnet433"], "nearest: 428 and 434"),
+        (["run", "resnet14", "--trainable", "batchnorm"], "unknown group"),
+        (["run", "resnet14", "--recipe", "papr"], "did you mean 'paper'"),
+        (["run", "resnet14", "--epochs", "0"], "nearest: 1"),
+        (["run", "resnet14", "--milestones", "a,b"], "whole epochs joined by commas"),
+        (["run", "resnet14", "--recipe", "smoke", "--data", "/nowhere"], "bnlib data --download"),
+        (["run", "resnet14", "--recipe", "smoke", "--device", "tpu"], "use cpu or cuda"),
+        (["estimate", "wrn14-0"], "at least 1"),
+        (["data", "--data", "/nowhere"], "bnlib data --download --data /nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, runs_folder):
+    result = call(*words)
+    assert result.exit_code != 0 and message in result.output and "Traceback" not in result.output
+    assert not list(runs_folder.glob("resnet*"))
+
+
+def test_run_then_list_then_verify(runs_folder):
+    words = [
+        "run",
+        "resnet8",
+        "--dataset",
+        "digits",
+        "--recipe",
+        "smoke",
+        "--precision",
+        "fp32",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "256",
+    ]
+    first, second = call(*words), call(*words)
+    assert first.exit_code == 0, first.output
+    assert "test accuracy, finished" in first.output and "(stored before)" in second.output
+    assert "digits_resnet8_bn_smoke_seed0" in call("results").output
+    assert "nothing wrong" in call("results", "verify").output
+    next(runs_folder.glob("digits*/history.csv")).unlink()
+    broken = call("results", "verify")
+    assert broken.exit_code == 1 and "no history.csv" in broken.output

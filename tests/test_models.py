@@ -1,0 +1,69 @@
+"""Networks: the paper's counts, and the same bits from a seed on every machine."""
+
+import pytest
+import torch
+
+from bnlib import analysis, build, experiments, models, paper
+
+# SHA-256 over all parameters, first 16 digits: a stored run's seed must draw these bits wherever it is opened.
+DRAWN = {
+    ("resnet14", 0, "kaiming_normal", "uniform"): "ebed54d4bb773ea1",
+    ("wrn14-2", 7, "kaiming_normal", "signed_uniform"): "390f4b74987dbd59",
+    ("resnet8", 0, "kaiming_uniform", "ones"): "bb422df7fec2060b",
+    ("resnet8", 0, "orthogonal", "oneone"): "74450f0436f858ce",
+    ("resnet8", 0, "binary", "uniform"): "5ae59c31a506639e",
+}
+
+
+def test_every_count_of_table_1_is_exact():
+    counts = analysis.judge_counts(experiments.table1(), paper.values("table1"))
+    assert len(counts) == 17 and (counts.equal == 4).all()
+
+
+@pytest.mark.parametrize("key", DRAWN)
+def test_drawn_weights_are_pinned(key):
+    name, seed, weight_init, bn_init = key
+    assert models.checksum(build(name, seed, weight_init=weight_init, bn_init=bn_init))[:16] == DRAWN[key]
+
+
+def test_another_seed_draws_another_network_and_the_same_seed_the_same():
+    assert models.checksum(build("resnet8", 1)) == models.checksum(build("resnet8", 1)) != models.checksum(build("resnet8", 2))
+
+
+@pytest.mark.parametrize("weight_init", models.WEIGHT_INITS)
+def test_weights_have_the_scale_they_should(weight_init):
+    weight = build("resnet14", weight_init=weight_init).segments[2][1].conv1.weight.detach()
+    fan_in = weight[0].numel()
+    if weight_init == "orthogonal":
+        rows = weight.flatten(1)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)), atol=1e-4, rtol=0)
+        return
+    assert weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.02)
+    if weight_init == "binary":
+        assert len(weight.abs().unique()) == 1
+    if weight_init == "kaiming_uniform":
+        assert weight.abs().max().item() <= (6 / fan_in) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "bn_init, low, high, beta", [("uniform", 0, 1, 0), ("ones", 1, 1, 0), ("oneone", 1, 1, 1), ("signed_uniform", -1, 1, 0)]
+)
+def test_batchnorm_starts_as_asked(bn_init, low, high, beta):
+    model = build("resnet14", bn_init=bn_init)
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    gamma = torch.cat([bn.weight.detach() for bn in norms])
+    assert low <= gamma.min() and gamma.max() <= high and all((bn.bias == beta).all() for bn in norms)
+    assert gamma.mean().item() == pytest.approx((low + high) / 2, abs=0.06)
+
+
+def test_logits_have_the_shape_of_the_classes_and_segments_halve_the_resolution():
+    model = build("wrn14-2", classes=7)
+    x = torch.zeros(2, 3, 32, 32)
+    assert model(x).shape == (2, 7)
+    assert model.segments(torch.relu(model.bn(model.conv(x)))).shape == (2, 128, 8, 8)
+
+
+def test_imagenet_networks_come_in_torchvisions_layout():
+    assert build("imagenet-resnet18", classes=5)(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+    with pytest.raises(ValueError, match="imagenet-resnetN with N one of 18, 34"):
+        models.skeleton("imagenet-resnet20")

@@ -1,0 +1,160 @@
+"""Training and the store: resume, interruption, exact evaluation, write-once, verification."""
+
+import json
+
+import pytest
+import torch
+
+import bnlib
+from bnlib import data, store, training
+
+
+def stored(run):
+    """All a run's files, the measured seconds aside."""
+    history = run.history.drop(columns="seconds").to_numpy().tolist()
+    return history, {name: tensor.tobytes() for name, tensor in run.tensors.items()}
+
+
+@pytest.mark.parametrize("trainable", ["bn", "random:2", "none"])
+def test_an_interrupted_training_ends_bit_identical(trainable, tiny, tmp_path, monkeypatch, capsys):
+    spec = tiny(trainable=trainable, epochs=3)
+    whole = training.train(spec, folder=tmp_path / "whole", progress=False)
+
+    real, calls = training.evaluate, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(training, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(spec, folder=tmp_path / "parts", progress=False)
+    assert "stopped after epoch 1 of 3" in capsys.readouterr().out
+    assert store.find(spec, tmp_path / "parts") is None
+    parts = training.train(spec, folder=tmp_path / "parts", progress=False)
+    assert "going on after epoch 1 of 3" in capsys.readouterr().out
+    assert stored(parts) == stored(whole)
+    assert not list((tmp_path / "parts" / ".unfinished").glob("*.pt"))
+
+
+@pytest.mark.parametrize("trainable", ["bn", "none", "random:2", "bn+shortcut+output"])
+def test_the_model_comes_back_from_its_seed_with_its_accuracy(trainable, tiny):
+    run = bnlib.run(tiny(trainable=trainable), progress=False)
+    accuracy, loss = bnlib.evaluate(run.model(), data.load("digits"), images=100)
+    assert accuracy == run.accuracy == run.history.test_accuracy.iloc[-1]
+    assert loss == pytest.approx(run.info["test_loss"])
+    assert run.spec == tiny(trainable=trainable)
+    assert (
+        list(run.gamma)[0] == "bn"
+        and run.gamma["bn"].shape == (16,)
+        and sum(map(len, run.beta.values())) * 2 == run.info["counts"]["bn"]
+    )
+
+
+def test_a_run_that_is_stored_is_not_trained_again(tiny, monkeypatch):
+    first = bnlib.run(tiny(), progress=False)
+    monkeypatch.setattr(training, "Trainer", None)
+    assert bnlib.run(tiny()).folder == first.folder
+    frame = bnlib.results()
+    row = frame[frame.id == first.id].iloc[0]
+    assert row.accuracy == first.accuracy and row.epochs == 2 and row.parameters_bn == first.info["counts"]["bn"]
+
+
+def test_what_was_trained_whole_is_not_stored_and_says_so(tiny):
+    run = bnlib.run(tiny(trainable="all", epochs=1), progress=False)
+    assert not any("conv" in name for name in run.tensors)
+    with pytest.raises(store.StoreError, match="are not stored; train it again"):
+        run.model()
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(tiny):
+    run = bnlib.run(tiny(trainable="all", lr=1e25, epochs=4), progress=False)
+    assert run.info["status"] == "diverged" and len(run.history) < 4
+    assert store.verify(run) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BNLIB_RUNS", str(tmp_path / "file" / "runs"))
+    monkeypatch.setattr(training, "Trainer", None)
+    with pytest.raises(store.StoreError, match="cannot be written.*BNLIB_RUNS"):
+        bnlib.run(tiny())
+
+
+def test_a_run_is_written_once_and_whole(tiny, monkeypatch):
+    run = bnlib.run(tiny(), progress=False)
+    with pytest.raises(store.StoreError, match="written once"):
+        store.write(run.spec, run.model(), [{"epoch": 1}], {}, run.folder.parent)
+    assert [path.name for path in run.folder.parent.iterdir() if path.name != ".unfinished"] == [run.id]
+
+
+def test_verify_finds_what_is_wrong(tiny):
+    run = bnlib.run(tiny(), progress=False)
+    assert store.verify(run, data.load("digits")) == []
+    text = (run.folder / "run.json").read_text()
+    for change, message in [
+        ({"accuracy": 0.987}, "in the last line of history.csv"),
+        ({"weights_checksum": "0" * 64}, "draws other weights"),
+        ({"spec": {**run.info["spec"], "seed": 5}}, "its spec belongs to"),
+    ]:
+        (run.folder / "run.json").write_text(json.dumps({**json.loads(text), **change}))
+        assert any(message in line for line in store.verify(store.Run(run.folder), data.load("digits")))
+    with pytest.raises(store.StoreError, match="draws other weights"):
+        (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "weights_checksum": "0" * 64}))
+        store.Run(run.folder).model()
+    (run.folder / "history.csv").unlink()
+    assert store.verify(store.Run(run.folder)) == [f"{run.id}: no history.csv"]
+
+
+def test_every_committed_run_is_right(monkeypatch):
+    runs = [run for run in store.all_runs() if run.folder.parent == store.results_folder()]
+    assert runs, "results/ holds no run"
+    assert [line for run in runs for line in store.verify(run)] == []
+    assert not any(run.info["dirty"] for run in runs)
+
+
+def test_a_committed_run_gives_its_accuracy_again(cifar10):
+    run = store.load("resnet14_bn_short_seed0-f7b08146")
+    accuracy, _ = bnlib.evaluate(run.model(), cifar10)
+    assert accuracy == pytest.approx(run.accuracy, abs=5e-4)  # exact on the CPU it was trained on; another may break a tie
+
+
+def test_the_schedule_drops_at_the_milestones():
+    spec = bnlib.RunSpec("resnet14")
+    assert [training.learning_rate(spec, epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    )
+
+
+def test_the_step_is_torchs_sgd_with_weight_decay_on_gamma_and_beta(tiny):
+    """Two steps by hand, from the formula of the authors' optimiser."""
+    spec = tiny(train_images=128, epochs=1, weight_decay=0.01, augment="none")
+    model = bnlib.freeze(store.draw(spec), "bn").to(memory_format=torch.channels_last).train()
+    learn, speed = [p for p in model.parameters() if p.requires_grad], {}
+    for pixels, labels in data.batches(data.load("digits"), seed=0, epoch=0, batch_size=64, kind="none", images=128):
+        torch.nn.functional.cross_entropy(model(data.normalise(pixels)), labels).backward()
+        with torch.no_grad():
+            for p in learn:
+                gradient = p.grad + 0.01 * p
+                speed[p] = gradient if p not in speed else 0.9 * speed[p] + gradient
+                p -= 0.1 * speed[p]
+                p.grad = None
+    run = bnlib.run(spec, progress=False)
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            torch.testing.assert_close(torch.from_numpy(run.tensors[name]), p.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_estimate_leaves_no_trace(tiny, runs_folder):
+    assert "about" in training.estimate(tiny())
+    assert not list(runs_folder.glob("*")) if runs_folder.exists() else True
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_gpu_trains_the_same_network_on_the_same_batches(tiny, tmp_path):
+    runs = [training.train(tiny(epochs=1), device=device, folder=tmp_path / device, progress=False) for device in ("cpu", "cuda")]
+    assert runs[0].info["weights_checksum"] == runs[1].info["weights_checksum"]
+    assert runs[0].history.train_loss.iloc[0] == pytest.approx(runs[1].history.train_loss.iloc[0], rel=1e-2)
