@@ -17,7 +17,7 @@ NOTEBOOKS := $(patsubst %,$(SOURCE)/%,$(wildcard notebooks/*.ipynb))
 PAGES := $(patsubst %,$(SOURCE)/%,_toc.yml $(shell find book -type f ! -name '*.pyc'))
 INPUTS := $(shell find bnlib results runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' 2>/dev/null)
 
-.PHONY: help book notebooks test clean
+.PHONY: help book notebooks test figure clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
@@ -49,11 +49,16 @@ test: $(READY)  ## lint, unit tests, every notebook executed
 	pytest
 	pytest --nbval-lax --nbval-current-env notebooks
 
+figure: $(READY)  ## redraw the README's figure from the stored runs
+	python -c "from bnlib import analysis, experiments, figures, paper; \
+	  figures.fig2_depth(analysis.summarise(experiments.runs(width=1)), paper.values('fig2', 'abstract', metric='test_accuracy_percent')) \
+	  .savefig('book/_static/fig2_depth.png', dpi=120)"
+
 clean:  ## remove what was built, but not the environment
 	rm -rf _build
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "installing the package and its tools into .venv: a few minutes, about 6 GB with PyTorch"
 	@test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	@.venv/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@.venv/bin/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[book,test]'
 	@touch $@

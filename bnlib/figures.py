@@ -99,7 +99,7 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             for trainable in _order(set(own.trainable)):
                 _line(ax, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
             ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=1)
-            ax.text(depths[-1], 10.8, "chance", color="#666666", fontsize=8, ha="right", va="bottom")
+            ax.text(1.2 * depths[0], 10.8, "chance", color="#666666", fontsize=8, va="bottom")
             ax.set_xscale("log")
             ax.set_xticks(depths, [str(d) for d in depths])
             ax.minorticks_off()
