@@ -126,24 +126,25 @@ def headline(points: pd.DataFrame, trainable: str = "bn", recipes: tuple[str, ..
 
 
 def verdict_table(points: pd.DataFrame):
-    """The points of `judge` as a table to read: percent and points, one decimal, rows in the order of recipe, set and depth."""
-    columns = {
-        "recipe": "recipe",
-        "trainable": "trainable",
-        "network": "network",
-        "mean": "ours (%)",
-        "sd": "sd",
-        "n": "n",
-        "reference": "paper (%)",
-        "uncertainty": "±",
-        "difference": "difference (pp)",
-        "tolerance": "tolerance (pp)",
-        "verdict": "verdict",
-    }
-    table = points.sort_values(["recipe", "trainable", "depth"])[list(columns)].rename(columns=columns)
-    signed = {"difference (pp)": "{:+.1f}"}
-    style = table.style.format(precision=1, na_rep="–", formatter=signed).hide(axis="index")
-    return style.set_table_attributes('class="dataframe"')
+    """The points of `judge` as a table to read: percent and points, one decimal, in the order of recipe, set and depth."""
+    points = points.sort_values(["recipe", "trainable", "depth"])
+    spread = [
+        f"{row.mean_:.1f}" + (f" ± {row.sd:.1f}" if row.n > 1 else "")
+        for row in points.rename(columns={"mean": "mean_"}).itertuples()
+    ]
+    table = pd.DataFrame(
+        {
+            "recipe": points.recipe,
+            "trainable": points.trainable,
+            "depth": points.depth,
+            "ours (%)": spread,
+            "n": points.n,
+            "paper (%)": points.reference.map("{:.1f}".format) + " ± " + points.uncertainty.map("{:.1f}".format),
+            "difference": points.difference.map("{:+.1f}".format),
+            "verdict": points.verdict,
+        }
+    )
+    return table.style.hide(axis="index").set_table_attributes('class="dataframe"')
 
 
 def replicates(summary: pd.DataFrame) -> str:
@@ -163,8 +164,14 @@ def counts_table(counts: pd.DataFrame):
     return style.hide(axis="index").set_table_attributes('class="dataframe"')
 
 
-def provenance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Where each run comes from: id, seed, engine, machine, minutes, commit, start; one row a run."""
-    columns = ["id", "recipe", "seed", "status", "engine", "device", "seconds", "commit", "started"]
-    table = runs.reindex(columns=columns)
-    return table.assign(seconds=table.seconds.round(), commit=table.commit.str[:8]).set_index("id")
+def provenance(runs: pd.DataFrame):
+    """Where each run comes from, one row a run: its folder in results/, machine, minutes and commit, as a table to read."""
+    table = pd.DataFrame(
+        {
+            "run": runs.id,
+            "machine": runs.reindex(columns=["device"]).device,
+            "minutes": runs.reindex(columns=["seconds"]).seconds.astype(float) / 60,
+            "commit": runs.reindex(columns=["commit"]).commit.str[:8],
+        }
+    )
+    return table.style.format(precision=0).hide(axis="index").set_table_attributes('class="dataframe"')

@@ -61,7 +61,7 @@ def coverage(shown: pd.DataFrame, depths=DEPTHS, trainable=TRAINABLE) -> pd.Data
         found = shown[(shown.trainable == name) & (shown.depth == depth)]
         return ", ".join(sorted(set(found.recipe))) or "not run"
 
-    cells = {f"ResNet-{depth}": [recipes(name, depth) for name in trainable] for depth in depths}
+    cells = {str(depth): [recipes(name, depth) for name in trainable] for depth in depths}
     return pd.DataFrame(cells, index=pd.Index(trainable, name="trainable"))
 
 

@@ -175,7 +175,7 @@ def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         ax = figure.subplots()
         ax.plot(history.epoch, 100 * history.test_accuracy, color=colour, label="test")
-        ax.plot(history.epoch, 100 * history.train_accuracy, color=colour, linestyle=":", label="training, augmented")
+        ax.plot(history.epoch, 100 * history.train_accuracy, color=colour, linestyle=":", label="training")
         ax.axhline(100 * chance, color="#8A8A8A", linestyle="--", linewidth=1)
         ax.text(history.epoch.iloc[-1], 100 * chance + 1, "chance", color="#666666", fontsize=8, ha="right", va="bottom")
         drops = history.epoch[history.lr.diff() < 0]
@@ -188,7 +188,7 @@ def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
         ax.set_xlabel("epoch")
         ax.set_ylabel("accuracy (%)")
         ax.set_title(title, loc="left")
-        ax.legend(loc="center right")
+        ax.legend(loc="upper left")
     return figure
 
 

@@ -225,8 +225,8 @@ class Trainer:
         share = 1 + len(self.data.test_labels[: self.settings.test_images]) / (3 * self.steps * self.settings.batch_size)
         about = duration(step * self.steps * epochs * share)
         return (
-            f"{self.spec.text}: {epochs} epochs of {self.steps} steps, {1000 * step:.0f} ms a step on {device_name(self.device)} "
-            f"({self.step.name}, {self.spec.precision}): about {about}"
+            f"{epochs} epochs of {self.steps} steps, {1000 * step:.0f} ms a step: about {about} "
+            f"({self.step.name} step, {self.spec.precision}, {device_name(self.device)})"
         )
 
     def _save(self) -> None:
