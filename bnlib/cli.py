@@ -73,14 +73,14 @@ def run(device, data_root, **spec):
 
     Goes on from its last checkpoint if it was interrupted.
     """
-    from bnlib import RunSpec, store, training
+    from bnlib import RunSpec, machine, store, training
 
     wanted = RunSpec(**spec)
     stored = store.find(wanted) is not None
     result = training.run(wanted, device=device, data_root=data_root)
     click.echo(
         f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
-        f"in {training.duration(result.info['seconds'])}{' (stored before)' if stored else ''}\n{result.folder}"
+        f"in {machine.duration(result.info['seconds'])}{' (stored before)' if stored else ''}\n{result.folder}"
     )
 
 

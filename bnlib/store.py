@@ -3,10 +3,10 @@
 `results/` holds the committed runs, `runs/` (ignored by git) the user's own in the same form; both are read.
 """
 
+import difflib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from safetensors.numpy import load_file, save_file
 
 from bnlib import freezing, models
@@ -107,8 +108,6 @@ class Run:
 
         Raises StoreError if the drawn weights are not those the run was trained with, or were trained and so are not stored.
         """
-        import torch
-
         if "features" in freezing.parse(self.spec.trainable)[0]:
             raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
         model = draw(self.spec)
@@ -138,8 +137,6 @@ def find(spec: RunSpec, folder: Path | None = None) -> Run | None:
 
 def load(run_id: str) -> Run:
     """The stored run called `run_id`. Raises StoreError, naming the nearest, if there is none."""
-    import difflib
-
     runs = {run.id: run for run in all_runs()}
     if run_id not in runs:
         near = difflib.get_close_matches(run_id, runs, n=1, cutoff=0.3)
@@ -203,8 +200,6 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path) -
     Keeps γ, β, the running statistics and what else was trained; not the convolutions of `all` and `all-bn`.
     Raises StoreError if the folder cannot be written.
     """
-    import torch
-
     target = check_writable(folder) / spec.id
     keep = {name for name, p in model.named_parameters() if p.requires_grad}
     if "features" in freezing.parse(spec.trainable)[0]:
@@ -257,12 +252,3 @@ def verify(run: Run, dataset=None) -> list[str]:
         if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:
             wrong.append(f"accuracy {info['accuracy']} in run.json, {accuracy} evaluated now")
     return [f"{run.id}: {line}" for line in wrong]
-
-
-def commit() -> tuple[str, bool]:
-    """The commit of this checkout, and whether `bnlib/` differs from it; ("unknown", True) outside of one."""
-    git = lambda *words: subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=True).stdout  # noqa: E731
-    try:
-        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--", "bnlib").strip())
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown", True

@@ -2,19 +2,17 @@
 
 import math
 import os
-import platform
 import sys
 import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, engine, freezing, models, store
+from bnlib import data, engine, freezing, machine, models, store
 from bnlib.spec import RunSpec
 
 EVALUATION_BATCH = 500
@@ -52,7 +50,7 @@ def train(
         lock.acquire()
     try:
         found = store.find(spec, folder)  # the other process may have finished it
-        return found or Trainer(spec, _device(device), data_root, target).run(progress)
+        return found or Trainer(spec, machine.device(device), data_root, target).run(progress)
     finally:
         lock.release()
 
@@ -60,18 +58,8 @@ def train(
 def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None) -> str:
     """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(spec, _device(device), data_root, Path(folder))
+        trainer = Trainer(spec, machine.device(device), data_root, Path(folder))
         return trainer.estimate()
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r}: use cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device 'cuda': PyTorch finds no GPU here; nearest: cpu")
-    return torch.device(name)
 
 
 @torch.no_grad()
@@ -121,7 +109,7 @@ class Trainer:
         )
         images = len(self.data.train_labels[: self.settings.train_images])
         self.steps = math.ceil(images / self.settings.batch_size)
-        self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), store.commit()
+        self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), machine.commit(store.ROOT)
         self._resume()
         # By the length of the whole training, not of what is left: a training that goes on must go on in the same step.
         self.step = engine.make(
@@ -223,10 +211,10 @@ class Trainer:
         step = min(times[1:])
         # An evaluation is forward only: about a third of a training step for each image.
         share = 1 + len(self.data.test_labels[: self.settings.test_images]) / (3 * self.steps * self.settings.batch_size)
-        about = duration(step * self.steps * epochs * share)
+        about = machine.duration(step * self.steps * epochs * share)
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.0f} ms a step: about {about} "
-            f"({self.step.name} step, {self.spec.precision}, {device_name(self.device)})"
+            f"({self.step.name} step, {self.spec.precision}, {machine.device_name(self.device)})"
         )
 
     def _save(self) -> None:
@@ -275,33 +263,12 @@ class Trainer:
             "counts": freezing.count(self.model),
             "seconds": round(self.seconds, 1),
             "engine": self.step.name,
-            "device": device_name(self.device),
+            "device": machine.device_name(self.device),
             "threads": torch.get_num_threads(),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+            "versions": machine.versions(),
             "commit": commit,
             "dirty": dirty,
             "data_checksum": self.data.checksum,
             "weights_checksum": self.weights_checksum,
             "started": self.started.isoformat(timespec="seconds"),
         }
-
-
-def device_name(device: torch.device) -> str:
-    """The device in words: the GPU's name, or the CPU's model with its number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{model}, {torch.get_num_threads()} threads"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

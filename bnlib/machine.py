@@ -1,0 +1,54 @@
+"""Where and with what a run is made: device, versions, commit; and how long things take, in words."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def device(name: str | None = None) -> torch.device:
+    """The device called `cpu` or `cuda`; for None CUDA if there is one. Raises ValueError for any other, or CUDA without a GPU."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r}: use cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda': PyTorch finds no GPU here; nearest: cpu")
+    return torch.device(name)
+
+
+def commit(root: Path) -> tuple[str, bool]:
+    """The commit of the checkout `root`, and whether `bnlib/` differs from it; ("unknown", True) outside of one."""
+    git = lambda *words: subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout  # noqa: E731
+    try:
+        return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--", "bnlib").strip())
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def versions() -> dict[str, str]:
+    """Python's, PyTorch's and numpy's versions."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words: the GPU's name, or the CPU's model with its number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, {torch.get_num_threads()} threads"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
