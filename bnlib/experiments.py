@@ -62,7 +62,7 @@ def coverage(shown: pd.DataFrame, depths=DEPTHS, trainable=TRAINABLE) -> pd.Data
         return ", ".join(sorted(set(found.recipe))) or "not run"
 
     cells = {str(depth): [recipes(name, depth) for name in trainable] for depth in depths}
-    return pd.DataFrame(cells, index=pd.Index(trainable, name="trainable"))
+    return pd.DataFrame(cells, index=list(trainable)).rename_axis(columns="depth")
 
 
 def missing(specs: list[RunSpec]) -> list[RunSpec]:
