@@ -109,7 +109,8 @@ class Trainer:
         )
         images = len(self.data.train_labels[: self.settings.train_images])
         self.steps = math.ceil(images / self.settings.batch_size)
-        self.history, self.seconds, self.started, self.commit = [], 0.0, datetime.now(timezone.utc), machine.commit(store.ROOT)
+        self.history, self.saved, self.seconds = [], 0, 0.0
+        self.started, self.commit = datetime.now(timezone.utc), machine.commit(store.ROOT)
         self._resume()
         # By the length of the whole training, not of what is left: a training that goes on must go on in the same step.
         self.step = engine.make(
@@ -130,8 +131,11 @@ class Trainer:
             desc=f"{self.spec.model} {self.spec.trainable} {self.spec.recipe}",
             disable=not progress,
             smoothing=0.05,
+            mininterval=0.1 if sys.stderr.isatty() else 2,  # in a notebook every refresh is kept, in hours they are megabytes
         )
         try:
+            if left and self.step.name == "fused":
+                bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
             if left:
                 bar.write(self.estimate(), file=sys.stdout)
             while len(self.history) < self.settings.epochs and not self.diverged:
@@ -139,7 +143,7 @@ class Trainer:
         except KeyboardInterrupt:
             bar.close()
             print(
-                f"\nstopped after epoch {len(self.history)} of {self.settings.epochs}, nothing before it is lost; "
+                f"\nstopped; saved after epoch {self.saved} of {self.settings.epochs}: "
                 f"the same command goes on from there (checkpoint: {self.checkpoint})",
                 flush=True,
             )
@@ -231,6 +235,7 @@ class Trainer:
         part = self.checkpoint.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, self.checkpoint)
+        self.saved = len(self.history)
 
     def _moving(self) -> dict[str, torch.Tensor]:
         """What training changes: trained parameters and BatchNorm's buffers."""
@@ -248,7 +253,7 @@ class Trainer:
         if self.optimiser is not None:
             self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.seconds, self.commit = state["history"], state["seconds"], tuple(state["commit"])
-        self.started = datetime.fromisoformat(state["started"])
+        self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
         print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
 
     def _info(self) -> dict:

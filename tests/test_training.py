@@ -31,7 +31,7 @@ def test_an_interrupted_training_ends_bit_identical(trainable, tiny, tmp_path, m
     monkeypatch.setattr(training, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.train(spec, folder=tmp_path / "parts", progress=False)
-    assert "stopped after epoch 1 of 3" in capsys.readouterr().out
+    assert "saved after epoch 1 of 3" in capsys.readouterr().out
     assert store.find(spec, tmp_path / "parts") is None
     parts = training.train(spec, folder=tmp_path / "parts", progress=False)
     assert "going on after epoch 1 of 3" in capsys.readouterr().out
