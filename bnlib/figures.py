@@ -91,8 +91,9 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     recipes = [r for r in RECIPE_TITLES if r in set(summary.recipe)] or ["paper"]
     depths = sorted(set(reference.depth) | set(summary.depth))
     with house_style():
-        figure = Figure(figsize=(4.6 * len(recipes) + 0.4 if len(recipes) > 1 else 6.4, 4.9), layout="constrained")
-        axes = figure.subplots(1, len(recipes), sharey=True, squeeze=False)[0]
+        # One below the other: side by side they would be too small to read in a page's column, and on a phone.
+        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.4), layout="constrained")
+        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
             own = summary[summary.recipe == recipe]
             _reference(ax, reference)
@@ -104,9 +105,9 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             ax.set_xticks(depths, [str(d) for d in depths])
             ax.minorticks_off()
             ax.set_ylim(0, 100)
-            ax.set_xlabel("depth N of ResNet-N (layers, log scale)")
+            ax.set_ylabel("test accuracy (%)")
             ax.set_title(RECIPE_TITLES[recipe] if len(own) else "nothing run yet: the paper's values alone", loc="left")
-        axes[0].set_ylabel("test accuracy (%)")
+        axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
         sets = _order(set(reference.trainable) | set(summary.trainable))
         _legend(figure, sets, ours=set(summary.trainable), others=bool((reference.kind == "reproduction").any()))
     return figure
@@ -165,7 +166,7 @@ def _legend(figure, sets, ours: set[str], others: bool) -> None:
     handles.append(Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value"))
     if others:
         handles.append(Line2D([], [], color="#555555", marker="x", linestyle="", markersize=5, label="reproductions by others"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3 if figure.get_figwidth() > 7 else 2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
