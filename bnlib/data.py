@@ -1,5 +1,6 @@
 """Data sets as tensors on the device, and their augmentation as one tensor operation on a batch."""
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -102,10 +103,15 @@ def _digits():
     return images[train], labels[train], images[test], labels[test]
 
 
+@functools.cache
+def constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and standard deviation of a pixel's three values, from 0 to 255, on `device`; made once, as a CUDA graph can't."""
+    return torch.tensor(MEAN, device=device) * 255, torch.tensor(STD, device=device) * 255
+
+
 def normalise(images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Pixels uint8 (N, H, W, 3) to a channels_last batch (N, 3, H, W), minus the mean, over the standard deviation."""
-    mean = torch.tensor(MEAN, device=images.device) * 255
-    std = torch.tensor(STD, device=images.device) * 255
+    mean, std = constants(images.device)
     return ((images.float() - mean) / std).to(dtype).permute(0, 3, 1, 2)
 
 
@@ -124,13 +130,12 @@ def augment(images: torch.Tensor, offsets: torch.Tensor, flips: torch.Tensor) ->
     return padded[which, rows[:, :, None], columns[:, None, :]]
 
 
-def batches(data: Dataset, *, seed: int, epoch: int, batch_size: int, kind: str, images: int | None = None):
-    """One epoch of training batches: augmented images uint8 (B, 32, 32, 3) and labels (B,); the last may be smaller.
+def draw(total: int, *, seed: int, epoch: int, kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One epoch's order of the images (total,), and for each place in it the crop's offsets (total, 2) and the flip (total,).
 
-    Order and augmentation depend on `seed` and `epoch` alone, on every device, so that a training can go on from any
-    epoch. kind: `flip+crop`, `flip`, `crop` or `none`. images: use only the first so many.
+    A function of its arguments alone, on every device, so that a training can go on from any epoch.
+    kind: `flip+crop`, `flip`, `crop` or `none`.
     """
-    total, device = len(data.train_labels[:images]), data.train_images.device
     random = models.stream("epoch", seed, epoch)
     order = random.permutation(total)
     offsets = random.randint(0, 2 * CROP_PADDING + 1, (total, 2))
@@ -139,10 +144,9 @@ def batches(data: Dataset, *, seed: int, epoch: int, batch_size: int, kind: str,
         offsets[:] = CROP_PADDING
     if "flip" not in kind:
         flips[:] = False
-    order, offsets, flips = (torch.from_numpy(a).to(device) for a in (order, offsets, flips))
-    for start in range(0, total, batch_size):
-        part = slice(start, start + batch_size)
-        chosen = data.train_images[order[part]]
-        if kind != "none":
-            chosen = augment(chosen, offsets[part], flips[part])
-        yield chosen, data.train_labels[order[part]]
+    return torch.from_numpy(order), torch.from_numpy(offsets), torch.from_numpy(flips)
+
+
+def take(data: Dataset, order: torch.Tensor, offsets: torch.Tensor, flips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training images `order` (B,), augmented: uint8 (B, 32, 32, 3), and their labels (B,). See `draw` and `augment`."""
+    return augment(data.train_images[order], offsets, flips), data.train_labels[order]

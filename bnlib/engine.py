@@ -1,112 +1,69 @@
 """The training step: what frozen weights let us leave out.
 
-`Plain` is the reference: the network as PyTorch runs it, under autocast. `Fused` computes the same function of the same
-parameters with less work: the frozen convolution weights are cast and laid out once, not at every step, and receive no
-gradient; BatchNorm, the shortcut's sum and the ReLU are one pass forward and one backward, with sums taken in two stages
-(over the pixels of each image, then over the images), which the compiler turns into vector code. Nothing is approximated:
-in fp32 and fp64 both give the same loss, gradients and running statistics up to the order of summation, and tests hold
-them to it; in bf16 they round at the same places. A network that is not ours, or a machine without a compiler, uses `Plain`.
+`Plain` is the reference: any network, as PyTorch's autograd runs it. `Fused` computes the same gradients of the same
+parameters with less work, for the networks of `bnlib.build`:
+
+- Frozen convolution weights are cast and laid out once, not at every step, and receive no gradient. Then the backward pass
+  needs a convolution's input no more (PyTorch keeps it regardless); of each layer only the convolution's output is kept,
+  from which BatchNorm's backward pass and the ReLU's mask follow, and one byte a value for the mask behind each sum.
+- BatchNorm, the shortcut's sum and the ReLU are one pass forward and one backward. Sums are taken in two stages, over the
+  pixels of each image and then over the images, which the compiler turns into vector code. The passes are compiled for
+  each shape of layer, not for each layer, so that compiling takes equally long at every depth.
+- The chain of layers is walked backward by hand: no autograd graph, no node for the sum of a block's two gradients.
+
+Nothing is approximated: in fp64 and fp32 both give the same loss, gradients and running statistics up to the order of
+summation, and tests hold them to it; in bf16 they round at the same places, where each convolution reads and writes.
+Where a processor has no bf16 instructions, convolutions run in fp32 on numbers rounded to bf16: the same arithmetic, since
+the hardware's bf16 products are summed in fp32 too.
 """
 
+import functools
+
 import torch
-import torch._dynamo
-import torch._inductor.config
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
-from bnlib import models
+from bnlib import models, passes
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
 
-def _moments(x):
-    """Mean and biased variance per feature of x (images, pixels, features), in at least fp32."""
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
-    count = x.shape[0] * x.shape[1]
-    mean = x.sum(1).sum(0) / count
-    # E[x²] − mean² is safe here: a convolution's output has a mean of the order of its deviation, and sums are fp32.
-    variance = (x * x).sum(1).sum(0) / count - mean * mean
-    return mean, variance.clamp_min(0)
+@functools.cache
+def native(dtype: torch.dtype, device_type: str) -> bool:
+    """Whether convolutions in `dtype` run on the device's own instructions; bf16 on an older CPU takes twenty times as long."""
+    if dtype != torch.bfloat16:
+        return True
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported and supported())
 
 
-def _forward(x, gamma, beta, added, relu: bool, eps: float):
-    mean, variance = _moments(x)
-    scale = gamma * torch.rsqrt(variance + eps)
-    y = x * scale + (beta - mean * scale)
-    if added is not None:
-        y = y + added
-    if relu:
-        y = torch.relu(y)
-    return y.to(x.dtype), mean, variance
+class _Rounded(TorchFunctionMode):
+    """Inside, convolutions read and write fp32 numbers rounded to bf16; so do their gradients."""
 
-
-def _backward(grad, x, y, gamma, mean, variance, relu: bool, added: bool, eps: float):
-    """Gradients of the output of `_forward`: for x, γ, β and what was added. y > 0 is the ReLU's mask."""
-    count = x.shape[0] * x.shape[1]
-    wide = torch.promote_types(x.dtype, torch.float32)
-    grad_z = grad.to(wide)
-    if relu:
-        grad_z = grad_z * (y > 0)
-    deviation = torch.rsqrt(variance + eps)
-    grad_beta = grad_z.sum(1).sum(0)
-    grad_gamma = ((grad_z * x.to(wide)).sum(1).sum(0) - mean * grad_beta) * deviation
-    # dx = γ/σ · (dz − mean(dz) − x̂ · mean(dz·x̂)), gathered into one multiply-add for each of dz and x.
-    scale = gamma * deviation
-    slope = -scale * deviation * grad_gamma / count
-    shift = -scale * grad_beta / count - slope * mean
-    grad_x = scale * grad_z + slope * x.to(wide) + shift
-    return grad_x.to(x.dtype), grad_gamma, grad_beta, grad_z.to(x.dtype) if added else None
-
-
-_compiled = {"forward": torch.compile(_forward, dynamic=False), "backward": torch.compile(_backward, dynamic=False)}
-_eager = {"forward": _forward, "backward": _backward}
-
-
-def _rows(x):
-    """(N, C, H, W) in channels_last to (N, H·W, C), without a copy."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[1])
-
-
-def _image(rows, like):
-    """(N, H·W, C) back to the shape of `like`, (N, C, H, W) in channels_last, without a copy."""
-    n, c, h, w = like.shape
-    return rows.view(n, h, w, c).permute(0, 3, 1, 2)
-
-
-class _Norm(torch.autograd.Function):
-    """BatchNorm in training mode, then an optional sum, then an optional ReLU; also gives mean and variance."""
-
-    @staticmethod
-    def forward(ctx, x, gamma, beta, added, relu, eps, kernels):
-        rows = None if added is None else _rows(added)
-        y, mean, variance = kernels["forward"](_rows(x), gamma, beta, rows, relu, eps)
-        ctx.relu, ctx.added, ctx.eps, ctx.kernels = relu, added is not None, eps, kernels
-        # The output is kept alive by the next convolution's graph anyway: as the mask it costs no memory.
-        ctx.save_for_backward(x, y if relu else None, gamma, mean, variance)
-        ctx.mark_non_differentiable(mean, variance)
-        return _image(y, x), mean, variance
-
-    @staticmethod
-    def backward(ctx, grad, _mean, _variance):
-        x, y, gamma, mean, variance = ctx.saved_tensors
-        grad = _rows(grad.contiguous(memory_format=torch.channels_last))
-        grad_x, grad_gamma, grad_beta, grad_added = ctx.kernels["backward"](
-            grad, _rows(x), y, gamma, mean, variance, ctx.relu, ctx.added, ctx.eps
-        )
-        return _image(grad_x, x), grad_gamma, grad_beta, None if grad_added is None else _image(grad_added, x), None, None, None
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function not in (torch.conv2d, F.conv2d):
+            return function(*args, **(kwargs or {}))
+        args = [a.bfloat16().float() if isinstance(a, torch.Tensor) else a for a in args]
+        return function(*args, **(kwargs or {})).bfloat16().float()
 
 
 class Plain:
-    """The reference step: any torch model, as it is, with convolutions in `precision` under autocast."""
+    """The reference step: any torch model, as it is, with convolutions in `precision`, `bf16` or `fp32`."""
 
     name = "plain"
 
     def __init__(self, model: nn.Module, precision: str = "bf16"):
         self.model, self.dtype = model, DTYPES[precision]
+        self.device = next(model.parameters()).device
+        self.native = native(self.dtype, self.device.type)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores (N, classes), at least fp32, of normalised images x (N, 3, H, W), in the model's mode."""
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        half = self.dtype == torch.bfloat16
+        with torch.autocast(self.device.type, torch.bfloat16) if half and self.native else _Rounded() if half else _nothing():
             scores = self.model(x)
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
@@ -115,83 +72,212 @@ class Plain:
         scores = self.logits(x)
         return F.cross_entropy(scores, labels), (scores.argmax(1) == labels).sum()
 
+    def gradients(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `loss`, and adds the loss's gradient to `.grad` of every parameter that learns; running statistics move."""
+        loss, correct = self.loss(x, labels)
+        if loss.requires_grad:
+            loss.backward()
+        return loss.detach(), correct
+
+
+def _nothing():
+    return torch.autocast("cpu", enabled=False)
+
+
+class _Layer:
+    """A convolution and the BatchNorm behind it: conv → BN → (+ what is added) → ReLU, forward and backward."""
+
+    def __init__(self, step: "Fused", conv: nn.Conv2d, bn: nn.BatchNorm2d, relu: bool = True, first: bool = False):
+        self.step, self.conv, self.bn, self.relu, self.first = step, conv, bn, relu, first
+        self.learns = any(p.requires_grad for p in conv.parameters())
+        self.frozen = None if self.learns else self._cast(conv.weight)
+
+    def _cast(self, weight):
+        return weight.detach().to(self.step.dtype).to(self.step.compute).contiguous(memory_format=torch.channels_last)
+
+    def forward(self, x, *added):
+        """The output, for x and what is added (N, C, H, W); keeps what `backward` needs if anything below the output learns."""
+        weight = self.frozen
+        if self.learns:
+            with torch.enable_grad():
+                self.weight = self.conv.weight  # under `random:K` a function of what learns; autograd knows the way on
+            weight = self._cast(self.weight)
+        out = F.conv2d(x, weight, stride=self.conv.stride, padding=self.conv.padding)
+        bn, self.count = self.bn, out[:, 0].numel()
+        y, self.mean, self.variance, *kept = self.step.passes(
+            passes.forward, out, bn.weight, bn.bias, *added, relu=self.relu, eps=bn.eps, dtype=self.step.dtype
+        )
+        if self.step.deep:
+            # Of the input only the shape matters, unless the weight learns; of the output only the ReLU behind a sum.
+            self.kept = (kept or [out, y])[: 1 + len(added)], weight, x if self.learns else x.shape
+        return y
+
+    def fold(self, x):
+        """The convolution with BatchNorm's running statistics, γ and β folded into its weight and bias."""
+        bn = self.bn
+        scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+        weight = (self.conv.weight * scale[:, None, None, None]).to(self.step.compute)
+        bias = (bn.bias - bn.running_mean * scale).to(self.step.compute)
+        return F.conv2d(x, weight, bias, stride=self.conv.stride, padding=self.conv.padding)
+
+    def backward(self, *grads):
+        """Given the output's gradient, in one or two parts, those of the input (None for the stem) and of what was added."""
+        ((out, *summed), weight, x), self.kept, bn = self.kept, None, self.bn
+        grad, *self.grads = self.step.passes(
+            passes.backward,
+            *(out, bn.weight, bn.bias, self.mean, self.variance, *grads, *summed),
+            relu=self.relu,
+            summed=bool(summed),
+            eps=bn.eps,
+            dtype=weight.dtype,
+        )
+        added = self.grads.pop() if summed else None
+        if self.first and not self.learns:
+            return None, added
+        if not self.learns:  # memory that nobody touches costs nothing
+            x = torch.empty(x, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
+        settings = (self.conv.stride, self.conv.padding, self.conv.dilation, False, (0, 0), 1)
+        below, of_weight, _ = torch.ops.aten.convolution_backward(
+            grad, x, weight, None, *settings, (not self.first, self.learns, False)
+        )
+        if self.learns:
+            torch.autograd.backward(self.weight, of_weight.to(self.weight.dtype))
+        return below, added
+
 
 class Fused(Plain):
-    """The fast step for the networks of `bnlib.build`; evaluates as `Plain` does.
+    """The fast step for the networks of `bnlib.build`, whatever learns; the fewer convolutions do, the more it saves.
 
-    Batches of `batch` images go through compiled code, which is made for that one shape; others, such as the last of an
-    epoch, through the same functions uncompiled.
+    sizes: the batch sizes to compile for; other batches, such as the last of an epoch, go through the same functions
+    uncompiled. To be made anew when `freeze` has changed what learns.
     """
 
     name = "fused"
 
-    def __init__(self, model: models.ResNet, precision: str = "bf16", batch: int | None = None):
+    def __init__(self, model: models.ResNet, precision: str = "bf16", sizes: tuple[int, ...] = ()):
         super().__init__(model, precision)
-        self.batch = batch
-        self.frozen = {
-            conv: self._cast(conv.weight.detach())
-            for conv in model.modules()
-            if isinstance(conv, nn.Conv2d) and not any(p.requires_grad for p in conv.parameters())
-        }
+        self.compute = self.dtype if self.native else torch.float32
+        self.passes = passes.Passes(sizes)
+        self.deep = any(p.requires_grad for name, p in model.named_parameters() if not name.startswith("output."))
+        self.stem = _Layer(self, model.conv, model.bn, first=True)
+        self.blocks = []
+        for block in (block for segment in model.segments for block in segment):
+            short = None if isinstance(block.shortcut, nn.Identity) else _Layer(self, *block.shortcut, relu=False)
+            self.blocks.append((_Layer(self, block.conv1, block.bn1), _Layer(self, block.conv2, block.bn2), short))
+        self.layers = [self.stem, *(layer for block in self.blocks for layer in block if layer)]
 
-    def _cast(self, weight):
-        return weight.to(self.dtype).contiguous(memory_format=torch.channels_last)
-
-    def _conv(self, conv, x):
-        weight = self.frozen.get(conv)
-        return F.conv2d(x, self._cast(conv.weight) if weight is None else weight, stride=conv.stride, padding=conv.padding)
-
-    def _norm(self, bn, x, added=None, relu=True):
-        y, mean, variance = _Norm.apply(x, bn.weight, bn.bias, added, relu, bn.eps, self.kernels)
-        count = x.numel() // x.shape[1]
-        self.seen.append((mean, variance * (count / (count - 1))))
-        return y
+    def gradients(self, x, labels):
+        """As `Plain.gradients`, by hand below the output layer."""
+        output = self.model.output
+        with torch.no_grad():
+            x = self.stem.forward(x.to(self.dtype).to(self.compute))
+            for one, two, short in self.blocks:
+                x = two.forward(one.forward(x), short.forward(x) if short else x)
+            pooled = x.to(output.weight.dtype).mean(dim=(2, 3))
+            self._move_statistics()
+        scores = output(pooled.requires_grad_(self.deep))
+        loss = F.cross_entropy(scores, labels)
+        if loss.requires_grad:
+            loss.backward()
+        if self.deep:
+            with torch.no_grad():
+                grad = (pooled.grad / (x.shape[2] * x.shape[3])).to(self.compute)
+                grads = [grad[:, :, None, None].expand(x.shape).contiguous(memory_format=torch.channels_last)]
+                del x
+                for one, two, short in reversed(self.blocks):
+                    # Of a block's input there are two gradients; the pass before adds them up.
+                    inner, around = two.backward(*grads)
+                    grads = [one.backward(inner)[0], short.backward(around)[0] if short else around]
+                self.stem.backward(*grads)
+                self._add_gradients()
+        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
 
     def logits(self, x):
-        """As `Plain.logits`; in training mode by the fused passes, and BatchNorm's running statistics move."""
-        if not self.model.training:
+        """As `Plain.logits`; in evaluation mode BatchNorm, by then an affine map, is folded into the convolutions."""
+        if self.model.training:
             return super().logits(x)
-        net, self.seen, order = self.model, [], [self.model.bn]
-        self.kernels = _compiled if x.shape[0] == self.batch else _eager
-        x = self._norm(net.bn, self._conv(net.conv, x.to(self.dtype)))
-        for segment in net.segments:
-            for block in segment:
-                out = self._norm(block.bn1, self._conv(block.conv1, x))
-                order.append(block.bn1)
-                if not isinstance(block.shortcut, nn.Identity):
-                    x = self._norm(block.shortcut[1], self._conv(block.shortcut[0], x), relu=False)
-                    order.append(block.shortcut[1])
-                x = self._norm(block.bn2, self._conv(block.conv2, out), added=x)
-                order.append(block.bn2)
-        self._update(order)
-        return net.output(x.to(net.output.weight.dtype).mean(dim=(2, 3)))
+        with torch.no_grad():
+            x = self.stem.fold(x.to(self.compute)).relu_()
+            for one, two, short in self.blocks:
+                x = two.fold(one.fold(x).relu_()).add_(short.fold(x) if short else x).relu_()
+            return self.model.output(x.to(self.model.output.weight.dtype).mean(dim=(2, 3)))
 
     @torch.no_grad()
-    def _update(self, order) -> None:
+    def _move_statistics(self) -> None:
         """Move all running statistics in one go, as `nn.BatchNorm2d` does each."""
-        means, variances = zip(*self.seen, strict=True)
-        torch._foreach_lerp_([bn.running_mean for bn in order], list(means), order[0].momentum)
-        torch._foreach_lerp_([bn.running_var for bn in order], list(variances), order[0].momentum)
-        torch._foreach_add_([bn.num_batches_tracked for bn in order], 1)
+        norms, layers = [layer.bn for layer in self.layers], self.layers
+        unbiased = torch._foreach_mul([layer.variance for layer in layers], [n.count / (n.count - 1) for n in layers])
+        torch._foreach_lerp_([bn.running_mean for bn in norms], [layer.mean for layer in layers], norms[0].momentum)
+        torch._foreach_lerp_([bn.running_var for bn in norms], unbiased, norms[0].momentum)
+        torch._foreach_add_([bn.num_batches_tracked for bn in norms], 1)
+
+    def _add_gradients(self) -> None:
+        """Add the gradients of γ and β to theirs, where they learn."""
+        pairs = [(p, g) for layer in self.layers for p, g in zip((layer.bn.weight, layer.bn.bias), layer.grads, strict=True)]
+        pairs = [(p, g) for p, g in pairs if p.requires_grad]
+        for p, _ in pairs:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        if pairs:
+            torch._foreach_add_([p.grad for p, _ in pairs], [g for _, g in pairs])
 
 
-def make(model: nn.Module, precision: str, *, steps: int, batch: int, depth: int) -> Plain:
+def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...], depth: int) -> Plain:
     """The step to train `model` with: `Fused` where it pays, else `Plain`.
 
-    Compiling takes 20 to 40 s on a CPU whatever the depth, and a fused step saves about 1 ms a layer: below some
+    Compiling for `sizes` takes 15 to 30 s on a CPU whatever the depth, and a fused step saves about 1 ms a layer: below some
     30,000 layer-steps the plain step is done first. Says so, in one line, where there is no working compiler.
     """
     if steps * depth < 30_000 or not isinstance(model, models.ResNet):
         return Plain(model, precision)
-    # Kinds of layers times shapes: PyTorch's default of 8 would send the rest to eager code, silently.
-    torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
-    # Said aloud, because generated code has the number of threads written into it and the compiler's cache on disk does
-    # not look at it: code made for two threads and run in a process of one takes ten times as long.
-    torch._inductor.config.cpp.threads = torch.get_num_threads()
     try:
-        device = next(model.parameters()).device
-        torch.compile(torch.neg)(torch.ones(8, device=device))
+        with torch.no_grad():
+            passes.compiled(torch.neg, [torch.ones(8, device=next(model.parameters()).device)])
     except Exception as error:  # whatever the compiler's absence looks like on this machine
         print(f"no compiler here ({type(error).__name__}): training goes on with the plain step, which is slower")
         return Plain(model, precision)
-    return Fused(model, precision, batch)
+    return Fused(model, precision, sizes)
+
+
+def flatten(parameters: list[nn.Parameter]) -> nn.Parameter:
+    """One flat parameter that holds `parameters`: their values and gradients become views of its own.
+
+    An optimiser then has one tensor to move instead of some hundred small ones. Their memory formats stay as they are.
+    """
+    total = sum(p.numel() for p in parameters)
+    flat = nn.Parameter(torch.empty(total, dtype=parameters[0].dtype, device=parameters[0].device))
+    flat.grad, offset = torch.zeros_like(flat), 0
+    for p in parameters:
+        value, grad = (t.as_strided(p.shape, p.stride(), offset) for t in (flat.data, flat.grad))
+        value.copy_(p.data)
+        p.data, p.grad, offset = value, grad, offset + p.numel()
+    return flat
+
+
+class Recorded:
+    """`work`, which changes tensors in place and returns nothing, as one CUDA graph for each shape of its arguments.
+
+    The first call for a shape runs as it is, so that everything is compiled and allocated; the second is recorded, with
+    arguments in memory of its own; each later one copies its arguments there and replays. On the stream that is current.
+    """
+
+    def __init__(self, work):
+        self.work, self.graphs = work, {}
+
+    def __call__(self, *arguments):
+        """Do the work for these tensors."""
+        key = tuple(a.shape for a in arguments)
+        if key not in self.graphs:
+            self.graphs[key] = None
+            self.work(*arguments)
+            return
+        if self.graphs[key] is None:
+            graph, fixed = torch.cuda.CUDAGraph(), [a.clone() for a in arguments]
+            torch.cuda.synchronize()
+            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+                self.work(*fixed)
+            self.graphs[key] = graph, fixed
+        graph, fixed = self.graphs[key]
+        for mine, given in zip(fixed, arguments, strict=True):
+            mine.copy_(given, non_blocking=True)
+        graph.replay()

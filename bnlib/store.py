@@ -246,7 +246,7 @@ def verify(run: Run, dataset=None) -> list[str]:
     if models.checksum(draw(run.spec)) != info["weights_checksum"]:
         wrong.append(f"seed {run.spec.seed} draws other weights here")
     elif dataset is not None and "features" not in freezing.parse(run.spec.trainable)[0] and info["status"] == "finished":
-        from bnlib.training import evaluate
+        from bnlib.trainer import evaluate
 
         accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
         if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:

@@ -37,17 +37,22 @@ def test_normalisation_is_torchvisions():
 
 def test_an_epoch_is_a_function_of_seed_and_epoch():
     digits = data.load("digits")
-    epoch = lambda seed, number: list(data.batches(digits, seed=seed, epoch=number, batch_size=100, kind="flip+crop"))  # noqa: E731
+    epoch = lambda seed, number: data.take(digits, *data.draw(1437, seed=seed, epoch=number, kind="flip+crop"))  # noqa: E731
     first, again, later, other = epoch(0, 3), epoch(0, 3), epoch(0, 4), epoch(1, 3)
-    assert [len(y) for _, y in first] == [100] * 14 + [37]
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first[0][1], later[0][1]) and not torch.equal(first[0][1], other[0][1])
-    assert torch.equal(torch.cat([y for _, y in first]).sort()[0], digits.train_labels.sort()[0])
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], later[1]) and not torch.equal(first[1], other[1])
+    assert torch.equal(first[1].sort()[0], digits.train_labels.sort()[0])
+
+
+def test_without_augmentation_images_stay_as_they_are():
+    digits = data.load("digits")
+    order, offsets, flips = data.draw(1437, seed=0, epoch=0, kind="none")
+    assert torch.equal(data.take(digits, order, offsets, flips)[0], digits.train_images[order])
 
 
 def test_order_and_crops_are_pinned():
     digits = data.load("digits")
-    images, labels = next(data.batches(digits, seed=0, epoch=0, batch_size=8, kind="flip+crop"))
+    images, labels = data.take(digits, *(t[:8] for t in data.draw(1437, seed=0, epoch=0, kind="flip+crop")))
     assert labels.tolist() == [4, 6, 0, 8, 9, 3, 9, 1] and int(images.sum()) == 1675896
 
 

@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 
-from bnlib import build, engine, freeze
+from bnlib import build, engine, freeze, machine, passes
 
 
-def both(trainable, precision, model="resnet14", images=20, batch=None):
+def both(trainable, precision, model="resnet14", images=20, sizes=()):
     """One step of each on the same images; returns the two networks and losses, gradients in place."""
     dtype, random = engine.DTYPES[precision], torch.Generator().manual_seed(0)
     one = freeze(build(model), trainable).to(torch.float64 if precision == "fp64" else torch.float32)
@@ -18,10 +18,8 @@ def both(trainable, precision, model="resnet14", images=20, batch=None):
     y = torch.randint(0, 10, (images,), generator=random)
     x = x.to(dtype if precision != "bf16" else torch.float32)
     losses = []
-    for step in (engine.Plain(one, precision), engine.Fused(two, precision, batch)):
-        loss, correct = step.loss(x, y)
-        loss.backward()
-        losses.append(loss)
+    for step in (engine.Plain(one, precision), engine.Fused(two, precision, sizes)):
+        losses.append(step.gradients(x, y)[0])
     return one, two, losses
 
 
@@ -56,27 +54,99 @@ def test_rounding_takes_it_no_further_from_float64_than_the_plain_step(precision
     assert fused < 1.5 * plain and plain < {"fp32": 1e-2, "bf16": 0.2}[precision]
 
 
+def compiles():
+    return type(engine.make(build("resnet8"), "fp32", steps=10**6, sizes=(16,), depth=8)) is engine.Fused
+
+
 @pytest.mark.slow
 def test_compiled_it_still_agrees():
-    if type(engine.make(build("resnet8"), "fp32", steps=10**6, batch=16, depth=8)) is engine.Plain:
+    if not compiles():
         pytest.skip("no working compiler on this machine")
-    plain, fused, (a, b) = both("bn", "fp32", model="resnet8", images=16, batch=16)
+    plain, fused, (a, b) = both("bn", "fp32", model="resnet8", images=16, sizes=(16,))
     assert apart(a, b) < 1e-5
-    gradients = [torch.cat([p.grad.flatten() for p in m.parameters() if p.requires_grad]) for m in (plain, fused)]
-    assert ((gradients[0] - gradients[1]).norm() / gradients[0].norm()).item() < 1e-4
+    assert ((gradient(plain) - gradient(fused)).norm() / gradient(plain).norm()).item() < 1e-4
 
 
-def test_short_trainings_and_other_networks_take_the_plain_step(capsys):
-    assert type(engine.make(build("resnet8"), "fp32", steps=10, batch=16, depth=8)) is engine.Plain
-    assert type(engine.make(torch.nn.Conv2d(3, 3, 3), "fp32", steps=10**9, batch=16, depth=1)) is engine.Plain
+@pytest.mark.slow
+def test_compiled_it_rounds_to_bf16_as_uncompiled(monkeypatch):
+    """Where convolutions and passes read and write bf16, and nowhere else: the two differ by what changes sums of fp32."""
+    if not compiles():
+        pytest.skip("no working compiler on this machine")
+    random = torch.Generator().manual_seed(0)
+    x, added, grad = (torch.randn(16, 16, 8, 8, generator=random).to(memory_format=torch.channels_last) for _ in range(3))
+    bn = [torch.rand(16, generator=random) for _ in range(4)]
+    fast_passes = passes.Passes((16,))
+    for dtype in (torch.float32, torch.bfloat16):  # convolutions computed in fp32 on rounded numbers, and in bf16
+        tensors = [t.to(dtype) for t in (x, added)]
+        flags = {"relu": True, "eps": 1e-5, "dtype": torch.bfloat16}
+        for plain, fast in zip(
+            passes.forward(tensors[0], *bn[:2], tensors[1], **flags),
+            fast_passes(passes.forward, tensors[0], *bn[:2], tensors[1], **flags),
+            strict=True,
+        ):
+            assert plain.dtype == fast.dtype and plain.stride() == fast.stride()
+            assert torch.allclose(plain.double(), fast.double(), rtol=2**-7, atol=1e-5)  # one step of bf16
+            assert (plain != fast).float().mean() < 1e-2 or plain.dim() == 1
+        flags = {"relu": True, "summed": True, "eps": 1e-5, "dtype": dtype}
+        given = (x.bfloat16(), *bn, grad.to(dtype), added.bfloat16(), x.bfloat16())
+        for plain, fast in zip(passes.backward(*given, **flags), fast_passes(passes.backward, *given, **flags), strict=True):
+            assert plain.dtype == fast.dtype and plain.stride() == fast.stride()
+            assert apart(plain.double(), fast.double()) < 1e-2 and (plain != fast).float().mean() < 1e-2 or plain.dim() == 1
+
+
+def test_a_second_step_adds_to_the_gradients_as_autograd_does():
+    model = freeze(build("resnet8"), "bn").double()
+    step, x, y = engine.Fused(model, "fp64"), torch.randn(4, 3, 32, 32, dtype=torch.float64), torch.arange(4)
+    step.gradients(x, y)
+    once = gradient(model)
+    step.gradients(x, y)
+    assert apart(2 * once, gradient(model)) < 1e-12
+
+
+@pytest.mark.parametrize("trainable", ["bn", "output", "none"])
+def test_evaluation_folds_batchnorm_into_the_convolutions(trainable):
+    model = freeze(build("resnet14"), trainable).double()
+    step, x, y = engine.Fused(model, "fp64"), torch.randn(4, 3, 32, 32, dtype=torch.float64), torch.arange(4)
+    step.gradients(x, y)  # so that the running statistics are not 0 and 1
+    model.eval()
+    assert apart(engine.Plain(model, "fp64").logits(x), step.logits(x)) < 1e-10
+
+
+def test_without_bf16_instructions_convolutions_compute_in_fp32_on_rounded_numbers(monkeypatch):
+    monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+    plain, fused, (a, b) = both("bn", "bf16", images=64)
+    assert apart(a, b) < 1e-2
+    seen, conv2d = [], torch.nn.functional.conv2d
+    monkeypatch.setattr(engine.F, "conv2d", lambda x, w, *a, **k: seen.append((x, w)) or conv2d(x, w, *a, **k))
+    engine.Fused(fused, "bf16").gradients(torch.randn(4, 3, 32, 32), torch.arange(4))
+    assert len(seen) == 15
+    for x, w in seen:
+        assert x.dtype == w.dtype == torch.float32
+        assert torch.equal(x, x.bfloat16().float()) and torch.equal(w, w.bfloat16().float())
+
+
+def test_without_bf16_instructions_the_plain_step_rounds_too(monkeypatch):
+    monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+    model, outputs = build("resnet8").train(), []
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda m, i, o: outputs.append(o))
+    engine.Plain(model, "bf16").gradients(torch.randn(4, 3, 32, 32), torch.arange(4))
+    assert len(outputs) == 9 and all(torch.equal(o, o.bfloat16().float()) for o in outputs)
+
+
+def test_short_trainings_and_other_networks_take_the_plain_step():
+    assert type(engine.make(build("resnet8"), "fp32", steps=10, sizes=(16,), depth=8)) is engine.Plain
+    other = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3))
+    assert type(engine.make(other, "fp32", steps=10**9, sizes=(16,), depth=1)) is engine.Plain
 
 
 def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, capsys):
     def no_compiler(*_, **__):
         raise RuntimeError("no g++")
 
-    monkeypatch.setattr(torch, "compile", no_compiler)
-    assert type(engine.make(build("resnet8"), "fp32", steps=10**6, batch=16, depth=8)) is engine.Plain
+    monkeypatch.setattr(passes, "compiled", no_compiler)
+    assert not compiles()
     assert capsys.readouterr().out.count("\n") == 1
 
 
@@ -88,7 +158,7 @@ def test_on_a_gpu_the_fused_step_agrees_with_the_cpu():
     random = torch.Generator().manual_seed(0)
     x = torch.randn(16, 3, 32, 32, generator=random, dtype=torch.float64).float().cuda().to(memory_format=torch.channels_last)
     y = torch.randint(0, 10, (16,), generator=random).cuda()
-    torch.backends.cudnn.allow_tf32 = False
-    engine.make(model, "fp32", steps=10**6, batch=16, depth=8).loss(x, y)[0].backward()
+    with machine.exact():
+        engine.make(model, "fp32", steps=10**6, sizes=(16,), depth=8).gradients(x, y)
     for (name, p), q in zip(cpu.named_parameters(), model.parameters(), strict=True):
         assert p.grad is None or apart(p.grad, q.grad.cpu()) < 1e-3, name

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torchvision
 
-from bnlib import build, count, freeze, store, training
+from bnlib import build, count, data, freeze, store
 from bnlib.freezing import canonical, parse
+from bnlib.trainer import Trainer
 
 SETS = [
     "bn",
@@ -37,10 +38,11 @@ def group_of(name: str) -> str:
 def test_what_is_frozen_stays_and_what_is_trained_moves(trainable, tiny, runs_folder):
     spec = tiny(trainable=trainable, epochs=1, weight_decay=0.1)
     before = store.draw(spec)
-    trainer = training.Trainer(spec, torch.device("cpu"), None, store.check_writable(runs_folder / ".unfinished").parent)
-    trainer.run(progress=False)
-    freeze(trainer.model, "none")  # takes the random weights' places away again: plain tensors under their old names
-    after, groups, k = dict(trainer.model.named_parameters()), *parse(trainable)
+    folder = store.check_writable(runs_folder / ".unfinished").parent
+    training = Trainer(spec, torch.device("cpu"), data.load("digits"), folder)
+    assert list(training.train())
+    freeze(training.model, "none")  # takes the random weights' places away again: plain tensors under their old names
+    after, groups, k = dict(training.model.named_parameters()), *parse(trainable)
     for name, start in before.named_parameters():
         moved = after[name] != start
         if group_of(name) in groups:
@@ -49,7 +51,7 @@ def test_what_is_frozen_stays_and_what_is_trained_moves(trainable, tiny, runs_fo
             assert (moved.flatten(1).sum(1) <= k).all() and moved.sum() > 0.9 * k * len(start), f"{name}: not {k} a channel"
         else:
             assert not moved.any(), f"{name} is frozen and moved"
-    for name, buffer in trainer.model.named_buffers():
+    for name, buffer in training.model.named_buffers():
         assert (buffer != dict(before.named_buffers())[name]).any(), f"{name} did not move"
 
 

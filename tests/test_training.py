@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import bnlib
-from bnlib import data, store, training
+from bnlib import data, engine, store, trainer, training
 
 
 def stored(run):
@@ -20,15 +20,15 @@ def test_an_interrupted_training_ends_bit_identical(trainable, tiny, tmp_path, m
     spec = tiny(trainable=trainable, epochs=3)
     whole = training.train(spec, folder=tmp_path / "whole", progress=False)
 
-    real, calls = training.evaluate, []
+    real, calls = trainer.Trainer._end_epoch, []
 
-    def interrupted(*args, **kwargs):
+    def interrupted(*args):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*args, **kwargs)
+        return real(*args)
 
-    monkeypatch.setattr(training, "evaluate", interrupted)
+    monkeypatch.setattr(trainer.Trainer, "_end_epoch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         training.train(spec, folder=tmp_path / "parts", progress=False)
     assert "saved after epoch 1 of 3" in capsys.readouterr().out
@@ -37,6 +37,41 @@ def test_an_interrupted_training_ends_bit_identical(trainable, tiny, tmp_path, m
     assert "going on after epoch 1 of 3" in capsys.readouterr().out
     assert stored(parts) == stored(whole)
     assert not list((tmp_path / "parts" / ".unfinished").glob("*.pt"))
+
+
+def test_replicates_trained_together_are_what_they_are_alone(tiny, tmp_path, capsys):
+    specs = [tiny(seed=0), tiny(seed=1), tiny(seed=2, epochs=1)]
+    together = bnlib.train_together(specs, folder=tmp_path / "together", progress=False)
+    for spec, run in zip(specs, together, strict=True):
+        assert run.spec == spec
+        assert stored(run) == stored(training.train(spec, folder=tmp_path / "alone", progress=False))
+
+
+def test_replicates_that_are_stored_are_not_trained_again(tiny, tmp_path):
+    first = training.train(tiny(seed=1), folder=tmp_path, progress=False)
+    started = first.info["started"]
+    runs = bnlib.train_together([tiny(seed=0), tiny(seed=1), tiny(seed=0)], folder=tmp_path, progress=False)
+    assert [run.spec.seed for run in runs] == [0, 1, 0] and store.Run(first.folder).info["started"] == started
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_fused_step_trains_as_the_plain_one(precision, tiny, tmp_path, monkeypatch):
+    """A whole short training by each: the same course, up to the rounding that a training multiplies."""
+    spec = tiny(precision=precision, epochs=2, lr=0.01)
+    plain = training.train(spec, folder=tmp_path / "plain", progress=False)
+    monkeypatch.setattr(trainer.engine, "make", lambda model, precision, **_: engine.Fused(model, precision))
+    fused = training.train(spec, folder=tmp_path / "fused", progress=False)
+    assert (plain.info["engine"], fused.info["engine"]) == ("plain", "fused")
+    assert fused.history.train_loss.to_numpy() == pytest.approx(plain.history.train_loss.to_numpy(), rel=2e-2)
+
+
+def test_the_parameters_stay_views_of_one_tensor(tiny, tmp_path):
+    one = trainer.Trainer(tiny(trainable="all"), torch.device("cpu"), data.load("digits"), store.check_writable(tmp_path))
+    store.check_writable(tmp_path / ".unfinished")
+    list(one.train())
+    where = one.flat.data.untyped_storage().data_ptr()
+    assert all(p.untyped_storage().data_ptr() == where for p in one.model.parameters())
+    assert torch.cat([p.detach().flatten() for p in one.model.parameters()]).sort()[0].equal(one.flat.detach().sort()[0])
 
 
 @pytest.mark.parametrize("trainable", ["bn", "none", "random:2", "bn+shortcut+output"])
@@ -123,7 +158,7 @@ def test_a_committed_run_gives_its_accuracy_again(cifar10):
 
 def test_the_schedule_drops_at_the_milestones():
     spec = bnlib.RunSpec("resnet14")
-    assert [training.learning_rate(spec, epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
+    assert [trainer.learning_rate(spec, epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
 
@@ -133,7 +168,9 @@ def test_the_step_is_torchs_sgd_with_weight_decay_on_gamma_and_beta(tiny):
     spec = tiny(train_images=128, epochs=1, weight_decay=0.01, augment="none")
     model = bnlib.freeze(store.draw(spec), "bn").to(memory_format=torch.channels_last).train()
     learn, speed = [p for p in model.parameters() if p.requires_grad], {}
-    for pixels, labels in data.batches(data.load("digits"), seed=0, epoch=0, batch_size=64, kind="none", images=128):
+    digits, order = data.load("digits"), data.draw(128, seed=0, epoch=0, kind="none")[0]
+    for part in order.split(64):
+        pixels, labels = digits.train_images[part], digits.train_labels[part]
         torch.nn.functional.cross_entropy(model(data.normalise(pixels)), labels).backward()
         with torch.no_grad():
             for p in learn:
@@ -158,3 +195,21 @@ def test_a_gpu_trains_the_same_network_on_the_same_batches(tiny, tmp_path):
     runs = [training.train(tiny(epochs=1), device=device, folder=tmp_path / device, progress=False) for device in ("cpu", "cuda")]
     assert runs[0].info["weights_checksum"] == runs[1].info["weights_checksum"]
     assert runs[0].history.train_loss.iloc[0] == pytest.approx(runs[1].history.train_loss.iloc[0], rel=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu_replicates_together_are_what_they_are_alone(tiny, tmp_path):
+    specs = [tiny(seed=seed, epochs=2, train_images=600, precision="bf16") for seed in (0, 1, 2)]
+    together = bnlib.train_together(specs, device="cuda", folder=tmp_path / "together", progress=False)
+    alone = [training.train(spec, device="cuda", folder=tmp_path / "alone", progress=False) for spec in specs]
+    assert [stored(run) for run in together] == [stored(run) for run in alone]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu_the_recorded_step_is_the_step_itself(tiny, tmp_path, monkeypatch):
+    spec = tiny(epochs=2, train_images=600)
+    graph = training.train(spec, device="cuda", folder=tmp_path / "graph", progress=False)
+    monkeypatch.setattr(trainer.engine, "Recorded", lambda work: work)
+    assert stored(training.train(spec, device="cuda", folder=tmp_path / "steps", progress=False)) == stored(graph)

@@ -1,0 +1,114 @@
+"""BatchNorm, the shortcut's sum and the ReLU as one pass over the activations forward and one backward, compiled by PyTorch.
+
+Plain functions of tensors: what is compiled where that pays, and what runs where it does not.
+"""
+
+import functools
+
+import torch
+
+
+def _rows(x):
+    """(N, C, H, W) in channels_last as (N, H·W, C), without a copy."""
+    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, x.shape[1])
+
+
+def _image(rows, like):
+    """(N, H·W, C) as the shape of `like`, (N, C, H, W) in channels_last, without a copy."""
+    n, c, h, w = like.shape
+    return rows.view(n, h, w, c).permute(0, 3, 1, 2)
+
+
+def _round(x, dtype):
+    """Values of fp32 x rounded to `dtype`, still as fp32, where convolutions compute in fp32 for want of bf16 instructions.
+
+    By Veltkamp's splitting, since compilers take x.to(bf16).to(fp32) for nothing: 2¹⁶ + 1 leaves 8 of 24 bits.
+    """
+    if x.dtype == dtype or dtype != torch.bfloat16:
+        return x
+    large = x * 65537.0
+    return large - (large - x)
+
+
+def forward(x, gamma, beta, *added, relu: bool, eps: float, dtype: torch.dtype):
+    """BatchNorm in training mode of x (N, C, H, W), then the sum with `added`, then ReLU; values rounded to `dtype`.
+
+    Returns the output, mean and biased variance (C,); then x and, behind a sum, the output again as `dtype`, if x is not.
+    """
+    rows = _round(_rows(x), dtype)
+    wide = rows.to(torch.promote_types(dtype, torch.float32))
+    count = wide.shape[0] * wide.shape[1]
+    mean = wide.sum(1).sum(0) / count
+    # E[x²] − mean² is safe here: a convolution's output has a mean of the order of its deviation, and sums are fp32.
+    variance = ((wide * wide).sum(1).sum(0) / count - mean * mean).clamp_min(0)
+    scale = gamma * torch.rsqrt(variance + eps)
+    y = wide * scale + (beta - mean * scale)
+    if added:
+        y = y + _rows(added[0])
+    if relu:
+        y = torch.relu(y)
+    y = _round(y, dtype) if dtype != x.dtype else y.to(dtype)
+    kept = [] if dtype == x.dtype else [rows, y] if added else [rows]
+    return _image(y, x), mean, variance, *(_image(k.to(dtype), x) for k in kept)
+
+
+def backward(x, gamma, beta, mean, variance, grad, *more, relu: bool, summed: bool, eps: float, dtype: torch.dtype):
+    """The gradients behind `forward`, given that of its output, `grad`: for x (as `dtype`), γ and β; if `summed`, for the sum too.
+
+    more: a second gradient of the same output, which is added to the first, if there is one; if `summed`, the output last.
+    """
+    rows = _rows(x).to(torch.promote_types(x.dtype, torch.float32))
+    g = _round(_rows(grad), x.dtype).to(rows.dtype)
+    if len(more) > summed:
+        g = g + _rows(more[0])
+    scale = gamma * torch.rsqrt(variance + eps)
+    if summed:
+        g = g * (_rows(more[-1]) > 0)
+    elif relu:
+        g = g * (rows * scale + (beta - mean * scale) > 0)
+    count = rows.shape[0] * rows.shape[1]
+    grad_beta = g.sum(1).sum(0)
+    grad_gamma = ((g * rows).sum(1).sum(0) - mean * grad_beta) * torch.rsqrt(variance + eps)
+    # dx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)), gathered into one multiply-add for each of g and x.
+    slope = -scale * torch.rsqrt(variance + eps) * grad_gamma / count
+    shift = -scale * grad_beta / count - slope * mean
+    grad_x = scale * g + slope * rows + shift
+    grad_x = _round(grad_x, x.dtype) if dtype != x.dtype else grad_x.to(dtype)
+    return _image(grad_x, x), grad_gamma, grad_beta, *([_image(g.to(x.dtype), x)] if summed else [])
+
+
+_compiled = {}
+
+
+class Passes:
+    """The passes above: compiled, once a process, for each combination of shapes at the batch `sizes`; for others uncompiled."""
+
+    def __init__(self, sizes: tuple[int, ...]):
+        self.sizes, self.threads = sizes, torch.get_num_threads()
+
+    def __call__(self, function, *tensors, **flags):
+        """`function(*tensors, **flags)`."""
+        if tensors[0].shape[0] not in self.sizes:
+            return function(*tensors, **flags)
+        key = (function, self.threads, tensors[0].device, *flags.values(), *((t.shape, t.dtype) for t in tensors))
+        if key not in _compiled:
+            _compiled[key] = compiled(functools.partial(function, **flags), tensors)
+        return _compiled[key](*tensors)
+
+
+def compiled(function, tensors):
+    """`function` for tensors like these, by PyTorch's inductor.
+
+    Without Dynamo in front: its guards cost 0.1 ms a call, at depth 110 a third of all that is not a convolution.
+    """
+    import torch._inductor
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    # The number of threads is said aloud, because it is written into the generated code and the compiler's cache on disk does
+    # not look at it: code made for two threads takes ten times as long in a process of one.
+    options = {"cpp.threads": torch.get_num_threads()}
+    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):  # else nothing comes from that cache
+        return torch._inductor.compile(make_fx(function)(*tensors), list(tensors), options=options)
