@@ -15,9 +15,9 @@ endif
 
 NOTEBOOKS := $(patsubst %,$(SOURCE)/%,$(wildcard notebooks/*.ipynb))
 PAGES := $(patsubst %,$(SOURCE)/%,_toc.yml $(shell find book -type f ! -name '*.pyc'))
-INPUTS := $(shell find bnlib results runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' 2>/dev/null)
+INPUTS := $(shell find bnlib results benchmarks runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' 2>/dev/null)
 
-.PHONY: help book notebooks test figure clean
+.PHONY: help book notebooks test bench figure clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
@@ -48,6 +48,9 @@ test: $(READY)  ## lint, unit tests, every notebook executed
 	ruff format --check .
 	pytest
 	pytest --nbval-lax --nbval-current-env notebooks
+
+bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; the table goes into benchmarks/
+	bnlib bench --all --scaling --save benchmarks
 
 figure: $(READY)  ## redraw the README's figure from the stored runs
 	python -c "from bnlib import analysis, experiments, figures, paper; \

@@ -1,4 +1,4 @@
-"""The command line: `bnlib run | estimate | data | results`. `python -m bnlib` is the same."""
+"""The command line: `bnlib run | estimate | bench | data | results`. `python -m bnlib` is the same."""
 
 import functools
 
@@ -67,21 +67,27 @@ def main():
 
 @main.command()
 @_spec_options
+@click.option("--replicates", type=click.IntRange(min=1), default=1, help="Also the next seeds, so many in all, trained together.")
 @_one_line
-def run(device, data_root, **spec):
+def run(device, data_root, replicates, **spec):
     """Train MODEL (resnet14, wrn14-4, …), or find it among the stored runs; print what came out.
 
     Goes on from its last checkpoint if it was interrupted.
     """
     from bnlib import RunSpec, machine, store, training
 
-    wanted = RunSpec(**spec)
-    stored = store.find(wanted) is not None
-    result = training.run(wanted, device=device, data_root=data_root)
-    click.echo(
-        f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
-        f"in {machine.duration(result.info['seconds'])}{' (stored before)' if stored else ''}\n{result.folder}"
+    wanted = [RunSpec(**{**spec, "seed": spec["seed"] + i}) for i in range(replicates)]
+    stored = {one: store.find(one) for one in wanted}
+    missing = [one for one in wanted if stored[one] is None]
+    trained = (
+        dict(zip(missing, training.train_together(missing, device=device, data_root=data_root), strict=True)) if missing else {}
     )
+    for one in wanted:
+        result = stored[one] or trained[one]
+        click.echo(
+            f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
+            f"in {machine.duration(result.info['seconds'])}{' (stored before)' if stored[one] else ''}\n{result.folder}"
+        )
 
 
 @main.command()
@@ -92,6 +98,48 @@ def estimate(device, data_root, **spec):
     from bnlib import RunSpec, training
 
     click.echo(training.estimate(RunSpec(**spec), device=device, data_root=data_root))
+
+
+@main.command()
+@click.option(
+    "--model", "models", multiple=True, metavar="MODEL", help="resnetN or wrn14-W, may be given again.  [resnet14, resnet110]"
+)
+@click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
+@click.option("--scaling", is_flag=True, help="Also every depth from 14 to 866 and every width from 1 to 8: an hour without a GPU.")
+@click.option("--rounds", default=3, show_default=True, help="How often the ways take turns.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
+@click.option("--save", metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
+@click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
+@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_one_line
+def bench(models, everything, scaling, rounds, as_json, save, device, data_root):
+    """Measure a training step here, beside other ways of taking it: speed, memory, start."""
+    import json
+    from pathlib import Path
+
+    from bnlib import bench, machine
+    from bnlib import data as datasets
+    from bnlib.models import architecture
+
+    models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
+    where = machine.device(device)
+    datasets.load("cifar10", data_root)
+    found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)
+    for model in models:
+        rows = bench.compare(model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds, say=say)
+        found["rows"] += rows
+        if not as_json:
+            click.echo(f"\n{model}, batch {bench.BATCH}, {found['machine']}\n{bench.table(rows).to_string()}\n")
+    for model in [name for family in bench.SCALING for name in family if scaling and architecture(name).name not in models]:
+        found["rows"] += bench.compare(
+            architecture(model).name, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say
+        )
+    ours = {row["model"]: row["epoch_seconds"] for row in found["rows"] if row["way"] == "fused bf16"}
+    found["seconds_per_epoch"] = ours[models[0]] if len(models) == 1 else ours
+    if save:
+        click.echo(f"written to {bench.save(found, Path(save))}", err=True)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
 
 
 @main.command()

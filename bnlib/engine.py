@@ -182,7 +182,9 @@ class Fused(Plain):
         if self.deep:
             with torch.no_grad():
                 grad = (pooled.grad / (x.shape[2] * x.shape[3])).to(self.compute)
-                grads = [grad[:, :, None, None].expand(x.shape).contiguous(memory_format=torch.channels_last)]
+                grad = grad[:, :, None, None].expand(x.shape).contiguous(memory_format=torch.channels_last)
+                # The last output has one gradient, the others two: with zeros one pass is compiled for both.
+                grads = [grad, torch.zeros_like(grad, dtype=self.dtype)]
                 del x
                 for one, two, short in reversed(self.blocks):
                     # Of a block's input there are two gradients; the pass before adds them up.

@@ -110,5 +110,9 @@ def compiled(function, tensors):
     # The number of threads is said aloud, because it is written into the generated code and the compiler's cache on disk does
     # not look at it: code made for two threads takes ten times as long in a process of one.
     options = {"cpp.threads": torch.get_num_threads()}
-    with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True))):  # else nothing comes from that cache
-        return torch._inductor.compile(make_fx(function)(*tensors), list(tensors), options=options)
+    mode = FakeTensorMode(shape_env=ShapeEnv())
+    with tracing(TracingContext(mode)):  # else the compiler's cache on disk is passed by
+        shapes = [mode.from_tensor(t, static_shapes=True) for t in tensors]
+        with mode:
+            graph = make_fx(function)(*shapes)
+        return torch._inductor.compile(graph, shapes, options=options)
