@@ -84,7 +84,7 @@ def _training(kind, model, precision, device, data_root, folder):
         one = trainer.Trainer(wanted, device, dataset, Path(folder))
         if kind == "unrecorded":
             one.take_step = one._work
-        trainers.append((one, next(one._batches(0))))
+        trainers.append((one, one.batches(0)[0]))
 
     def take():
         for one, batch in trainers:

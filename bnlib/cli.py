@@ -125,19 +125,19 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
     where = machine.device(device)
     datasets.load("cifar10", data_root)
     found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)
-    for model in models:
-        rows = bench.compare(model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds, say=say)
+    deeper = [architecture(name).name for family in bench.SCALING for name in family] if scaling else []
+    for model in dict.fromkeys([*models, *deeper]):
+        if model in models:
+            rows = bench.compare(model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds, say=say)
+        else:
+            rows = bench.compare(model, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say)
         found["rows"] += rows
+        if save:
+            say(f"{model}: written to {bench.save(found, Path(save))}")
         if not as_json:
             click.echo(f"\n{model}, batch {bench.BATCH}, {found['machine']}\n{bench.table(rows).to_string()}\n")
-    for model in [name for family in bench.SCALING for name in family if scaling and architecture(name).name not in models]:
-        found["rows"] += bench.compare(
-            architecture(model).name, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say
-        )
     ours = {row["model"]: row["epoch_seconds"] for row in found["rows"] if row["way"] == "fused bf16"}
     found["seconds_per_epoch"] = ours[models[0]] if len(models) == 1 else ours
-    if save:
-        click.echo(f"written to {bench.save(found, Path(save))}", err=True)
     if as_json:
         click.echo(json.dumps(found, indent=1))
 

@@ -5,7 +5,7 @@ parameters with less work, for the networks of `bnlib.build`:
 
 - Frozen convolution weights are cast and laid out once, not at every step, and receive no gradient. Then the backward pass
   needs a convolution's input no more (PyTorch keeps it regardless); of each layer only the convolution's output is kept,
-  from which BatchNorm's backward pass and the ReLU's mask follow, and one byte a value for the mask behind each sum.
+  from which BatchNorm's backward pass and the ReLU's mask follow, and of each block its output, for the mask behind the sum.
 - BatchNorm, the shortcut's sum and the ReLU are one pass forward and one backward. Sums are taken in two stages, over the
   pixels of each image and then over the images, which the compiler turns into vector code. The passes are compiled for
   each shape of layer, not for each layer, so that compiling takes equally long at every depth.

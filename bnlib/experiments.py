@@ -54,6 +54,13 @@ def runs(recipe: str = "auto", **equal) -> pd.DataFrame:
     return frame[keep].reset_index(drop=True)
 
 
+def precisions() -> pd.DataFrame:
+    """The stored runs that differ from their recipe in nothing but the precision, one row each."""
+    frame = store.results()
+    spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
+    return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
+
+
 def coverage(shown: pd.DataFrame, depths=DEPTHS, trainable=TRAINABLE) -> pd.DataFrame:
     """What has been run: a row for each trainable set, a column for each depth; the recipes run, or *not run*."""
 

@@ -16,6 +16,7 @@ from bnlib.spec import RunSpec
 EVALUATION_BATCH = 500
 
 
+@machine.exact()
 @torch.no_grad()
 def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: engine.Plain | None = None) -> tuple[float, float]:
     """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
@@ -92,8 +93,11 @@ class Trainer:
         while len(self.history) < self.settings.epochs and not self.diverged:
             start, epoch = time.perf_counter(), len(self.history)
             self._use_lr(learning_rate(self.spec, epoch))
-            self.totals.zero_()
-            for batch in self._batches(epoch):
+            # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
+            with torch.cuda.stream(self.stream):
+                self.totals.zero_()
+                batches = self.batches(epoch)
+            for batch in batches:
                 with torch.cuda.stream(self.stream):
                     self.take_step(*batch)
                 yield ""
@@ -111,11 +115,10 @@ class Trainer:
             self.take_step = engine.Recorded(self._work) if self.device.type == "cuda" else self._work
         self.lr = lr
 
-    def _batches(self, epoch: int):
+    def batches(self, epoch: int) -> list[tuple[torch.Tensor, ...]]:
+        """The arguments of `take_step` for each step of an epoch."""
         drawn = data.draw(self.images, seed=self.spec.seed, epoch=epoch, kind=self.settings.augment)
-        drawn = [t.to(self.device) for t in drawn]
-        for start in range(0, self.images, self.settings.batch_size):
-            yield [t[start : start + self.settings.batch_size] for t in drawn]
+        return list(zip(*(t.to(self.device).split(self.settings.batch_size) for t in drawn), strict=True))
 
     def _work(self, order, offsets, flips) -> None:
         """One whole step: augmentation, gradients, optimiser."""
@@ -149,16 +152,15 @@ class Trainer:
 
         Compiles first, which is not counted; leaves no trace in the network.
         """
-        before = [(t, t.clone()) for t in self._state()]
-        batch, times = next(self._batches(0)), []
+        images, times, evaluations = len(self.data.test_labels[: self.settings.test_images]), [], []
+        some = min(images, EVALUATION_BATCH)
         with torch.cuda.stream(self.stream):
+            before, batch = [(t, t.clone()) for t in self._state()], self.batches(0)[0]
             for _ in range(3 + count):
                 start = time.perf_counter()
                 self.take_step(*batch)
                 self.totals.tolist()  # waits for the device
                 times.append(time.perf_counter() - start)
-            images = len(self.data.test_labels[: self.settings.test_images])
-            some, evaluations = min(images, EVALUATION_BATCH), []
             for step in (self.step, None):
                 evaluate(self.model, self.data, images=some, step=step)
                 start = time.perf_counter()

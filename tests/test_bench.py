@@ -1,0 +1,112 @@
+"""The benchmark: what its rows hold, how they are kept, and that it says what went wrong. Nothing here judges a time."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from bnlib import analysis, bench, figures, models
+
+RATES = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
+
+
+def row(model, way, seconds):
+    """One hand-made row."""
+    return {
+        "model": model,
+        "way": way,
+        "seconds": seconds,
+        "low": seconds * 0.9,
+        "high": seconds * 1.1,
+        "epoch_seconds": 391 * seconds,
+        "peak_bytes": 2**30,
+        "first_seconds": 9.0,
+    }
+
+
+@pytest.fixture
+def found():
+    """What a benchmark would have found on a machine that does not exist."""
+    ways = [row(model, way, 0.1 * (1 + i)) for model in ("resnet14", "resnet110") for i, way in enumerate(bench.FEW)]
+    more = [row(model, way, 0.3) for model in ("resnet56", "wrn14-2") for way in ("fused bf16", "convolutions bf16")]
+    here = {"machine": "Hand made, 2 threads", "bf16": True, "commit": "0" * 40, "versions": {}, **RATES}
+    return {**here, "rows": ways + more}
+
+
+@pytest.mark.slow
+def test_ways_take_turns_in_processes_of_their_own(cifar10):
+    ways, said = ["loop", "plain fp32", "uncompiled bf16", "convolutions bf16"], []
+    rows = bench.compare("resnet8", ways, torch.device("cpu"), rounds=2, steps=2, say=said.append)
+    assert [r["way"] for r in rows] == ways and len(said) == 12
+    for r in rows:
+        assert 0 < r["low"] <= r["seconds"] <= r["high"] < r["first_seconds"]
+        assert r["epoch_seconds"] == 391 * r["seconds"] and 10**8 < r["peak_bytes"] < 10**10
+
+
+def test_a_process_that_fails_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match="plain fp32.*CIFAR-10 is not in"):
+        bench.compare("resnet8", ["plain fp32"], torch.device("cpu"), tmp_path, rounds=1)
+
+
+def test_what_is_measured_anew_replaces_what_was(found, tmp_path):
+    path = bench.save(found, tmp_path)
+    assert path.name == "hand-made-2-threads.json"
+    bench.save({**found, "commit": "1" * 40, "rows": [row("resnet14", "loop", 7.0)]}, tmp_path)
+    where, rows = bench.stored(tmp_path)["Hand made, 2 threads"]
+    assert where["commit"] == "1" * 40
+    assert rows[rows.model == "resnet14"].seconds.tolist() == [7.0] and (rows.model == "resnet110").sum() == 4
+    assert rows[rows.model == "wrn14-2"].width.tolist() == [2, 2]
+
+
+def test_the_floor_is_that_of_the_slower_of_two(found):
+    """For ResNet-8, by hand: its convolutions' products, and the values that they give."""
+    outputs = 16 * 1024 * 3 + 32 * 256 * 3 + 64 * 64 * 3  # stem and three blocks, with two shortcuts
+    weights = [(16 * 1024, 27), *2 * [(16 * 1024, 144)], (8192, 144), (8192, 288), (8192, 16), (4096, 288), (4096, 576), (4096, 32)]
+    products = 2 * sum(out * inputs for out, inputs in weights) - weights[0][0] * 27
+    assert bench.floor("resnet8", {**RATES, "bytes_per_second": 1e30}) == pytest.approx(128 * 2 * products / 1e11)
+    assert bench.floor("resnet8", {**RATES, "flop_per_second": 1e30}) == pytest.approx(128 * 18 * outputs / 1e10)
+
+
+def test_the_engines_page_is_made_of_what_is_stored(found, tmp_path):
+    bench.save(found, tmp_path)
+    stored = bench.stored(tmp_path)
+    rows = stored["Hand made, 2 threads"][1]
+    said = analysis.speed(rows, "resnet110")
+    assert said["over"] == "0.75" and said["times"] == "0.3" and said["memory"] == "1.0 GiB"
+    assert analysis.speed(rows, "resnet56")["times"] == "not measured"
+    assert "WRN-14-2" in analysis.machines(stored).to_html()
+    assert [ax.get_title(loc="left") for ax in figures.steps(rows).axes] == ["resnet14", "resnet110"]
+    assert "ms a layer" in figures.scaling(rows).axes[0].get_legend().get_texts()[0].get_text()
+    assert "× the loop" in bench.table(found["rows"][:4]).columns
+
+
+def test_every_committed_benchmark_is_whole():
+    stored = bench.stored()
+    assert stored, "benchmarks/ holds nothing; make bench"
+    for where, rows in stored.values():
+        assert {"versions", "commit", "bf16", "cores", *RATES} <= set(where)
+        assert set(bench.FEW) <= set(rows[rows.model == "resnet14"].way)
+        assert rows.seconds.gt(0).all() and rows.model.map(models.architecture).notna().all()
+
+
+def test_precisions_are_compared_where_both_were_run():
+    columns = ["network", "trainable", "recipe", "precision", "accuracy"]
+    runs = [("ResNet-14", "bn", "short", p, a) for p, a in (("bf16", 0.4), ("bf16", 0.42), ("fp32", 0.41))]
+    runs.append(("ResNet-32", "bn", "short", "bf16", 0.5))
+    table = analysis.precisions(pd.DataFrame(runs, columns=columns))
+    assert table.n.tolist() == [2, 1] and table["mean"].tolist() == [41.0, 41.0] and table.sd[0] == 1.41
+
+
+def test_the_command_prints_json(monkeypatch, found, tmp_path, cifar10):
+    from click.testing import CliRunner
+
+    from bnlib.cli import main
+
+    monkeypatch.setattr(bench, "describe", lambda device: {k: v for k, v in found.items() if k != "rows"})
+    monkeypatch.setattr(bench, "compare", lambda model, ways, *_, **__: [row(model, way, 0.5) for way in ways])
+    result = CliRunner().invoke(main, ["bench", "--model", "resnet14", "--json", "--save", str(tmp_path)])
+    assert json.loads(result.stdout)["seconds_per_epoch"] == 195.5
+    assert len(list(tmp_path.glob("*.json"))) == 1
+    result = CliRunner().invoke(main, ["bench", "--model", "resnet15"])
+    assert result.exit_code != 0 and "nearest: 14 and 20" in result.output
