@@ -35,10 +35,10 @@ WAYS = {
     "convolutions fp32": "its convolutions alone, forward and input gradient, fp32",
     "convolutions bf16": "its convolutions alone, forward and input gradient, bf16",
     "cold bf16": "fused step, bf16, on a machine that has compiled nothing yet",
-    "replicates bf16": "five replicates together, a step of each",
+    "replicates bf16": "five replicates together: a fifth of the time for a step of each",
 }
 FEW = ["loop", "plain fp32", "fused bf16", "convolutions bf16"]
-BATCH = spec.Recipe().batch_size
+BATCH, REPLICATES = spec.Recipe().batch_size, 5
 SCALING = [f"resnet{depth}" for depth in (14, 32, 56, 110, 218, 434, 866)], [f"wrn14-{width}" for width in (1, 2, 4, 8)]
 
 
@@ -99,8 +99,9 @@ class _Worker:
         self.process = subprocess.Popen(command, env=environment, **pipes)
 
     def steps(self, count: int) -> list[float]:
-        self.process.stdin.write(f"{count}\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has died: its last words come below
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
         answer = self.process.stdout.readline()
         if not answer:
             self.errors.seek(0)
@@ -115,7 +116,8 @@ class _Worker:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
         self.errors.close()
         self.cache.cleanup()
@@ -128,11 +130,13 @@ def describe(device: torch.device) -> dict:
     a, wide = torch.randn(size, size, device=device).to(dtype), torch.randn(2**26, device=device)
 
     def seconds(work, times=7):
-        taken = []
+        taken, together = [], 1 if device.type == "cpu" else 50
         for _ in range(times):
             start = time.perf_counter()
-            work().flatten()[0].item()
-            taken.append(time.perf_counter() - start)
+            for _ in range(together):
+                out = work()
+            out.flatten()[0].item()
+            taken.append((time.perf_counter() - start) / together)
         return statistics.median(taken[2:])
 
     return {
@@ -160,23 +164,31 @@ def table(rows: list[dict]) -> pd.DataFrame:
     return shown
 
 
+def work(model: str) -> tuple[int, int]:
+    """What a step of `model` with 128 images has to do: its multiplications, and the values that its convolutions give.
+
+    Multiplications: of all convolutions, forward and for their inputs' gradients.
+    """
+    layers = []
+    network = models.skeleton(model).train()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda m, i, o: layers.append((o.numel(), m.weight[0].numel())))
+    network(torch.empty(BATCH, 3, 32, 32, device="meta"))
+    products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
+    return products, sum(out for out, _ in layers)
+
+
 def floor(model: str, rates: dict) -> float:
     """Seconds that a step of `model` takes at least at the measured `rates` (of `describe`), in bf16, batch 128.
 
-    Its multiplications, forward and for the inputs' gradients, at the rate of a large matrix product; or, if that takes
-    longer, nine passes over the output of every layer at the rate of a copy: the convolution writes it, the pass behind
-    reads it and writes its own, which the next convolution reads; back, that pass reads its two and writes one, which the
-    convolution reads to write another.
+    Its multiplications at the rate of a large matrix product; or, if that takes longer, nine passes over the output of every
+    convolution at the rate of a copy: the convolution writes it, the pass behind reads it and writes its own, which the next
+    convolution reads; back, that pass reads its two and writes one, which the convolution reads to write another. Where all
+    of that fits in a cache, less is possible.
     """
-    layers, arch = [], models.architecture(model)
-    with torch.device("meta"):
-        network = models.ResNet(arch.depth, arch.width).train()
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.register_forward_hook(lambda m, i, o: layers.append((o.numel(), m.weight[0].numel())))
-        network(torch.empty(BATCH, 3, 32, 32))
-    products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
-    return max(2 * products / rates["flop_per_second"], 9 * 2 * sum(out for out, _ in layers) / rates["bytes_per_second"])
+    products, values = work(model)
+    return max(2 * products / rates["flop_per_second"], 9 * 2 * values / rates["bytes_per_second"])
 
 
 def save(found: dict, folder: Path) -> Path:

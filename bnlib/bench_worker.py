@@ -14,25 +14,28 @@ import torch.nn.functional as F
 from torch import nn
 
 from bnlib import data, engine, freezing, machine, models, spec, store, trainer
-from bnlib.bench import BATCH
+from bnlib.bench import BATCH, REPLICATES
 
 
 def _work(way: str, model: str, device: torch.device, data_root):
     """The process: a step for every one that is asked for."""
     kind, precision = (way.split() + ["fp32"])[:2]
-    if kind != "loop" and kind != "returning":
+    if kind not in ("loop", "returning"):
         machine.keep_memory()
-    with machine.exact(), tempfile.TemporaryDirectory() as folder:
-        take = {"loop": _loop, "convolutions": _convolutions}.get(kind, _training)(
-            kind, model, precision, device, data_root, folder
-        )
-        first = None
+    # The loop is as PyTorch comes: on a GPU with TF32.
+    with contextlib.nullcontext() if kind == "loop" else machine.exact(), tempfile.TemporaryDirectory() as folder:
+        ways = {"loop": _loop, "convolutions": _convolutions}
+        take, wait = ways.get(kind, _training)(kind, model, precision, device, data_root, folder)
+        together, first = 1 if device.type == "cpu" else 20, None  # a training does not wait for a GPU after each step
+        replicates = REPLICATES if kind == "replicates" else 1
         for line in sys.stdin:
             seconds = []
             for _ in range(int(line)):
                 start = time.perf_counter()
-                take()
-                seconds.append(time.perf_counter() - start)
+                for _ in range(together if first else 1):
+                    take()
+                wait()
+                seconds.append((time.perf_counter() - start) / together / replicates)
                 first = first or time.perf_counter()
             print(json.dumps({"seconds": seconds, "peak": _peak(device), "first": first}), file=ANSWERS, flush=True)
 
@@ -40,7 +43,7 @@ def _work(way: str, model: str, device: torch.device, data_root):
 def _peak(device: torch.device) -> int:
     """Most bytes so far: on a GPU allocated there, else in this process."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
+        return torch.cuda.max_memory_reserved()  # what a recorded graph holds counts as freed
     with contextlib.suppress(OSError, StopIteration):  # getrusage counts from before the process became this program
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
@@ -67,9 +70,8 @@ def _loop(_kind, model, _precision, device, data_root, _folder):
         loss = loss_of(network(x), y)
         loss.backward()
         optimiser.step()
-        loss.item()
 
-    return take
+    return take, lambda: learning[0].sum().item()
 
 
 def _training(kind, model, precision, device, data_root, folder):
@@ -79,7 +81,7 @@ def _training(kind, model, precision, device, data_root, folder):
     if kind in ("plain", "uncompiled"):
         engine.make = lambda network, precision, **_: (engine.Plain if kind == "plain" else engine.Fused)(network, precision)
     trainers = []
-    for seed in range(5 if kind == "replicates" else 1):
+    for seed in range(REPLICATES if kind == "replicates" else 1):
         wanted = spec.RunSpec(model, recipe="short", seed=seed, precision=precision)
         one = trainer.Trainer(wanted, device, dataset, Path(folder))
         if kind == "unrecorded":
@@ -88,13 +90,15 @@ def _training(kind, model, precision, device, data_root, folder):
 
     def take():
         for one, batch in trainers:
-            with torch.cuda.stream(one.stream):
+            with one.on_stream():
                 one.take_step(*batch)
-        for one, _ in trainers:
-            with torch.cuda.stream(one.stream):
-                one.totals.tolist()  # waits for the device
 
-    return take
+    def wait():
+        for one, _ in trainers:
+            with one.on_stream():
+                one.totals.tolist()
+
+    return take, wait
 
 
 def _convolutions(_kind, model, precision, device, _data_root, _folder):
@@ -117,9 +121,10 @@ def _convolutions(_kind, model, precision, device, _data_root, _folder):
             out = torch.ops.aten.convolution_backward(
                 g, x, weight, None, m.stride, m.padding, m.dilation, False, (0, 0), 1, (True, False, False)
             )[0]
-        out.flatten()[0].item()  # waits for the device
+        last.copy_(out.flatten()[:1])
 
-    return take
+    last = torch.zeros(1, dtype=dtype, device=device)
+    return (engine.Recorded(take) if device.type == "cuda" else take), last.item
 
 
 if __name__ == "__main__":

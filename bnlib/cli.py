@@ -1,6 +1,10 @@
-"""The command line: `bnlib run | estimate | bench | data | results`. `python -m bnlib` is the same."""
+"""The command line: `bnlib run | sweep | estimate | bench | data | results`. `python -m bnlib` is the same."""
 
 import functools
+import os
+import re
+import subprocess
+import sys
 
 import click
 
@@ -49,6 +53,10 @@ def _spec_options(command):
         click.option("--lr-drop", type=float, help="Factor on the learning rate at each milestone."),
         click.option("--momentum", type=float),
         click.option("--weight-decay", type=float),
+        click.option(
+            "--decay-bn/--no-decay-bn", default=None, help="Weight decay on γ and β too, or not.  [the recipe's: on them too]"
+        ),
+        click.option("--optimiser", help="sgd or adam."),
         click.option("--batch-size", type=int),
         click.option("--augment", help="flip+crop, flip, crop or none."),
         click.option("--device", help="cpu or cuda; by default CUDA if there is one."),
@@ -88,6 +96,71 @@ def run(device, data_root, replicates, **spec):
             f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
             f"in {machine.duration(result.info['seconds'])}{' (stored before)' if stored[one] else ''}\n{result.folder}"
         )
+
+
+class _Duration(click.ParamType):
+    name = "time"
+
+    def convert(self, value, parameter, context):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", str(value))
+        if match is None:
+            self.fail(f"{value!r}: a number with s, m or h is needed, such as 90s, 9m or 2h", parameter, context)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+@main.command()
+@click.argument("name")
+@click.option("--recipe", default="paper", show_default=True, help="paper (160 epochs), short (16) or smoke (a test).")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
+)
+@click.option("--budget", type=_Duration(), help="Stop within this time, such as 9m; the same command goes on.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at a time, which share the cores."
+)
+@click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
+@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
+@click.option("--no-list", is_flag=True, hidden=True)
+@_one_line
+def sweep(name, recipe, seeds, budget, jobs, device, data_root, only_list, no_list):
+    """Train what the experiment NAME (fig2_depth, ablation_recipe, …) lacks, most valuable first, as long as there is time."""
+    from bnlib import experiments, machine, store, training
+
+    specs = experiments.wanted(name, recipe, seeds)
+    missing = experiments.missing(specs)
+    if not no_list:
+        costs = dict(zip(missing, training.costs(missing, device=device, data_root=data_root), strict=True))
+        for spec in specs:
+            found = store.find(spec)
+            said = f"{found.accuracy:.2%}" if found else f"missing, about {machine.duration(costs[spec])}"
+            click.echo(f"{spec.id:60} {said}")
+        total = f", about {machine.duration(sum(costs.values()))} in all" if missing else ""
+        click.echo(f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}")
+    if only_list or not missing:
+        return
+    if jobs == 1:
+        left = training.sweep(missing, budget=budget, device=device, data_root=data_root)
+    else:
+        # Processes that sweep the same list: locks see to it that each trains another run.
+        words = [
+            "sweep",
+            name,
+            "--no-list",
+            "--recipe",
+            recipe,
+            "--seeds",
+            str(seeds),
+            *(["--budget", f"{budget}s"] if budget else []),
+        ]
+        words += [*(["--device", device] if device else []), *(["--data", data_root] if data_root else [])]
+        threads = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+        processes = [subprocess.Popen([sys.executable, "-m", "bnlib", *words], env=threads) for _ in range(jobs)]
+        for process in processes:
+            process.wait()
+        left = experiments.missing(specs)
+    if not no_list:
+        click.echo(f"{name}, recipe {recipe}: {len(missing) - len(left)} trained, {len(left)} left")
 
 
 @main.command()
@@ -196,3 +269,29 @@ def verify(accuracy, data_root):
     if wrong:
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
     click.echo(f"{len(runs)} runs, nothing wrong")
+
+
+@results.command()
+@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_one_line
+def probe(data_root):
+    """Ask the networks of stored runs that have no probes: accuracy with small γ set to 0, how often ReLUs are off.
+
+    For runs whose network can be drawn again from its seed; those whose convolutions were trained are named.
+    """
+    from tqdm import tqdm
+
+    from bnlib import data as datasets
+    from bnlib import evaluation, store
+
+    missing = [one for one in store.all_runs() if one.probes is None and one.info["status"] == "finished"]
+    missing = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
+    dataset = datasets.load("cifar10", data_root) if missing else None
+    for one in (bar := tqdm(missing, unit="run")):
+        bar.set_postfix_str(one.id)
+        try:
+            network = one.model()
+        except store.StoreError as error:
+            bar.write(str(error))
+            continue
+        store.add_probes(one, evaluation.probe(network, dataset, images=one.spec.settings.test_images))

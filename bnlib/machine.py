@@ -13,12 +13,13 @@ import torch
 def device(name: str | None = None) -> torch.device:
     """The device called `cpu` or `cuda`; for None CUDA if there is one. Raises ValueError for any other, or CUDA without a GPU."""
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name not in ("cpu", "cuda"):
         raise ValueError(f"device {name!r}: use cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda': PyTorch finds no GPU here; nearest: cpu")
-    return torch.device(name)
+    # With its number, as tensors there say it.
+    return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)
 
 
 def exact():

@@ -1,7 +1,7 @@
 """The paper's networks, drawn from a seed: the same bits on every machine.
 
-ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; ImageNet's
-ResNets in torchvision's layout.
+ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; VGG-N for CIFAR
+after the same code; ImageNet's ResNets in torchvision's layout.
 """
 
 import hashlib
@@ -26,21 +26,34 @@ IMAGENET = {
 }
 
 
+# Convolutions in each of the five segments of a VGG; a segment ends by halving the resolution.
+VGG_SEGMENTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+VGG_FEATURES = (64, 128, 256, 512, 512)
+
+
 @dataclass(frozen=True)
 class Architecture:
-    """What a model's name says: `depth` layers (6D+2) and `width`, the factor W on 16, 32 and 64 features."""
+    """What a model's name says: `depth` layers (a ResNet's are 6D+2) and `width`, the factor W on 16, 32 and 64 features.
+
+    family: `resnet` or `vgg`.
+    """
 
     depth: int
     width: int = 1
+    family: str = "resnet"
 
     @property
     def name(self) -> str:
         """The name a user types. A width of 1 is the plain ResNet: `wrn14-1` and `resnet14` are one network."""
+        if self.family == "vgg":
+            return f"vgg{self.depth}"
         return f"resnet{self.depth}" if self.width == 1 else f"wrn{self.depth}-{self.width}"
 
     @property
     def title(self) -> str:
         """The name the paper prints, such as ResNet-110 or WRN-14-2."""
+        if self.family == "vgg":
+            return f"VGG-{self.depth}"
         return f"ResNet-{self.depth}" if self.width == 1 else f"WRN-{self.depth}-{self.width}"
 
 
@@ -59,14 +72,20 @@ def check_depth(depth: int) -> int:
 
 
 def architecture(name: str) -> Architecture:
-    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1.
+    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, or `vggN` with N one of 11, 13, 16 and 19.
 
     Raises ValueError for any other name, with the nearest valid one.
     """
+    if vgg := re.fullmatch(r"vgg(\d+)", str(name).lower()):
+        if int(vgg[1]) not in VGG_SEGMENTS:
+            near = min(VGG_SEGMENTS, key=lambda depth: abs(depth - int(vgg[1])))
+            raise ValueError(f"model {name!r}: a VGG has 11, 13, 16 or 19 layers; nearest: vgg{near}")
+        return Architecture(int(vgg[1]), family="vgg")
     match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+)", str(name).lower())
     if match is None:
         raise ValueError(
-            f"unknown model {name!r}: use resnetN with N = 6D+2 (resnet14, resnet110, …) or wrn14-W (wrn14-4)" + _hint(str(name))
+            f"unknown model {name!r}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4) or vggN (vgg16)"
+            + _hint(str(name))
         )
     depth, width = int(match[1] or match[2]), int(match[3] or 1)
     if width < 1:
@@ -78,8 +97,9 @@ def architecture(name: str) -> Architecture:
 
 
 def smallest_filter(name: str) -> int:
-    """Weights in the smallest filter of the network `name`: the first shortcut's 1×1 convolution, or the stem's 3·3·3."""
-    return min(27, 16 * architecture(name).width)
+    """Weights in the smallest filter of the network `name`: the first shortcut's 1×1 convolution, or the first layer's 3·3·3."""
+    arch = architecture(name)
+    return min(27, 16 * arch.width) if arch.family == "resnet" else 27
 
 
 def _hint(name: str) -> str:
@@ -138,6 +158,29 @@ class ResNet(nn.Module):
         return self.output(x.mean(dim=(2, 3)))
 
 
+class VGG(nn.Module):
+    """The CIFAR VGG with BatchNorm: five segments of 3×3 convolutions (with bias) – BN – ReLU, average pool, output layer.
+
+    Takes images (N, 3, 32, 32), gives logits (N, classes). 64, 128, 256, 512 and 512 features; each of the first four
+    segments ends in a 2×2 maximum pool. Without shortcuts. Source: authors' code.
+    """
+
+    def __init__(self, depth: int, classes: int = 10):
+        super().__init__()
+        layers, inputs = [], 3
+        for segment, (count, features) in enumerate(zip(VGG_SEGMENTS[depth], VGG_FEATURES, strict=True)):
+            for _ in range(count):
+                layers += [nn.Conv2d(inputs, features, 3, padding=1), nn.BatchNorm2d(features), nn.ReLU()]
+                inputs = features
+            layers += [nn.MaxPool2d(2)] if segment < 4 else []
+        self.segments = nn.Sequential(*layers)
+        self.output = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        """Map images (N, 3, 32, 32) to logits (N, classes)."""
+        return self.output(self.segments(x).mean(dim=(2, 3)))
+
+
 def stream(*key) -> np.random.RandomState:
     """A random stream of its own for each key, such as ("weights", seed, "conv.weight").
 
@@ -157,6 +200,8 @@ def skeleton(name: str, classes: int | None = None) -> nn.Module:
     with torch.device("meta"):
         if match is None:
             arch = architecture(name)
+            if arch.family == "vgg":
+                return VGG(arch.depth, classes or 10)
             return ResNet(arch.depth, arch.width, classes or 10)
         if int(match[1]) not in IMAGENET:
             raise ValueError(f"unknown model {name!r}: use imagenet-resnetN with N one of {', '.join(map(str, IMAGENET))}")
@@ -171,7 +216,7 @@ def build(
 ) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, `wrnN-W`, or `imagenet-resnetN`. seed: a whole number ≥ 0.
+    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, or `imagenet-resnetN`. seed: a whole number ≥ 0.
     classes: 10, or 1000 for ImageNet's networks, unless given.
     weight_init: convolutions and the output layer (all but `orthogonal` after the fan-in):
         `kaiming_normal` (the paper's, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std).

@@ -101,7 +101,7 @@ def compiled(function, tensors):
 
     Without Dynamo in front: its guards cost 0.1 ms a call, at depth 110 a third of all that is not a convolution.
     """
-    import torch._inductor
+    import torch._inductor.config
     from torch._guards import TracingContext, tracing
     from torch._subclasses import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
@@ -110,6 +110,8 @@ def compiled(function, tensors):
     # The number of threads is said aloud, because it is written into the generated code and the compiler's cache on disk does
     # not look at it: code made for two threads takes ten times as long in a process of one.
     options = {"cpp.threads": torch.get_num_threads()}
+    if hasattr(torch._inductor.config, "deterministic"):  # on a GPU: no order of summation that is chosen by timing
+        options["deterministic"] = True
     mode = FakeTensorMode(shape_env=ShapeEnv())
     with tracing(TracingContext(mode)):  # else the compiler's cache on disk is passed by
         shapes = [mode.from_tensor(t, static_shapes=True) for t in tensors]

@@ -9,6 +9,7 @@ from bnlib import freezing, models
 PRECISIONS = ("bf16", "fp32")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
 DATASETS = ("cifar10", "digits")
+OPTIMISERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,9 @@ class Recipe:
 
     The defaults are the paper's recipe for CIFAR-10 (authors' code). `epochs` and `milestones` count passes over
     the training images; `lr_drop` is the factor on the learning rate at each milestone; `weight_decay` acts on
-    everything that trains, γ and β too, and on nothing that is frozen; `train_images` and `test_images` cap the
-    images used (None: all of them).
+    everything that trains, γ and β too unless `decay_bn` is False, and on nothing that is frozen; `optimiser` is `sgd`, or
+    `adam`, whose first β is `momentum` (its second 0.999); `train_images` and `test_images` cap the images used (None: all
+    of them).
     """
 
     epochs: int = 160
@@ -27,6 +29,8 @@ class Recipe:
     lr_drop: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    decay_bn: bool = True
+    optimiser: str = "sgd"
     batch_size: int = 128
     augment: str = "flip+crop"
     train_images: int | None = None
@@ -44,7 +48,7 @@ RECIPES = {
 class RunSpec:
     """One training: everything that decides its outcome, and nothing else.
 
-    model: `resnetN` (N = 6D+2) or `wrn14-W`. trainable: groups joined by `+`, or `all`, `none`, `all-bn`.
+    model: `resnetN` (N = 6D+2), `wrn14-W` or `vggN`. trainable: groups joined by `+`, or `all`, `none`, `all-bn`.
     recipe: `paper`, `short` or `smoke`. dataset: `cifar10` or `digits`. seed: the replicate; draws the weights, the
     order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
     convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32.
@@ -68,6 +72,8 @@ class RunSpec:
     lr_drop: float | None = None
     momentum: float | None = None
     weight_decay: float | None = None
+    decay_bn: bool | None = None
+    optimiser: str | None = None
     batch_size: int | None = None
     augment: str | None = None
     train_images: int | None = None
@@ -159,8 +165,13 @@ def _check_overrides(spec: RunSpec) -> None:
         object.__setattr__(spec, name, float(value))
     if spec.momentum is not None and spec.momentum >= 1:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
-    if spec.augment is not None:
-        _choice("augment", spec.augment, AUGMENTATIONS)
+    for name, allowed in (("augment", AUGMENTATIONS), ("optimiser", OPTIMISERS)):
+        if getattr(spec, name) is not None:
+            _choice(name, getattr(spec, name), allowed)
+    if spec.decay_bn is not None and not isinstance(spec.decay_bn, bool):
+        raise ValueError(
+            f"decay_bn {spec.decay_bn!r}: use True or False; the recipe {spec.recipe!r} has {RECIPES[spec.recipe].decay_bn}"
+        )
     if spec.milestones is not None:
         epochs = spec.epochs or RECIPES[spec.recipe].epochs
         increasing = all(a < b for a, b in zip(spec.milestones, spec.milestones[1:], strict=False))

@@ -88,6 +88,12 @@ class Run:
         """What is stored of the network, by parameter name: γ, β, running statistics, and what else was trained."""
         return load_file(self.folder / "bn.safetensors")
 
+    @cached_property
+    def probes(self) -> dict | None:
+        """What `bnlib.evaluation.probe` found in the trained network; None if it was not asked."""
+        path = self.folder / "probes.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
     @property
     def gamma(self) -> dict[str, np.ndarray]:
         """γ of every BatchNorm layer, by the layer's name, in the order of the network: arrays (features,)."""
@@ -183,6 +189,7 @@ def results() -> pd.DataFrame:
                 **spec.to_dict(),
                 **settings,
                 "network": arch.title,
+                "family": arch.family,
                 "depth": arch.depth,
                 "width": arch.width,
                 **metrics,
@@ -190,14 +197,30 @@ def results() -> pd.DataFrame:
                 "folder": str(run.folder),
             }
         )
-    columns = None if rows else ["id", *RunSpec.__dataclass_fields__, "network", "depth", "width", "status", "accuracy"]
+    columns = None if rows else ["id", *RunSpec.__dataclass_fields__, "network", "family", "depth", "width", "status", "accuracy"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path) -> Run:
+def add_probes(run: Run, probes: dict) -> None:
+    """Store what was found in the network of a run that has no probes yet. Raises StoreError if it has."""
+    if run.probes is not None:
+        raise StoreError(f"{run.id} has its probes already; they are written once")
+    _write_probes(run.folder, probes)
+    run.__dict__.pop("probes")
+
+
+def _write_probes(folder: Path, probes: dict) -> None:
+    short = json.loads(json.dumps(probes), parse_float=lambda number: round(float(number), 6))
+    part = folder / "probes.json.part"
+    part.write_text(json.dumps(short) + "\n")
+    os.replace(part, folder / "probes.json")
+
+
+def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, probes: dict | None = None) -> Run:
     """Store a finished run in `folder`, atomically and once: it appears whole or not at all.
 
-    Keeps γ, β, the running statistics and what else was trained; not the convolutions of `all` and `all-bn`.
+    probes: of `bnlib.evaluation.probe`. Keeps γ, β, the running statistics and what else was trained; not the
+    convolutions of `all` and `all-bn`.
     Raises StoreError if the folder cannot be written.
     """
     target = check_writable(folder) / spec.id
@@ -216,6 +239,8 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path) -
         pd.DataFrame(history).to_csv(part / "history.csv", index=False, float_format="%.6g")
         document = {"id": spec.id, "spec": spec.to_dict(), **info}
         (part / "run.json").write_text(json.dumps(document, indent=1) + "\n")
+        if probes is not None:
+            _write_probes(part, probes)
         part.chmod(0o755)
         os.replace(part, target)
     except OSError as error:
@@ -246,7 +271,7 @@ def verify(run: Run, dataset=None) -> list[str]:
     if models.checksum(draw(run.spec)) != info["weights_checksum"]:
         wrong.append(f"seed {run.spec.seed} draws other weights here")
     elif dataset is not None and "features" not in freezing.parse(run.spec.trainable)[0] and info["status"] == "finished":
-        from bnlib.trainer import evaluate
+        from bnlib.evaluation import evaluate
 
         accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
         if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:

@@ -1,5 +1,6 @@
 """One training: schedule, steps, evaluation, checkpoint every epoch, resume; the same for CPU and GPU."""
 
+import contextlib
 import math
 import os
 import statistics
@@ -10,37 +11,47 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, freezing, machine, models, store
+from bnlib import data, engine, evaluation, freezing, machine, models, store
 from bnlib.spec import RunSpec
-
-EVALUATION_BATCH = 500
-
-
-@machine.exact()
-@torch.no_grad()
-def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: engine.Plain | None = None) -> tuple[float, float]:
-    """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
-
-    In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another
-    step instead. images: only the first so many.
-    """
-    step, mode = step or engine.Plain(model, "fp32"), model.training
-    model.eval().to(memory_format=torch.channels_last)
-    device = next(model.parameters()).device
-    pixels, labels = dataset.test_images[:images], dataset.test_labels[:images].to(device)
-    correct, loss = 0.0, 0.0
-    for start in range(0, len(labels), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        mean, right = step.loss(data.normalise(pixels[part].to(device)), labels[part])
-        correct, loss = correct + right, loss + mean * len(labels[part])
-    model.train(mode)
-    return float(correct) / len(labels), float(loss) / len(labels)
 
 
 def learning_rate(spec: RunSpec, epoch: int) -> float:
     """The learning rate of `epoch`, counted from 0: the recipe's, times `lr_drop` for each milestone reached."""
     settings = spec.settings
     return settings.lr * settings.lr_drop ** sum(epoch >= milestone for milestone in settings.milestones)
+
+
+class OutOfTime(Exception):
+    """There is not time enough for one more epoch; the checkpoint is there to go on from."""
+
+
+def _optimiser(model: torch.nn.Module, settings) -> torch.optim.Optimizer | None:
+    """The recipe's optimiser over what learns in `model`, as one flat tensor for each weight decay; None if nothing learns."""
+    norms = {id(p) for group in ("gamma", "beta") for layer, name in freezing.groups(model)[group] for p in [getattr(layer, name)]}
+    decays = {}
+    for p in model.parameters():
+        if p.requires_grad:
+            decay = settings.weight_decay if settings.decay_bn or id(p) not in norms else 0.0
+            decays.setdefault(decay, []).append(p)
+    if not decays:
+        return None
+    groups = [{"params": [engine.flatten(members)], "weight_decay": decay} for decay, members in decays.items()]
+    if settings.optimiser == "adam":
+        on_gpu = next(model.parameters()).device.type == "cuda"
+        optimiser = torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999), capturable=on_gpu)
+    else:
+        optimiser = torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
+    # Its state is made now, as a CUDA graph holds on to it from the first step on; all zeros is what it starts from.
+    before = [(group["params"][0], group["params"][0].detach().clone()) for group in groups]
+    optimiser.step()
+    with torch.no_grad():
+        for flat, value in before:
+            flat.copy_(value)
+    for state in optimiser.state.values():
+        for tensor in state.values():
+            if tensor is not None:
+                tensor.zero_()
+    return optimiser
 
 
 class Trainer:
@@ -54,18 +65,11 @@ class Trainer:
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last).train()
-        trained, self.optimiser = [p for p in model.parameters() if p.requires_grad], None
-        if trained:
-            self.flat = engine.flatten(trained)
-            self.optimiser = torch.optim.SGD(
-                [self.flat], lr=self.settings.lr, momentum=self.settings.momentum, weight_decay=self.settings.weight_decay
-            )
-            if self.settings.momentum:  # there from the first step on, as it is after it: a CUDA graph holds on to it
-                self.optimiser.state[self.flat]["momentum_buffer"] = torch.zeros_like(self.flat)
+        self.optimiser = _optimiser(self.model, self.settings)
         images, size = len(self.data.train_labels[: self.settings.train_images]), self.settings.batch_size
         self.steps, self.images = math.ceil(images / size), images
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # this epoch's loss, and images classified right
-        self.history, self.saved, self.seconds = [], 0, 0.0
+        self.history, self.saved, self.seconds, self.expected, self.take_step = [], 0, 0.0, None, None
         self.started, self.commit = datetime.now(timezone.utc), machine.commit(store.ROOT)
         self._resume()
         # On a GPU the short batch that ends an epoch is worth compiling for: uncompiled it takes as long as thirty others.
@@ -85,33 +89,52 @@ class Trainer:
             self.stream = torch.cuda.Stream()
         self._use_lr(learning_rate(spec, len(self.history)))
 
-    def train(self) -> Iterator[str]:
+    def train(self, until: float | None = None) -> Iterator[str]:
         """Train what is left and store the run: a generator that takes a step at each `next`.
 
-        Gives an empty text after a step, and after each epoch one that says how it went.
+        Gives an empty text after a step, and after each epoch one that says how it went. Raises OutOfTime instead of beginning
+        an epoch that would not end by the time `until`.
         """
         while len(self.history) < self.settings.epochs and not self.diverged:
             start, epoch = time.perf_counter(), len(self.history)
+            if until is not None and time.monotonic() + self._epoch_seconds() > until:
+                raise OutOfTime
             self._use_lr(learning_rate(self.spec, epoch))
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
-            with torch.cuda.stream(self.stream):
+            with self.on_stream():
                 self.totals.zero_()
                 batches = self.batches(epoch)
             for batch in batches:
-                with torch.cuda.stream(self.stream):
+                with self.on_stream():
                     self.take_step(*batch)
                 yield ""
-            with torch.cuda.stream(self.stream):
+            with self.on_stream():
                 self._end_epoch(start)
             yield f"test {self.history[-1]['test_accuracy']:.1%}"
-        store.write(self.spec, self.model, self.history, self._info(), self.folder)
+        self.release()
+        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe())
         self.checkpoint.unlink(missing_ok=True)
+
+    def on_stream(self):
+        """A context in which the device's work is put on this training's own stream; on a CPU nothing special."""
+        return torch.cuda.stream(self.stream) if self.stream else contextlib.nullcontext()
+
+    def release(self) -> None:
+        """Let go of the recorded steps, and of the activations in them: they and this object hold each other."""
+        self.take_step = None
+
+    def _epoch_seconds(self) -> float:
+        """How long the next epoch will take, as the last one did or as measured."""
+        if self.expected is None:
+            step, test, last_test = self.measure()
+            self.expected = self.steps * step + max(test, last_test)
+        return self.expected
 
     def _use_lr(self, lr: float) -> None:
         """Take further steps with this learning rate; a CUDA graph has it written into it."""
-        if self.optimiser is not None:
-            self.optimiser.param_groups[0]["lr"] = lr
-        if not hasattr(self, "take_step") or lr != self.lr:
+        for group in self.optimiser.param_groups if self.optimiser else ():
+            group["lr"] = lr
+        if self.take_step is None or lr != self.lr:
             self.take_step = engine.Recorded(self._work) if self.device.type == "cuda" else self._work
         self.lr = lr
 
@@ -124,7 +147,7 @@ class Trainer:
         """One whole step: augmentation, gradients, optimiser."""
         images, labels = data.take(self.data, order, offsets, flips)
         if self.optimiser is not None:
-            self.flat.grad.zero_()
+            self.optimiser.zero_grad(set_to_none=False)
         loss, correct = self.step.gradients(data.normalise(images), labels)
         if self.optimiser is not None:
             self.optimiser.step()
@@ -136,8 +159,10 @@ class Trainer:
         row = {"epoch": len(self.history) + 1, "lr": self.lr, "train_loss": loss, "train_accuracy": right}
         # The last epoch counts: it is evaluated in fp32 by the plain network, as anyone can do again from the stored run.
         last = row["epoch"] == self.settings.epochs or not math.isfinite(loss)
-        accuracy, loss = evaluate(self.model, self.data, images=self.settings.test_images, step=None if last else self.step)
-        seconds = time.perf_counter() - start
+        accuracy, loss = evaluation.evaluate(
+            self.model, self.data, images=self.settings.test_images, step=None if last else self.step
+        )
+        seconds = self.expected = time.perf_counter() - start
         self.seconds += seconds
         self.history.append({**row, "test_loss": loss, "test_accuracy": accuracy, "seconds": seconds})
         self._save()
@@ -153,18 +178,20 @@ class Trainer:
         Compiles first, which is not counted; leaves no trace in the network.
         """
         images, times, evaluations = len(self.data.test_labels[: self.settings.test_images]), [], []
-        some = min(images, EVALUATION_BATCH)
-        with torch.cuda.stream(self.stream):
+        some = min(images, evaluation.BATCH)
+        with self.on_stream():
             before, batch = [(t, t.clone()) for t in self._state()], self.batches(0)[0]
+            together = 1 if self.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
             for _ in range(3 + count):
                 start = time.perf_counter()
-                self.take_step(*batch)
+                for _ in range(together):
+                    self.take_step(*batch)
                 self.totals.tolist()  # waits for the device
-                times.append(time.perf_counter() - start)
+                times.append((time.perf_counter() - start) / together)
             for step in (self.step, None):
-                evaluate(self.model, self.data, images=some, step=step)
+                evaluation.evaluate(self.model, self.data, images=some, step=step)
                 start = time.perf_counter()
-                evaluate(self.model, self.data, images=some, step=step)
+                evaluation.evaluate(self.model, self.data, images=some, step=step)
                 evaluations.append((time.perf_counter() - start) * images / some)
             with torch.no_grad():
                 for tensor, value in before:
@@ -173,9 +200,10 @@ class Trainer:
 
     def estimate(self) -> str:
         """Measure, and say how long what is left of the training will take."""
-        step, evaluation, last = self.measure()
-        epochs = self.settings.epochs - len(self.history)
-        about = machine.duration(epochs * (self.steps * step + evaluation) + last - evaluation)
+        step, test, last_test = self.measure()
+        epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
+        probes = 2 * len(evaluation.THRESHOLDS) * test if self._has_probes() else 0
+        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + probes)
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
             f"({self.step.name} step, {self.spec.precision}, {machine.device_name(self.device)})"
@@ -183,8 +211,19 @@ class Trainer:
 
     def _state(self) -> list[torch.Tensor]:
         """All that a step changes in place."""
-        moving = [self.flat.data, *self.optimiser.state[self.flat].values()] if self.optimiser else []
-        return [self.totals, *moving, *(b for b in self.model.buffers())]
+        flat = [p for group in self.optimiser.param_groups for p in group["params"]] if self.optimiser else []
+        moving = [tensor for p in flat for tensor in (p.data, *self.optimiser.state[p].values()) if tensor is not None]
+        return [self.totals, *moving, *self.model.buffers()]
+
+    def _has_probes(self) -> bool:
+        """Whether the network is asked, when it is trained, what only it can tell: not in tests and toys."""
+        return self.spec.recipe != "smoke" and self.spec.dataset == "cifar10"
+
+    def _probe(self) -> dict | None:
+        if self.diverged or not self._has_probes():
+            return None
+        with self.on_stream():
+            return evaluation.probe(self.model, self.data, images=self.settings.test_images)
 
     def _save(self) -> None:
         """Write the checkpoint, atomically."""
@@ -217,6 +256,9 @@ class Trainer:
                 tensor.copy_(state["tensors"][name])
         if self.optimiser is not None:
             self.optimiser.load_state_dict(state["optimiser"])
+            for group in self.optimiser.param_groups:  # it may have been saved on another kind of device
+                if "capturable" in group:
+                    group["capturable"] = self.device.type == "cuda"
         self.history, self.seconds, self.commit = state["history"], state["seconds"], tuple(state["commit"])
         self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
         print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)

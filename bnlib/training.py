@@ -3,14 +3,15 @@
 import contextlib
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, machine, store
+from bnlib import bench, data, freezing, machine, store
 from bnlib.spec import RunSpec
-from bnlib.trainer import Trainer
+from bnlib.trainer import OutOfTime, Trainer
 
 
 def run(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None, progress: bool = True) -> store.Run:
@@ -35,12 +36,14 @@ def train_together(
     data_root: str | Path | None = None,
     folder: str | Path | None = None,
     progress: bool = True,
+    until: float | None = None,
 ) -> list[store.Run]:
     """Train all `specs` in one process, step by step in turn; returns the finished runs. Each is what it would be alone.
 
     For replicates on a GPU: one small network leaves most of it idle, and each training has a stream of its own.
     device: `cpu`, `cuda` or None (CUDA if there is one). data_root: the folder with CIFAR-10, see `bnlib.data.folder`.
-    folder: where to store the runs, instead of `runs/`; only there are they looked for.
+    folder: where to store the runs, instead of `runs/`; only there are they looked for. until: a time of
+    `time.monotonic()`; an epoch that would not end by then is not begun, and OutOfTime is raised.
     """
     folder, where = Path(folder) if folder else None, machine.device(device)
     target = store.check_writable(folder or store.runs_folder())
@@ -55,17 +58,54 @@ def train_together(
             machine.keep_memory()
             datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
             stack.enter_context(machine.exact())
-            _in_turn([Trainer(spec, where, datasets[spec.dataset], target) for spec in missing], progress)
+            _in_turn([Trainer(spec, where, datasets[spec.dataset], target) for spec in missing], progress, until)
         return [store.find(spec, folder) for spec in specs]
 
 
+def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[float]:
+    """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
+    if not specs:
+        return []
+    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
+    share = lambda spec: 1.5 if freezing.parse(spec.trainable)[1] or "features" in freezing.parse(spec.trainable)[0] else 1.0  # noqa: E731
+    work = [spec.settings.epochs * bench.work(spec.model)[0] * share(spec) for spec in specs]
+    least = min(range(len(specs)), key=work.__getitem__)
+    where = machine.device(device)
+    machine.keep_memory()
+    with tempfile.TemporaryDirectory() as folder, machine.exact():
+        one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
+        step, test, _ = one.measure()
+        one.release()
+    seconds = one.settings.epochs * (one.steps * step + test)
+    return [seconds * amount / work[least] for amount in work]
+
+
+def sweep(
+    specs: list[RunSpec], *, budget: float | None = None, device=None, data_root=None, progress: bool = True
+) -> list[RunSpec]:
+    """Train those of `specs` that are missing, in their order, for `budget` seconds (None: to the end); returns what is left.
+
+    Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn. Leaves
+    out what another process is training, so that several may sweep the same list.
+    """
+    until = None if budget is None else time.monotonic() + budget
+    work = store.check_writable(store.runs_folder() / ".unfinished")
+    for spec in specs:
+        if store.find(spec) is None:
+            with contextlib.suppress(OutOfTime, Timeout), _alone(spec, work, wait=False):
+                train_together([spec], device=device, data_root=data_root, progress=progress, until=until)
+    return [spec for spec in specs if store.find(spec) is None]
+
+
 @contextlib.contextmanager
-def _alone(spec: RunSpec, work: Path):
-    """Hold the lock of `spec`, so that no other process trains it meanwhile."""
-    lock = FileLock(work / f"{spec.id}.lock")
+def _alone(spec: RunSpec, work: Path, wait: bool = True):
+    """Hold the lock of `spec`, so that no other process trains it meanwhile. Raises Timeout if one does and we do not wait."""
+    lock = FileLock(work / f"{spec.id}.lock", is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not wait:
+            raise
         print(f"{spec.id}: another process trains it; waiting for it to finish", flush=True)
         lock.acquire()
     try:
@@ -74,7 +114,7 @@ def _alone(spec: RunSpec, work: Path):
         lock.release()
 
 
-def _in_turn(trainers: list[Trainer], progress: bool) -> None:
+def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> None:
     """Train all of them, a step of each in turn, under one progress bar; store each when it is through."""
     first, several = trainers[0], len(trainers) > 1
     bar = tqdm(
@@ -93,7 +133,7 @@ def _in_turn(trainers: list[Trainer], progress: bool) -> None:
             bar.write(trainer.estimate() + (", alone" if several else ""), file=sys.stdout)
             if first.device.type == "cpu":
                 break  # one after the other, or in turn: it is the same
-        going = [trainer.train() for trainer in trainers]
+        going = [trainer.train(until) for trainer in trainers]
         while going:
             for one in list(going):
                 said = next(one, None)
@@ -112,7 +152,12 @@ def _in_turn(trainers: list[Trainer], progress: bool) -> None:
                 flush=True,
             )
         raise
+    except OutOfTime:
+        bar.write(f"out of time after epoch {first.saved} of {first.settings.epochs}: goes on next time", file=sys.stdout)
+        raise
     finally:
+        for trainer in trainers:
+            trainer.release()
         bar.close()
 
 

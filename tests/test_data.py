@@ -25,6 +25,14 @@ def test_augmentation_is_crop_then_mirror():
         np.testing.assert_array_equal(got[i], obvious(images[i], *offsets[i], flips[i]))
 
 
+def test_the_checksums_and_images_are_torchvisions(cifar10):
+    from torchvision.datasets import CIFAR10
+
+    assert list(map(list, data.MD5.items())) == CIFAR10.train_list + CIFAR10.test_list
+    test = CIFAR10(data.folder(), train=False)
+    assert (cifar10.test_images.numpy() == test.data).all() and cifar10.test_labels.tolist() == test.targets
+
+
 def test_normalisation_is_torchvisions():
     from torchvision.transforms import Compose, Normalize, ToTensor
 

@@ -12,6 +12,7 @@ DRAWN = {
     ("resnet8", 0, "kaiming_uniform", "ones"): "bb422df7fec2060b",
     ("resnet8", 0, "orthogonal", "oneone"): "74450f0436f858ce",
     ("resnet8", 0, "binary", "uniform"): "5ae59c31a506639e",
+    ("vgg11", 0, "kaiming_normal", "uniform"): "3a0b9d168fb169b3",
 }
 
 
@@ -61,6 +62,19 @@ def test_logits_have_the_shape_of_the_classes_and_segments_halve_the_resolution(
     x = torch.zeros(2, 3, 32, 32)
     assert model(x).shape == (2, 7)
     assert model.segments(torch.relu(model.bn(model.conv(x)))).shape == (2, 128, 8, 8)
+
+
+@pytest.mark.parametrize(("depth", "convolutions"), [(11, 8), (13, 10), (16, 13), (19, 16)])
+def test_a_vgg_has_as_many_layers_as_its_name_says(depth, convolutions):
+    model = models.skeleton(f"vgg{depth}")
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(layers) == convolutions == depth - 3 and all(conv.bias is not None for conv in layers)
+    assert models.architecture(f"vgg{depth}").title == f"VGG-{depth}" and build("vgg11")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_vgg_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="11, 13, 16 or 19 layers; nearest: vgg13"):
+        models.architecture("vgg14")
 
 
 def test_imagenet_networks_come_in_torchvisions_layout():

@@ -69,9 +69,40 @@ def test_the_parameters_stay_views_of_one_tensor(tiny, tmp_path):
     one = trainer.Trainer(tiny(trainable="all"), torch.device("cpu"), data.load("digits"), store.check_writable(tmp_path))
     store.check_writable(tmp_path / ".unfinished")
     list(one.train())
-    where = one.flat.data.untyped_storage().data_ptr()
-    assert all(p.untyped_storage().data_ptr() == where for p in one.model.parameters())
-    assert torch.cat([p.detach().flatten() for p in one.model.parameters()]).sort()[0].equal(one.flat.detach().sort()[0])
+    (flat,) = one.optimiser.param_groups[0]["params"]
+    assert all(p.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr() for p in one.model.parameters())
+    assert torch.cat([p.detach().flatten() for p in one.model.parameters()]).sort()[0].equal(flat.detach().sort()[0])
+
+
+@pytest.mark.parametrize("fields", [{"optimiser": "adam", "lr": 0.01}, {"decay_bn": False}, {"momentum": 0.0}])
+def test_the_flat_optimiser_is_torchs_own_over_each_parameter(fields, tiny):
+    """A training by hand with torch's optimiser over the parameters one by one."""
+    spec = tiny(trainable="bn+output", train_images=192, epochs=1, weight_decay=0.05, augment="none", **fields)
+    model = bnlib.freeze(store.draw(spec), spec.trainable).to(memory_format=torch.channels_last).train()
+    bn = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("output")]
+    groups = [
+        {"params": bn, "weight_decay": 0.05 if spec.settings.decay_bn else 0.0},
+        {"params": list(model.output.parameters()), "weight_decay": 0.05},
+    ]
+    if fields.get("optimiser") == "adam":
+        optimiser = torch.optim.Adam(groups, lr=0.01)
+    else:
+        optimiser = torch.optim.SGD(groups, lr=0.1, momentum=spec.settings.momentum)
+    digits, order = data.load("digits"), data.draw(192, seed=0, epoch=0, kind="none")[0]
+    for part in order.split(64):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(data.normalise(digits.train_images[part])), digits.train_labels[part]).backward()
+        optimiser.step()
+    run = bnlib.run(spec, progress=False)
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            torch.testing.assert_close(torch.from_numpy(run.tensors[name]), p.detach(), rtol=1e-3, atol=2e-4)
+
+
+def test_a_vgg_trains_and_comes_back(tiny):
+    run = bnlib.run(tiny(model="vgg11", epochs=1, train_images=64), progress=False)
+    assert run.info["engine"] == "plain" and run.info["counts"]["bn"] == sum(map(len, run.gamma.values())) * 2 == 5504
+    assert bnlib.evaluate(run.model(), data.load("digits"), images=100)[0] == run.accuracy
 
 
 @pytest.mark.parametrize("trainable", ["bn", "none", "random:2", "bn+shortcut+output"])
@@ -197,19 +228,37 @@ def test_a_gpu_trains_the_same_network_on_the_same_batches(tiny, tmp_path):
     assert runs[0].history.train_loss.iloc[0] == pytest.approx(runs[1].history.train_loss.iloc[0], rel=1e-2)
 
 
+ON_A_GPU = [
+    {"precision": "bf16"},
+    {"precision": "fp32"},
+    {"precision": "bf16", "trainable": "random:2"},
+    {"precision": "bf16", "trainable": "all"},
+    {"precision": "bf16", "trainable": "bn+output", "optimiser": "adam", "lr": 0.01},
+]
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    """The fused step whatever the length of the training."""
+    monkeypatch.setattr(engine, "make", lambda model, precision, *, sizes, **_: engine.Fused(model, precision, sizes))
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_on_a_gpu_replicates_together_are_what_they_are_alone(tiny, tmp_path):
-    specs = [tiny(seed=seed, epochs=2, train_images=600, precision="bf16") for seed in (0, 1, 2)]
+@pytest.mark.parametrize("fields", ON_A_GPU)
+def test_on_a_gpu_replicates_together_are_what_they_are_alone(fields, tiny, tmp_path, fused):
+    specs = [tiny(seed=seed, epochs=2, train_images=600, **fields) for seed in (0, 1, 2)]
     together = bnlib.train_together(specs, device="cuda", folder=tmp_path / "together", progress=False)
     alone = [training.train(spec, device="cuda", folder=tmp_path / "alone", progress=False) for spec in specs]
     assert [stored(run) for run in together] == [stored(run) for run in alone]
+    assert together[0].info["engine"] == "fused"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_on_a_gpu_the_recorded_step_is_the_step_itself(tiny, tmp_path, monkeypatch):
-    spec = tiny(epochs=2, train_images=600)
+@pytest.mark.parametrize("fields", ON_A_GPU)
+def test_on_a_gpu_the_recorded_step_is_the_step_itself(fields, tiny, tmp_path, monkeypatch, fused):
+    spec = tiny(epochs=2, train_images=600, **fields)
     graph = training.train(spec, device="cuda", folder=tmp_path / "graph", progress=False)
-    monkeypatch.setattr(trainer.engine, "Recorded", lambda work: work)
+    monkeypatch.setattr(engine, "Recorded", lambda work: work)
     assert stored(training.train(spec, device="cuda", folder=tmp_path / "steps", progress=False)) == stored(graph)

@@ -1,0 +1,125 @@
+"""What a network can be asked over the test images: accuracy, accuracy when small γ are set to 0, how often each ReLU is off.
+
+The last two are probes, stored with a run because they need its whole network. Paper, the sections on γ and on ReLU activity.
+What the paper counts as an off ReLU is not known: three definitions are kept.
+"""
+
+import contextlib
+
+import numpy as np
+import torch
+from torch import nn
+
+from bnlib import data, engine, machine, models
+
+BATCH = 500
+THRESHOLDS = (0.0, *np.geomspace(0.001, 2.0, 49).round(5).tolist())  # on |γ|
+OFF = (0.9, 0.99, 0.999)  # a unit counts as off if it is 0 for more than this share of the images
+
+
+@machine.exact()
+@torch.no_grad()
+def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: engine.Plain | None = None) -> tuple[float, float]:
+    """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
+
+    In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another
+    step instead. images: only the first so many.
+    """
+    step, mode = step or engine.Plain(model, "fp32"), model.training
+    model.eval().to(memory_format=torch.channels_last)
+    device = next(model.parameters()).device
+    pixels, labels = dataset.test_images[:images], dataset.test_labels[:images].to(device)
+    correct, loss = 0.0, 0.0
+    for start in range(0, len(labels), BATCH):
+        part = slice(start, start + BATCH)
+        mean, right = step.loss(data.normalise(pixels[part].to(device)), labels[part])
+        correct, loss = correct + right, loss + mean * len(labels[part])
+    model.train(mode)
+    return float(correct) / len(labels), float(loss) / len(labels)
+
+
+def probe(model: nn.Module, dataset: data.Dataset, *, images: int | None = None) -> dict:
+    """All probes of `model` over the test images (the first `images` of them), as plain JSON values."""
+    return {"clamping": clamping(model, dataset, images=images), "relu": relu_activity(model, dataset, images=images)}
+
+
+@torch.no_grad()
+def clamping(model: nn.Module, dataset: data.Dataset, *, thresholds=THRESHOLDS, images: int | None = None) -> dict[str, list]:
+    """Test accuracy with every γ of |γ| ≤ t set to 0, for each threshold t; in fp32, the network is left as it was.
+
+    Lists of equal length: threshold; share of the features set to 0; accuracy with β kept, so that a feature set to 0 is a
+    constant; accuracy_beta with the β of these features at 0 too, so that it is nothing. Accuracies are fractions.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    before = [(bn.weight.clone(), bn.bias.clone()) for bn in norms]
+    step = engine.Fused(model, "fp32") if isinstance(model, models.ResNet) else engine.Plain(model, "fp32")
+    features = sum(gamma.numel() for gamma, _ in before)
+    found = {"threshold": list(thresholds), "share": [], "accuracy": [], "accuracy_beta": []}
+    last = None
+    try:
+        for threshold in thresholds:
+            small = [gamma.abs() <= threshold for gamma, _ in before]
+            off = sum(int(mask.sum()) for mask in small)
+            if off != last:  # else it is the same network as before
+                both = []
+                for beta_too in (False, True):
+                    for bn, mask, (gamma, beta) in zip(norms, small, before, strict=True):
+                        bn.weight.copy_(gamma.masked_fill(mask, 0))
+                        bn.bias.copy_(beta.masked_fill(mask & beta_too, 0))
+                    both.append(evaluate(model, dataset, images=images, step=step)[0] if off or not beta_too else both[0])
+            found["share"].append(off / features)
+            found["accuracy"].append(both[0])
+            found["accuracy_beta"].append(both[1])
+            last = off
+    finally:
+        for bn, (gamma, beta) in zip(norms, before, strict=True):
+            bn.weight.copy_(gamma)
+            bn.bias.copy_(beta)
+    return found
+
+
+@torch.no_grad()
+def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None = None) -> dict:
+    """How often the units behind each ReLU are 0, over the test images; a unit is one feature at one pixel.
+
+    layers: a list of dicts in the order of the network: layer, units, zero (the share of all its values that are 0), off (for
+    each share in OFF, the share of its units that are 0 for more than that share of the images). total: the same of all
+    units. histogram: how many units are 0 for a share of the images in each twentieth from 0 to 1.
+    """
+    counts, hooks = {}, []
+
+    def count(name):
+        def hook(_module, _inputs, output):
+            zero = (output <= 0).sum(0)
+            counts[name] = counts[name] + zero if name in counts else zero
+
+        return hook
+
+    for name, module in model.named_modules():
+        if _before_relu(name, module):
+            hooks.append(module.register_forward_hook(count(name)))
+    with contextlib.ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(hook.remove)
+        evaluate(model, dataset, images=images)
+    seen = len(dataset.test_labels[:images])
+    shares = {name: (zero.flatten().double() / seen).cpu() for name, zero in counts.items()}
+    every = torch.cat(list(shares.values()))
+    bins = torch.histc(every, bins=20, min=0, max=1).long().tolist()
+    return {
+        "images": seen,
+        "layers": [{"layer": name, **_activity(share)} for name, share in shares.items()],
+        "total": _activity(every),
+        "histogram": bins,
+    }
+
+
+def _before_relu(name: str, module: nn.Module) -> bool:
+    """Whether what `module` gives is a ReLU's input or output: either is at most 0 where the ReLU is off."""
+    if isinstance(module, nn.ReLU | models.BasicBlock):
+        return True
+    return isinstance(module, nn.BatchNorm2d) and name.split(".")[-1] in ("bn", "bn1")
+
+
+def _activity(share: torch.Tensor) -> dict:
+    return {"units": len(share), "zero": float(share.mean()), "off": {str(t): float((share > t).double().mean()) for t in OFF}}

@@ -1,0 +1,86 @@
+"""Evaluation and probes against slow and obvious implementations, on a small network."""
+
+import copy
+
+import pytest
+import torch
+
+import bnlib
+from bnlib import data, evaluation
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network whose features differ: γ from −1 to 1, β not 0, running statistics that fit."""
+    model = bnlib.build("resnet8", bn_init="signed_uniform")
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.copy_(0.3 * torch.randn(module.bias.shape, generator=random))
+        model(data.normalise(data.load("digits").train_images[:200]))
+    return model.eval()
+
+
+def test_clamping_is_setting_gamma_to_zero(network):
+    digits, before = data.load("digits"), copy.deepcopy(network.state_dict())
+    thresholds = (0.0, 0.2, 0.2000001, 0.6, 5.0)
+    found = evaluation.clamping(network, digits, thresholds=thresholds, images=100)
+    x, labels = data.normalise(digits.test_images[:100]), digits.test_labels[:100]
+    for i, threshold in enumerate(thresholds):
+        for key, beta_too in (("accuracy", False), ("accuracy_beta", True)):
+            model, off, features = copy.deepcopy(network), 0, 0
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    for feature in range(module.num_features):
+                        features += 1
+                        if abs(float(module.weight[feature])) <= threshold:
+                            off += 1
+                            module.weight.data[feature] = 0
+                            if beta_too:
+                                module.bias.data[feature] = 0
+            with torch.no_grad():
+                assert found[key][i] == pytest.approx(float((model(x).argmax(1) == labels).float().mean()))
+            assert found["share"][i] == off / features
+    assert found["share"][0] == 0 and found["share"][-1] == 1
+    assert found["accuracy"][0] == found["accuracy_beta"][0] == bnlib.evaluate(network, digits, images=100)[0]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_the_network_is_as_before_when_clamping_is_interrupted(network, monkeypatch):
+    before = copy.deepcopy(network.state_dict())
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.clamping(network, data.load("digits"), thresholds=(0.5,))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_relu_activity_counts_zeros(network):
+    """Every ReLU's output collected whole, by running the network's parts one by one."""
+    digits = data.load("digits")
+    found = evaluation.relu_activity(network, digits, images=100)
+    outputs = {}
+    with torch.no_grad():
+        x = outputs["bn"] = torch.relu(network.bn(network.conv(data.normalise(digits.test_images[:100]))))
+        for s, segment in enumerate(network.segments):
+            for b, block in enumerate(segment):
+                outputs[f"segments.{s}.{b}.bn1"] = torch.relu(block.bn1(block.conv1(x)))
+                x = outputs[f"segments.{s}.{b}"] = block(x)
+    assert [one["layer"] for one in found["layers"]] == list(outputs)
+    everything = []
+    for one in found["layers"]:
+        share = (outputs[one["layer"]] == 0).double().mean(0).flatten()
+        everything.append(share)
+        assert one["units"] == len(share) and one["zero"] == pytest.approx(share.mean().item())
+        assert one["off"] == {str(t): pytest.approx((share > t).double().mean().item()) for t in evaluation.OFF}
+    share = torch.cat(everything)
+    assert found["total"]["units"] == len(share) == sum(found["histogram"])
+    assert found["histogram"][0] == int((share < 0.05).sum()) and found["histogram"][-1] == int((share >= 0.95).sum())
+
+
+def test_the_grid_has_fifty_thresholds():
+    assert len(evaluation.THRESHOLDS) == 50 and list(evaluation.THRESHOLDS) == sorted(set(evaluation.THRESHOLDS))
