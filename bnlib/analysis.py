@@ -2,11 +2,14 @@
 
 import itertools
 
+import numpy as np
 import pandas as pd
 
-from bnlib import machine, models
+from bnlib import machine, models, store
 
 TOLERANCE = 2.0  # points of accuracy; see `judge`
+THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
+_RUN = ["network", "depth", "trainable", "recipe", "seed"]
 VERDICTS = ("reproduced", "in trend", "not reproduced", "not run")
 
 
@@ -177,6 +180,49 @@ def provenance(runs: pd.DataFrame):
         }
     )
     return table.style.format(precision=0).hide(axis="index").set_table_attributes('class="dataframe"')
+
+
+def gammas(runs: pd.DataFrame) -> pd.DataFrame:
+    """γ and β of every feature of `runs`: network, depth, trainable, recipe, seed, layer, gamma, beta.
+
+    runs: rows of `bnlib.results()`.
+    """
+    parts = []
+    for row in runs.itertuples():
+        run = store.load(row.id)
+        for (layer, gamma), beta in zip(run.gamma.items(), run.beta.values(), strict=True):
+            part = pd.DataFrame({"layer": layer, "gamma": gamma, "beta": beta})
+            parts.append(part.assign(**{name: getattr(row, name) for name in _RUN}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*_RUN, "layer", "gamma", "beta"])
+
+
+def shares(gammas: pd.DataFrame, thresholds=THRESHOLDS) -> pd.DataFrame:
+    """The share of features with |γ| below each threshold: network, depth, trainable, recipe, threshold, share, n (replicates)."""
+    rows = []
+    for key, own in gammas.groupby(_RUN[:-1], sort=False):
+        values = own.gamma.abs().to_numpy()
+        for threshold in thresholds:
+            share = float((values < threshold).mean())
+            rows.append({**dict(zip(_RUN, key, strict=False)), "threshold": threshold, "share": share, "n": own.seed.nunique()})
+    return pd.DataFrame(rows, columns=[*_RUN[:-1], "threshold", "share", "n"])
+
+
+def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
+    """The share of features with |γ| below `threshold`, replicates put together: as `summarise`, in percent of the features."""
+    small = gammas.assign(small=100.0 * (gammas.gamma.abs() < threshold), width=1)
+    one = small.groupby([*_RUN, "width"], sort=False).small.mean().reset_index()
+    keys = ["network", "depth", "width", "trainable", "recipe"]
+    return one.groupby(keys).small.agg(mean="mean", sd="std", n="size").reset_index()
+
+
+def small_headline(small: pd.DataFrame, trainable: str = "bn") -> str:
+    """The deepest network's share of small γ in words, at recipe `paper` or, if there is none, `short`; *not run* if none has."""
+    for recipe in ("paper", "short"):
+        found = small[(small.recipe == recipe) & (small.trainable == trainable)]
+        if len(found):
+            one = found.sort_values("depth").iloc[-1]
+            return f"{one['mean']:.1f} % of the γ of {one.network} end below 0.01 in magnitude (recipe {recipe}, n = {one.n})"
+    return "not run"
 
 
 def precisions(runs: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,10 @@ def call(*words):
         (["run", "resnet14", "--recipe", "smoke", "--data", "/nowhere"], "bnlib data --download"),
         (["run", "resnet14", "--recipe", "smoke", "--device", "tpu"], "use cpu or cuda"),
         (["estimate", "wrn14-0"], "at least 1"),
+        (["sweep", "fig2_dept"], "did you mean 'fig2_depth'"),
+        (["sweep", "fig2_depth", "--budget", "9"], "such as 90s, 9m or 2h"),
+        (["bench", "--data", "/nowhere"], "bnlib data --download"),
+        (["run", "resnet14", "--optimiser", "adm"], "did you mean 'adam'"),
         (["data", "--data", "/nowhere"], "bnlib data --download --data /nowhere"),
     ],
 )

@@ -1,0 +1,103 @@
+"""γ after training: its distribution, and how much of it is small."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.figures.style import house_style, label, look, order
+
+
+def fig4_gamma(gammas: pd.DataFrame, column: str = "gamma") -> Figure:
+    """Figure 4: the distribution of γ over all features, a panel for each network and recipe, a line for each trainable set.
+
+    gammas: of `analysis.gammas`, one row a feature; replicates are pooled. column: `gamma` or `beta`. The dashed grey line is
+    where γ starts, uniform on [0, 1]. All panels share their bins; the few values beyond them are in the outermost.
+    """
+    low, high = np.percentile(gammas[column], [0.1, 99.9]) if len(gammas) else (0, 1)
+    low, high = min(-0.1, low), max(1.1 if column == "gamma" else 0.1, high)
+    bins = np.linspace(low, high, 81)
+    with house_style():
+        figure, axes = _panels(gammas)
+        for ax, (_, own) in zip(axes, _groups(gammas), strict=True):
+            if column == "gamma":
+                height = 100 * (bins[1] - bins[0])
+                ax.plot([0, 0, 1, 1], [0, height, height, 0], color="#8A8A8A", linestyle="--", linewidth=1)
+            for trainable in order(set(own.trainable)):
+                values = own[own.trainable == trainable][column].clip(bins[0], bins[-1])
+                counts = np.histogram(values, bins)[0]
+                colour, _, dash = look(trainable)
+                ax.stairs(100 * counts / len(values), bins, color=colour, linestyle=dash, linewidth=1.3)
+            ax.set_ylim(bottom=0)
+        _finish(figure, axes, gammas, {"gamma": "γ", "beta": "β"}[column], "features (%)", start=column == "gamma")
+    return figure
+
+
+def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """Figure 5: the share of features with |γ| below a threshold, a panel for each network and recipe.
+
+    shares: of `analysis.shares`. reference: rows of `paper.values("fig4")`, shares below 0.01; hollow diamonds.
+    """
+    with house_style():
+        figure, axes = _panels(shares)
+        for ax, ((network, _), own) in zip(axes, _groups(shares), strict=True):
+            for trainable in order(set(own.trainable)):
+                line = own[own.trainable == trainable].sort_values("threshold")
+                colour, _, dash = look(trainable)
+                ax.plot(line.threshold, 100 * line.share, color=colour, linestyle=dash)
+            for row in reference[reference.network == network].itertuples():
+                colour = look(row.trainable)[0]
+                ax.errorbar(0.01, 100 * row.value, 100 * row.uncertainty, fmt="D", color=colour, markerfacecolor="white")
+            ax.axvline(0.01, color="#BBBBBB", linewidth=1, zorder=0)
+            ax.set_xscale("log")
+            ax.set_xlim(1e-4, 2)
+            ax.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["0.0001", "0.001", "0.01", "0.1", "1"])
+            ax.minorticks_off()
+            ax.set_ylim(0, 100)
+        paper = set(reference.network) & set(shares.network)
+        _finish(figure, axes, shares, "threshold on |γ| (log scale)", "features below it (%)", paper=bool(paper))
+    return figure
+
+
+def _groups(frame: pd.DataFrame):
+    """The panels: a network at a recipe each, `paper` first, from the shallowest."""
+    return sorted(frame.groupby(["network", "recipe"]), key=lambda group: (group[0][1], group[1].depth.iloc[0]))
+
+
+def _panels(frame: pd.DataFrame):
+    groups = _groups(frame)
+    if not groups:
+        figure = Figure(figsize=(6.4, 1))
+        figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
+        return figure, []
+    columns = min(2, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(6.4, 2.3 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
+    for ax in axes[len(groups) :]:
+        ax.set_visible(False)
+    for ax, ((network, recipe), _) in zip(axes, groups, strict=False):
+        ax.set_title(f"{network}, {recipe}", loc="left")
+    return figure, axes[: len(groups)]
+
+
+def _finish(figure, axes, frame, x: str, y: str, start: bool = False, paper: bool = False) -> None:
+    if not len(axes):
+        return
+    for i, ax in enumerate(axes):
+        if i % 2 == 0:
+            ax.set_ylabel(y)
+        if i >= len(axes) - 2:
+            ax.set_xlabel(x)
+            ax.tick_params(labelbottom=True)
+    handles = []
+    for trainable in order(set(frame.trainable)):
+        colour, _, dash = look(trainable)
+        handles.append(Line2D([], [], color=colour, linestyle=dash, label=label(trainable)))
+    if start:
+        handles.append(Line2D([], [], color="#8A8A8A", linestyle="--", linewidth=1, label="at the start"))
+    if paper:
+        handles.append(
+            Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value")
+        )
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)

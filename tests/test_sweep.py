@@ -1,0 +1,50 @@
+"""The lists of what there is to train, and training what is missing within a time."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from filelock import FileLock
+
+from bnlib import experiments, store, trainer, training
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_every_list_is_of_different_runs_all_of_seed_0_first(name):
+    specs = experiments.wanted(name, "short", seeds=2)
+    assert len(specs) == len(set(specs)) == 2 * len(experiments.wanted(name, "short"))
+    assert [spec.seed for spec in specs] == sorted(spec.seed for spec in specs)
+    assert {spec.recipe for spec in specs} == {"short"}
+
+
+def test_an_experiment_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="did you mean 'fig2_depth'"):
+        experiments.wanted("fig2_dept")
+
+
+def test_a_sweep_trains_what_is_missing_and_says_what_is_left(tiny, runs_folder):
+    specs = [tiny(seed=0, epochs=1), tiny(seed=1, epochs=1), tiny(seed=2, epochs=1)]
+    first = training.train(specs[1], progress=False)
+    with FileLock(store.check_writable(runs_folder / ".unfinished") / f"{specs[2].id}.lock"):  # as if another process trained it
+        assert training.sweep(specs, progress=False) == [specs[2]]
+    assert store.find(specs[0]) and store.find(specs[1]).info["started"] == first.info["started"]
+    assert training.sweep(specs, progress=False) == []
+
+
+def test_no_epoch_is_begun_that_would_not_end_in_time_and_the_next_sweep_goes_on(tiny, runs_folder, monkeypatch, capsys):
+    spec = tiny(epochs=3)
+    assert training.sweep([spec], budget=0.0, progress=False) == [spec]
+    assert store.find(spec) is None and not list(runs_folder.glob(".unfinished/*.pt"))
+    clock = iter([0.0])  # in time for the first epoch, and then late
+    watch = SimpleNamespace(monotonic=lambda: next(clock, 1e18), perf_counter=time.perf_counter)
+    monkeypatch.setattr(trainer, "time", watch)
+    assert training.sweep([spec], budget=3600.0, progress=False) == [spec]
+    assert "out of time after epoch 1 of 3" in capsys.readouterr().out and list(runs_folder.glob(".unfinished/*.pt"))
+    monkeypatch.setattr(trainer, "time", time)
+    assert training.sweep([spec], budget=3600.0, progress=False) == []
+    assert "going on after epoch 1 of 3" in capsys.readouterr().out and len(store.find(spec).history) == 3
+
+
+def test_costs_grow_with_the_work(tiny):
+    costs = training.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), tiny(trainable="all")])
+    assert costs[1] > costs[0] > 0 and costs[2] == pytest.approx(2 * costs[0]) and costs[3] == pytest.approx(1.5 * costs[0])
