@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import resource
 import sys
@@ -20,8 +21,6 @@ from bnlib.bench import BATCH, REPLICATES
 def _work(way: str, model: str, device: torch.device, data_root):
     """The process: a step for every one that is asked for."""
     kind, precision = (way.split() + ["fp32"])[:2]
-    if kind not in ("loop", "returning"):
-        machine.keep_memory()
     # The loop is as PyTorch comes: on a GPU with TF32.
     with contextlib.nullcontext() if kind == "loop" else machine.exact(), tempfile.TemporaryDirectory() as folder:
         ways = {"loop": _loop, "convolutions": _convolutions}
@@ -124,7 +123,16 @@ def _convolutions(_kind, model, precision, device, _data_root, _folder):
         last.copy_(out.flatten()[:1])
 
     last = torch.zeros(1, dtype=dtype, device=device)
-    return (engine.Recorded(take) if device.type == "cuda" else take), last.item
+    if device.type == "cpu":
+        return take, last.item
+    recorded, stream = engine.Recorded(take), torch.cuda.Stream()
+    torch.cuda.synchronize()
+
+    def on_stream(work):
+        with torch.cuda.stream(stream):
+            return work()
+
+    return functools.partial(on_stream, recorded), functools.partial(on_stream, last.item)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Where and with what a run is made: device, versions, commit; and how long things take, in words."""
 
-import contextlib
-import ctypes
 import platform
 import subprocess
 from pathlib import Path
@@ -25,18 +23,6 @@ def device(name: str | None = None) -> torch.device:
 def exact():
     """A context in which a GPU's convolutions are the same at every call and, in fp32, really fp32: no TF32, no search."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-
-def keep_memory() -> None:
-    """Let this process keep the memory it frees, for the next step, where the C library can be told so (glibc).
-
-    Otherwise the activations of every step, some hundred megabytes, go back to the system and are fetched again page by
-    page, a sixth of a step's time.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: no block under 1 GiB in a mapping of its own
-        library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: nothing under 2 GiB goes back
 
 
 def commit(root: Path) -> tuple[str, bool]:

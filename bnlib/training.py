@@ -55,7 +55,6 @@ def train_together(
             stack.enter_context(_alone(spec, work))
         missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
         if missing:
-            machine.keep_memory()
             datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
             stack.enter_context(machine.exact())
             _in_turn([Trainer(spec, where, datasets[spec.dataset], target) for spec in missing], progress, until)
@@ -71,7 +70,6 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
     work = [spec.settings.epochs * bench.work(spec.model)[0] * share(spec) for spec in specs]
     least = min(range(len(specs)), key=work.__getitem__)
     where = machine.device(device)
-    machine.keep_memory()
     with tempfile.TemporaryDirectory() as folder, machine.exact():
         one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
         step, test, _ = one.measure()
@@ -164,6 +162,5 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
 def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None) -> str:
     """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
     where = machine.device(device)
-    machine.keep_memory()
     with tempfile.TemporaryDirectory() as folder, machine.exact():
         return Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder)).estimate()
