@@ -144,8 +144,8 @@ def verdict_table(points: pd.DataFrame):
             "depth": points.depth,
             "ours (%)": spread,
             "n": points.n,
-            "paper (%)": points.reference.map("{:.1f}".format) + " ± " + points.uncertainty.map("{:.1f}".format),
-            "difference": points.difference.map("{:+.1f}".format),
+            "paper (%)": [f"{r:.1f} ± {u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
+            "difference": [f"{difference:+.1f}" for difference in points.difference],
             "verdict": points.verdict,
         }
     )

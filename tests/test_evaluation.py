@@ -34,7 +34,7 @@ def test_clamping_is_setting_gamma_to_zero(network):
                 if isinstance(module, torch.nn.BatchNorm2d):
                     for feature in range(module.num_features):
                         features += 1
-                        if abs(float(module.weight[feature])) <= threshold:
+                        if abs(float(module.weight[feature].detach())) <= threshold:
                             off += 1
                             module.weight.data[feature] = 0
                             if beta_too:
