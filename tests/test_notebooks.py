@@ -55,6 +55,21 @@ def test_quickstart_trains_live(tmp_path):
     assert "test digits right" in shown(tmp_path / "out.ipynb")[0]
 
 
+def test_fig5_has_a_slider_for_a_page_and_one_for_a_kernel(tmp_path):
+    done = papermill("fig5_thresholds.ipynb", tmp_path / "out.ipynb", "-y", "depths: [14]", "-p", "live", "True")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "application/vnd.jupyter.widget-view+json" in shown(tmp_path / "out.ipynb")[1]
+    text = (tmp_path / "out.ipynb").read_text()
+    assert "threshold-slider" in text and "ResNet-14, recipe short" in text and "ResNet-32" not in text
+
+
+@pytest.mark.parametrize("name", ["fig4_gamma", "engine_speed"])
+def test_it_runs_as_it_is(name, tmp_path):
+    done = papermill(f"{name}.ipynb", tmp_path / "out.ipynb")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "image/png" in shown(tmp_path / "out.ipynb")[1]
+
+
 def test_table1_counts_one_more_network(tmp_path):
     done = papermill("table1_parameters.ipynb", tmp_path / "out.ipynb", "-p", "model", "resnet20")
     assert done.returncode == 0, done.stderr[-2000:]
