@@ -46,7 +46,7 @@ $(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
 test: $(READY)  ## lint, unit tests, every notebook executed
 	ruff check .
 	ruff format --check .
-	pytest
+	OMP_NUM_THREADS=1 pytest -n 2
 	pytest --nbval-lax --nbval-current-env notebooks
 
 bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; the table goes into benchmarks/

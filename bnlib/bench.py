@@ -26,7 +26,7 @@ from bnlib import engine, machine, models, spec, store
 WAYS = {
     "loop": "plain PyTorch loop: fp32, NCHW, PIL augmentation in a DataLoader with 2 workers",
     "plain fp32": "plain step, fp32: channels_last, data set and augmentation as tensors, one flat tensor for SGD",
-    "plain bf16": "plain step, bf16 under autocast",
+    "plain bf16": "plain step, bf16: by autocast, or by rounding where there are no bf16 instructions",
     "fused fp32": "fused step, fp32",
     "uncompiled bf16": "fused step, bf16, uncompiled",
     "unrecorded bf16": "fused step, bf16, without a CUDA graph",

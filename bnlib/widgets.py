@@ -53,7 +53,7 @@ class ThresholdSlider:
 
 _PAGE = """<div class="threshold-slider" id="@KEY@">
 <p><label>Network <select>@NAMES@</select></label></p>
-<p><label>Threshold on |γ| <input type="range" min="0" max="@LAST@" value="@START@"
+<p><label style="display: block">Threshold on |γ| <input type="range" min="0" max="@LAST@" value="@START@"
  style="display: block; width: 92.5%; margin-left: 6.5%"></label></p>
 <svg viewBox="0 0 640 300" role="img" aria-label="Share of features with |γ| below the threshold" style="width: 100%; height: auto;
  color: inherit; font: 13px sans-serif"></svg>
