@@ -276,7 +276,7 @@ def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
                     "over its convolutions": said["over"],
                     "over the floor": f"{own.seconds / own.floor:.1f}",
                     "peak memory": said["memory"],
-                    "commit": where["commit"][:7],
+                    "commit": own.commit[:7],
                 }
             )
     return pd.DataFrame(rows).style.hide(axis="index").set_table_attributes('class="dataframe"')

@@ -51,7 +51,7 @@ def compare(model: str, ways: list[str], device: torch.device, data_root=None, *
     """Measure `ways` of taking a training step of `model` with batch 128, in turns; returns a list of dicts, one a way.
 
     Each: model, way, seconds (median step), low and high (quartiles), epoch_seconds (391 steps), peak_bytes (CPU: of the
-    process; GPU: allocated), first_seconds (from the command to the end of the first step). say: called with each line of
+    process; GPU: held there), first_seconds (from the command to the end of the first step). say: called with each line of
     progress. Raises RuntimeError with what a process said, if one fails.
     """
     workers, times, rows = {}, {way: [] for way in ways}, []
@@ -199,6 +199,7 @@ def save(found: dict, folder: Path) -> Path:
     """Write what was found to a file named after the machine; models measured before and not now stay in it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / (re.sub(r"[^a-z0-9]+", "-", found["machine"].lower()).strip("-") + ".json")
+    found = {**found, "rows": [{"commit": found["commit"], **row} for row in found["rows"]]}
     if path.exists():
         before, measured = json.loads(path.read_text()), {row["model"] for row in found["rows"]}
         found = {**found, "rows": [row for row in before["rows"] if row["model"] not in measured] + found["rows"]}

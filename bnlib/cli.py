@@ -29,6 +29,12 @@ def _one_line(function):
     return command
 
 
+_device = click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
+_data = click.option(
+    "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
+)
+
+
 def _spec_options(command):
     """The fields of RunSpec as an argument and options."""
 
@@ -59,10 +65,8 @@ def _spec_options(command):
         click.option("--optimiser", help="sgd or adam."),
         click.option("--batch-size", type=int),
         click.option("--augment", help="flip+crop, flip, crop or none."),
-        click.option("--device", help="cpu or cuda; by default CUDA if there is one."),
-        click.option(
-            "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
-        ),
+        _device,
+        _data,
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
@@ -82,19 +86,17 @@ def run(device, data_root, replicates, **spec):
 
     Goes on from its last checkpoint if it was interrupted.
     """
-    from bnlib import RunSpec, machine, store, training
+    from bnlib import RunSpec, experiments, machine, store, training
 
     wanted = [RunSpec(**{**spec, "seed": spec["seed"] + i}) for i in range(replicates)]
-    stored = {one: store.find(one) for one in wanted}
-    missing = [one for one in wanted if stored[one] is None]
-    trained = (
-        dict(zip(missing, training.train_together(missing, device=device, data_root=data_root), strict=True)) if missing else {}
-    )
+    missing = experiments.missing(wanted)
+    if missing:
+        training.train_together(missing, device=device, data_root=data_root)
     for one in wanted:
-        result = stored[one] or trained[one]
+        result = store.find(one)
         click.echo(
             f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
-            f"in {machine.duration(result.info['seconds'])}{' (stored before)' if stored[one] else ''}\n{result.folder}"
+            f"in {machine.duration(result.info['seconds'])}{'' if one in missing else ' (stored before)'}\n{result.folder}"
         )
 
 
@@ -118,8 +120,8 @@ class _Duration(click.ParamType):
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at a time, which share the cores."
 )
-@click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
-@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_device
+@_data
 @click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
 @click.option("--no-list", is_flag=True, hidden=True)
 @_one_line
@@ -178,12 +180,12 @@ def estimate(device, data_root, **spec):
     "--model", "models", multiple=True, metavar="MODEL", help="resnetN or wrn14-W, may be given again.  [resnet14, resnet110]"
 )
 @click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
-@click.option("--scaling", is_flag=True, help="Also every depth from 14 to 866 and every width from 1 to 8: an hour without a GPU.")
+@click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
 @click.option("--rounds", default=3, show_default=True, help="How often the ways take turns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
 @click.option("--save", metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
-@click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
-@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_device
+@_data
 @_one_line
 def bench(models, everything, scaling, rounds, as_json, save, device, data_root):
     """Measure a training step here, beside other ways of taking it: speed, memory, start."""
@@ -217,7 +219,7 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
 
 @main.command()
 @click.option("--download", is_flag=True, help="Get CIFAR-10 (170 MB) unless it is there and right.")
-@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_data
 @_one_line
 def data(download, data_root):
     """Check that CIFAR-10 is there and undamaged; with --download, get it."""
@@ -251,7 +253,7 @@ def results(context):
 
 @results.command()
 @click.option("--accuracy", is_flag=True, help="Also draw each network again and evaluate it on the test images.")
-@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_data
 @_one_line
 def verify(accuracy, data_root):
     """Check every stored run: files, ids, histories, and that its seed draws the same weights here."""
@@ -272,7 +274,7 @@ def verify(accuracy, data_root):
 
 
 @results.command()
-@click.option("--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib.")
+@_data
 @_one_line
 def probe(data_root):
     """Ask the networks of stored runs that have no probes: accuracy with small γ set to 0, how often ReLUs are off.

@@ -17,6 +17,7 @@ Where a processor has no bf16 instructions, convolutions run in fp32 on numbers 
 the hardware's bf16 products are summed in fp32 too.
 """
 
+import contextlib
 import functools
 
 import torch
@@ -62,8 +63,10 @@ class Plain:
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores (N, classes), at least fp32, of normalised images x (N, 3, H, W), in the model's mode."""
-        half = self.dtype == torch.bfloat16
-        with torch.autocast(self.device.type, torch.bfloat16) if half and self.native else _Rounded() if half else _nothing():
+        rounding = contextlib.nullcontext()
+        if self.dtype == torch.bfloat16:
+            rounding = torch.autocast(self.device.type, torch.bfloat16) if self.native else _Rounded()
+        with rounding:
             scores = self.model(x)
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
@@ -78,10 +81,6 @@ class Plain:
         if loss.requires_grad:
             loss.backward()
         return loss.detach(), correct
-
-
-def _nothing():
-    return torch.autocast("cpu", enabled=False)
 
 
 class _Layer:

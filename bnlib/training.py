@@ -1,6 +1,7 @@
 """Train specs, one or several together: locks, estimate, progress bar, and what happens on Ctrl-C."""
 
 import contextlib
+import math
 import sys
 import tempfile
 import time
@@ -49,9 +50,8 @@ def train_together(
     target = store.check_writable(folder or store.runs_folder())
     work = store.check_writable(target / ".unfinished")
     with contextlib.ExitStack() as stack:
-        for spec in sorted(
-            set(specs), key=lambda spec: spec.id
-        ):  # in one order everywhere: two processes can't wait for each other
+        # In one order everywhere: two processes can't wait for each other.
+        for spec in sorted(set(specs), key=lambda spec: spec.id):
             stack.enter_context(_alone(spec, work))
         missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
         if missing:
@@ -65,9 +65,7 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
     """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
     if not specs:
         return []
-    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
-    share = lambda spec: 1.5 if freezing.parse(spec.trainable)[1] or "features" in freezing.parse(spec.trainable)[0] else 1.0  # noqa: E731
-    work = [spec.settings.epochs * bench.work(spec.model)[0] * share(spec) for spec in specs]
+    work = [spec.settings.epochs * _work(spec) for spec in specs]
     least = min(range(len(specs)), key=work.__getitem__)
     where = machine.device(device)
     with tempfile.TemporaryDirectory() as folder, machine.exact():
@@ -78,20 +76,33 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
     return [seconds * amount / work[least] for amount in work]
 
 
+def _work(spec: RunSpec) -> float:
+    """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
+    groups, k = freezing.parse(spec.trainable)
+    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
+    return bench.work(spec.model)[0] * (1.5 if k or "features" in groups else 1.0)
+
+
 def sweep(
     specs: list[RunSpec], *, budget: float | None = None, device=None, data_root=None, progress: bool = True
 ) -> list[RunSpec]:
     """Train those of `specs` that are missing, in their order, for `budget` seconds (None: to the end); returns what is left.
 
-    Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn. Leaves
-    out what another process is training, so that several may sweep the same list.
+    Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn; what is
+    not cheaper is not even looked at. Leaves out what another process is training, so that several may sweep the same list.
     """
     until = None if budget is None else time.monotonic() + budget
     work = store.check_writable(store.runs_folder() / ".unfinished")
+    too_much = math.inf
     for spec in specs:
-        if store.find(spec) is None:
-            with contextlib.suppress(OutOfTime, Timeout), _alone(spec, work, wait=False):
-                train_together([spec], device=device, data_root=data_root, progress=progress, until=until)
+        if until is not None and time.monotonic() >= until:
+            break
+        if store.find(spec) is None and _work(spec) < too_much:
+            try:
+                with contextlib.suppress(Timeout), _alone(spec, work, wait=False):
+                    train_together([spec], device=device, data_root=data_root, progress=progress, until=until)
+            except OutOfTime:
+                too_much = _work(spec)
     return [spec for spec in specs if store.find(spec) is None]
 
 

@@ -45,6 +45,18 @@ def test_no_epoch_is_begun_that_would_not_end_in_time_and_the_next_sweep_goes_on
     assert "going on after epoch 1 of 3" in capsys.readouterr().out and len(store.find(spec).history) == 3
 
 
+def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeypatch):
+    tried = []
+
+    def no_time(specs, **_):
+        tried.extend(specs)
+        raise trainer.OutOfTime
+
+    monkeypatch.setattr(training, "train_together", no_time)
+    specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
+    assert training.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
+
+
 def test_costs_grow_with_the_work(tiny):
     costs = training.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), tiny(trainable="all")])
     assert costs[1] > costs[0] > 0 and costs[2] == pytest.approx(2 * costs[0]) and costs[3] == pytest.approx(1.5 * costs[0])
