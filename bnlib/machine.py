@@ -40,7 +40,10 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: torch.device) -> str:
-    """The device in words: the GPU's name, or the CPU's model with its number of threads."""
+    """The device in words: the GPU's name, or the CPU's model, its vector instructions as PyTorch uses them, its threads.
+
+    The instructions, because virtual machines give processors of several generations the same name.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
@@ -49,7 +52,8 @@ def device_name(device: torch.device) -> str:
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         pass
-    return f"{model}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()}), {threads} thread{'s' if threads > 1 else ''}"
 
 
 def duration(seconds: float) -> str:
