@@ -21,6 +21,8 @@ from bnlib.bench import BATCH, REPLICATES
 def _work(way: str, model: str, device: torch.device, data_root):
     """The process: a step for every one that is asked for."""
     kind, precision = (way.split() + ["fp32"])[:2]
+    if kind != "loop":
+        machine.keep_memory()
     # The loop is as PyTorch comes: on a GPU with TF32.
     with contextlib.nullcontext() if kind == "loop" else machine.exact(), tempfile.TemporaryDirectory() as folder:
         ways = {"loop": _loop, "convolutions": _convolutions}

@@ -103,7 +103,7 @@ class _Layer:
             weight = self._cast(self.weight)
         out = F.conv2d(x, weight, stride=self.conv.stride, padding=self.conv.padding)
         bn, self.count = self.bn, out[:, 0].numel()
-        y, self.mean, self.variance, *kept = self.step.passes(
+        y, self.mean, self.variance, self.scale, self.offset, *kept = self.step.passes(
             passes.forward, out, bn.weight, bn.bias, *added, relu=self.relu, eps=bn.eps, dtype=self.step.dtype
         )
         if self.step.deep:
@@ -122,15 +122,15 @@ class _Layer:
     def backward(self, *grads):
         """Given the output's gradient, in one or two parts, those of the input (None for the stem) and of what was added."""
         ((out, *summed), weight, x), self.kept, bn = self.kept, None, self.bn
-        grad, *self.grads = self.step.passes(
+        grad, grad_gamma, grad_beta, _, _, *rest = self.step.passes(
             passes.backward,
-            *(out, bn.weight, bn.bias, self.mean, self.variance, *grads, *summed),
+            *(out, self.mean, self.variance, self.scale, self.offset, *grads, *summed),
             relu=self.relu,
             summed=bool(summed),
             eps=bn.eps,
             dtype=weight.dtype,
         )
-        added = self.grads.pop() if summed else None
+        self.grads, added = (grad_gamma, grad_beta), rest[0] if summed else None
         if self.first and not self.learns:
             return None, added
         if not self.learns:  # memory that nobody touches costs nothing

@@ -33,7 +33,9 @@ def _round(x, dtype):
 def forward(x, gamma, beta, *added, relu: bool, eps: float, dtype: torch.dtype):
     """BatchNorm in training mode of x (N, C, H, W), then the sum with `added`, then ReLU; values rounded to `dtype`.
 
-    Returns the output, mean and biased variance (C,); then x and, behind a sum, the output again as `dtype`, if x is not.
+    Returns the output; mean, biased variance, and the scale and offset that they make with γ and β (C,); then x and, behind a sum,
+    the output again as `dtype`, if x is not. What there is one of for each feature is a result, so that the compiler computes it
+    once and not again for every value: a square root each, more work than all the rest.
     """
     rows = _round(_rows(x), dtype)
     wide = rows.to(torch.promote_types(dtype, torch.float32))
@@ -42,39 +44,41 @@ def forward(x, gamma, beta, *added, relu: bool, eps: float, dtype: torch.dtype):
     # E[x²] − mean² is safe here: a convolution's output has a mean of the order of its deviation, and sums are fp32.
     variance = ((wide * wide).sum(1).sum(0) / count - mean * mean).clamp_min(0)
     scale = gamma * torch.rsqrt(variance + eps)
-    y = wide * scale + (beta - mean * scale)
+    offset = beta - mean * scale
+    y = wide * scale + offset
     if added:
         y = y + _rows(added[0])
     if relu:
         y = torch.relu(y)
     y = _round(y, dtype) if dtype != x.dtype else y.to(dtype)
     kept = [] if dtype == x.dtype else [rows, y] if added else [rows]
-    return _image(y, x), mean, variance, *(_image(k.to(dtype), x) for k in kept)
+    return _image(y, x), mean, variance, scale, offset, *(_image(k.to(dtype), x) for k in kept)
 
 
-def backward(x, gamma, beta, mean, variance, grad, *more, relu: bool, summed: bool, eps: float, dtype: torch.dtype):
+def backward(x, mean, variance, scale, offset, grad, *more, relu: bool, summed: bool, eps: float, dtype: torch.dtype):
     """The gradients behind `forward`, given that of its output, `grad`: for x (as `dtype`), γ and β; if `summed`, for the sum too.
 
-    more: a second gradient of the same output, which is added to the first, if there is one; if `summed`, the output last.
+    mean, variance, scale, offset: of `forward`. Between γ's and β's and the sum's gradient: two intermediate results, for the
+    reason given there. more: a second gradient of the same output, which is added to the first, if there is one; if `summed`, the output last.
     """
     rows = _rows(x).to(torch.promote_types(x.dtype, torch.float32))
     g = _round(_rows(grad), x.dtype).to(rows.dtype)
     if len(more) > summed:
         g = g + _rows(more[0])
-    scale = gamma * torch.rsqrt(variance + eps)
     if summed:
         g = g * (_rows(more[-1]) > 0)
     elif relu:
-        g = g * (rows * scale + (beta - mean * scale) > 0)
+        g = g * (rows * scale + offset > 0)
     count = rows.shape[0] * rows.shape[1]
     grad_beta = g.sum(1).sum(0)
-    grad_gamma = ((g * rows).sum(1).sum(0) - mean * grad_beta) * torch.rsqrt(variance + eps)
+    inverse = torch.rsqrt(variance + eps)
+    grad_gamma = ((g * rows).sum(1).sum(0) - mean * grad_beta) * inverse
     # dx = γ/σ · (g − mean(g) − x̂ · mean(g·x̂)), gathered into one multiply-add for each of g and x.
-    slope = -scale * torch.rsqrt(variance + eps) * grad_gamma / count
+    slope = -scale * inverse * grad_gamma / count
     shift = -scale * grad_beta / count - slope * mean
     grad_x = scale * g + slope * rows + shift
     grad_x = _round(grad_x, x.dtype) if dtype != x.dtype else grad_x.to(dtype)
-    return _image(grad_x, x), grad_gamma, grad_beta, *([_image(g.to(x.dtype), x)] if summed else [])
+    return _image(grad_x, x), grad_gamma, grad_beta, slope, shift, *([_image(g.to(x.dtype), x)] if summed else [])
 
 
 _compiled = {}
@@ -110,6 +114,8 @@ def compiled(function, tensors):
     # The number of threads is said aloud, because it is written into the generated code and the compiler's cache on disk does
     # not look at it: code made for two threads takes ten times as long in a process of one.
     options = {"cpp.threads": torch.get_num_threads()}
+    # No intermediate result is written to memory to be read again: these passes wait for memory, not for arithmetic.
+    options |= dict.fromkeys(("realize_reads_threshold", "realize_acc_reads_threshold", "realize_opcount_threshold"), 1000)
     if hasattr(torch._inductor.config, "deterministic"):  # on a GPU: no order of summation that is chosen by timing
         options["deterministic"] = True
     mode = FakeTensorMode(shape_env=ShapeEnv())

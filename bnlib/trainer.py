@@ -61,6 +61,7 @@ class Trainer:
         self.spec, self.settings, self.device, self.folder = spec, spec.settings, device, folder
         self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
         self.data = dataset
+        machine.keep_memory()
         model = store.draw(spec)
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
