@@ -296,4 +296,4 @@ def probe(data_root):
         except store.StoreError as error:
             bar.write(str(error))
             continue
-        store.add_probes(one, evaluation.probe(network, dataset, images=one.spec.settings.test_images))
+        store.add_probes(one, evaluation.probe(network, dataset, images=one.spec.settings.test_images, precision=one.spec.precision))

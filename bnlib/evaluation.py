@@ -13,7 +13,7 @@ from torch import nn
 from bnlib import data, engine, machine, models
 
 BATCH = 500
-THRESHOLDS = (0.0, *np.geomspace(0.001, 2.0, 49).round(5).tolist())  # on |γ|
+THRESHOLDS = (0.0, *(10 ** np.linspace(-3, 0.2, 49)).round(5).tolist())  # on |γ|, fifteen to a power of ten; 0.01 is one of them
 OFF = (0.9, 0.99, 0.999)  # a unit counts as off if it is 0 for more than this share of the images
 
 
@@ -38,39 +38,61 @@ def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: e
     return float(correct) / len(labels), float(loss) / len(labels)
 
 
-def probe(model: nn.Module, dataset: data.Dataset, *, images: int | None = None) -> dict:
+def probe(model: nn.Module, dataset: data.Dataset, *, images: int | None = None, precision: str = "fp32") -> dict:
     """All probes of `model` over the test images (the first `images` of them), as plain JSON values."""
-    return {"clamping": clamping(model, dataset, images=images), "relu": relu_activity(model, dataset, images=images)}
+    return {
+        "clamping": clamping(model, dataset, images=images, precision=precision),
+        "relu": relu_activity(model, dataset, images=images),
+    }
 
 
 @torch.no_grad()
-def clamping(model: nn.Module, dataset: data.Dataset, *, thresholds=THRESHOLDS, images: int | None = None) -> dict[str, list]:
-    """Test accuracy with every γ of |γ| ≤ t set to 0, for each threshold t; in fp32, the network is left as it was.
+def clamping(
+    model: nn.Module,
+    dataset: data.Dataset,
+    *,
+    thresholds=THRESHOLDS,
+    images: int | None = None,
+    precision: str = "fp32",
+    every: int = 5,
+) -> dict[str, list]:
+    """Test accuracy with every γ of |γ| ≤ t set to 0, for each threshold t; the network is left as it was.
 
     Lists of equal length: threshold; share of the features set to 0; accuracy with β kept, so that a feature set to 0 is a
-    constant; accuracy_beta with the β of these features at 0 too, so that it is nothing. Accuracies are fractions.
+    constant; accuracy_beta with the β of these features at 0 too, so that it is nothing; accuracy_random, for comparison, with
+    as many features drawn at random set to 0 instead and β kept, at every `every`-th threshold, 0.01 among them, and None between. Accuracies are
+    fractions, computed in `precision`.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(bn.weight.clone(), bn.bias.clone()) for bn in norms]
-    step = engine.Fused(model, "fp32") if isinstance(model, models.ResNet) else engine.Plain(model, "fp32")
-    features = sum(gamma.numel() for gamma, _ in before)
-    found = {"threshold": list(thresholds), "share": [], "accuracy": [], "accuracy_beta": []}
+    step = (engine.Fused if isinstance(model, models.ResNet) else engine.Plain)(model, precision)
+    sizes = [gamma.numel() for gamma, _ in before]
+    features = torch.cat([gamma for gamma, _ in before]).abs().cpu()
+    lot = torch.from_numpy(models.stream("clamping").permutation(len(features)))  # who goes first if chance decides
+
+    def accuracy(off, beta_too=False):
+        masks = off.split(sizes)
+        for bn, mask, (gamma, beta) in zip(norms, masks, before, strict=True):
+            mask = mask.to(gamma.device)
+            bn.weight.copy_(gamma.masked_fill(mask, 0))
+            bn.bias.copy_(beta.masked_fill(mask & beta_too, 0))
+        return evaluate(model, dataset, images=images, step=step)[0]
+
+    found = {"threshold": list(thresholds), "share": [], "accuracy": [], "accuracy_beta": [], "accuracy_random": []}
     last = None
     try:
-        for threshold in thresholds:
-            small = [gamma.abs() <= threshold for gamma, _ in before]
-            off = sum(int(mask.sum()) for mask in small)
-            if off != last:  # else it is the same network as before
-                both = []
-                for beta_too in (False, True):
-                    for bn, mask, (gamma, beta) in zip(norms, small, before, strict=True):
-                        bn.weight.copy_(gamma.masked_fill(mask, 0))
-                        bn.bias.copy_(beta.masked_fill(mask & beta_too, 0))
-                    both.append(evaluate(model, dataset, images=images, step=step)[0] if off or not beta_too else both[0])
-            found["share"].append(off / features)
-            found["accuracy"].append(both[0])
-            found["accuracy_beta"].append(both[1])
-            last = off
+        for i, threshold in enumerate(thresholds):
+            off = features <= threshold
+            if last is None or not torch.equal(off, last):  # else it is the same network as before
+                kept = accuracy(off)
+                nothing = accuracy(off, beta_too=True) if off.any() else kept
+            last, count = off, int(off.sum())
+            found["share"].append(count / len(features))
+            found["accuracy"].append(kept)
+            found["accuracy_beta"].append(nothing)
+            some = torch.zeros_like(off).index_fill_(0, lot[:count], True)
+            asked = not count or i % every == 1
+            found["accuracy_random"].append((accuracy(some) if count else kept) if asked else None)
     finally:
         for bn, (gamma, beta) in zip(norms, before, strict=True):
             bn.weight.copy_(gamma)

@@ -203,7 +203,7 @@ class Trainer:
         """Measure, and say how long what is left of the training will take."""
         step, test, last_test = self.measure()
         epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
-        probes = 2 * len(evaluation.THRESHOLDS) * test if self._has_probes() else 0
+        probes = 2.2 * len(evaluation.THRESHOLDS) * test if self._has_probes() else 0
         about = machine.duration(epochs * (self.steps * step + test) + last_test - test + probes)
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
@@ -224,7 +224,7 @@ class Trainer:
         if self.diverged or not self._has_probes():
             return None
         with self.on_stream():
-            return evaluation.probe(self.model, self.data, images=self.settings.test_images)
+            return evaluation.probe(self.model, self.data, images=self.settings.test_images, precision=self.spec.precision)
 
     def _save(self) -> None:
         """Write the checkpoint, atomically."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import bnlib
-from bnlib import data, evaluation
+from bnlib import data, evaluation, models
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,18 @@ def test_clamping_is_setting_gamma_to_zero(network):
             with torch.no_grad():
                 assert found[key][i] == pytest.approx(float((model(x).argmax(1) == labels).float().mean()))
             assert found["share"][i] == off / features
+    total = sum(m.num_features for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    lot = models.stream("clamping").permutation(total)
+    assert [i for i, asked in enumerate(found["accuracy_random"]) if asked is not None] == [0, 1]
+    chosen, model, feature = set(lot[: round(found["share"][1] * total)]), copy.deepcopy(network), 0
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for i in range(module.num_features):
+                if feature in chosen:
+                    module.weight.data[i] = 0
+                feature += 1
+    with torch.no_grad():
+        assert found["accuracy_random"][1] == pytest.approx(float((model(x).argmax(1) == labels).float().mean()))
     assert found["share"][0] == 0 and found["share"][-1] == 1
     assert found["accuracy"][0] == found["accuracy_beta"][0] == bnlib.evaluate(network, digits, images=100)[0]
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
