@@ -1,10 +1,7 @@
 """The command line: `bnlib run | sweep | estimate | bench | data | results`. `python -m bnlib` is the same."""
 
 import functools
-import os
 import re
-import subprocess
-import sys
 
 import click
 
@@ -32,6 +29,12 @@ def _one_line(function):
 _device = click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
 _data = click.option(
     "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
+)
+_probes = click.option(
+    "--probes/--no-probes",
+    default=True,
+    show_default=True,
+    help="Also ask the trained network for Figures 6 and 7, or do so later.",
 )
 
 
@@ -80,8 +83,9 @@ def main():
 @main.command()
 @_spec_options
 @click.option("--replicates", type=click.IntRange(min=1), default=1, help="Also the next seeds, so many in all, trained together.")
+@_probes
 @_one_line
-def run(device, data_root, replicates, **spec):
+def run(device, data_root, replicates, probes, **spec):
     """Train MODEL (resnet14, wrn14-4, …), or find it among the stored runs; print what came out.
 
     Goes on from its last checkpoint if it was interrupted.
@@ -91,7 +95,7 @@ def run(device, data_root, replicates, **spec):
     wanted = [RunSpec(**{**spec, "seed": spec["seed"] + i}) for i in range(replicates)]
     missing = experiments.missing(wanted)
     if missing:
-        training.train_together(missing, device=device, data_root=data_root)
+        training.train_together(missing, device=device, data_root=data_root, probes=probes)
     for one in wanted:
         result = store.find(one)
         click.echo(
@@ -122,46 +126,30 @@ class _Duration(click.ParamType):
 )
 @_device
 @_data
+@_probes
 @click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
 @click.option("--no-list", is_flag=True, hidden=True)
 @_one_line
-def sweep(name, recipe, seeds, budget, jobs, device, data_root, only_list, no_list):
+def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME (fig2_depth, ablation_recipe, …) lacks, most valuable first, as long as there is time."""
-    from bnlib import experiments, machine, store, training
+    from bnlib import experiments
+    from bnlib import sweep as sweeping
 
     specs = experiments.wanted(name, recipe, seeds)
     missing = experiments.missing(specs)
     if not no_list:
-        costs = dict(zip(missing, training.costs(missing, device=device, data_root=data_root), strict=True))
-        for spec in specs:
-            found = store.find(spec)
-            said = f"{found.accuracy:.2%}" if found else f"missing, about {machine.duration(costs[spec])}"
-            click.echo(f"{spec.id:60} {said}")
-        total = f", about {machine.duration(sum(costs.values()))} in all" if missing else ""
-        click.echo(f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}")
+        click.echo("\n".join(sweeping.plan(specs, device=device, data_root=data_root)))
     if only_list or not missing:
         return
     if jobs == 1:
-        left = training.sweep(missing, budget=budget, device=device, data_root=data_root)
+        sweeping.sweep(missing, budget=budget, device=device, data_root=data_root, probes=probes)
     else:
-        # Processes that sweep the same list: locks see to it that each trains another run.
-        words = [
-            "sweep",
-            name,
-            "--no-list",
-            "--recipe",
-            recipe,
-            "--seeds",
-            str(seeds),
-            *(["--budget", f"{budget}s"] if budget else []),
-        ]
-        words += [*(["--device", device] if device else []), *(["--data", data_root] if data_root else [])]
-        threads = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
-        processes = [subprocess.Popen([sys.executable, "-m", "bnlib", *words], env=threads) for _ in range(jobs)]
-        for process in processes:
-            process.wait()
-        left = experiments.missing(specs)
+        words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
+        for option, value in (("--budget", budget and f"{budget}s"), ("--device", device), ("--data", data_root)):
+            words += [option, value] if value else []
+        sweeping.side_by_side(jobs, words)
     if not no_list:
+        left = experiments.missing(missing)
         click.echo(f"{name}, recipe {recipe}: {len(missing) - len(left)} trained, {len(left)} left")
 
 
@@ -296,4 +284,6 @@ def probe(data_root):
         except store.StoreError as error:
             bar.write(str(error))
             continue
-        store.add_probes(one, evaluation.probe(network, dataset, images=one.spec.settings.test_images, precision=one.spec.precision))
+        store.add_probes(
+            one, evaluation.probe(network, dataset, images=one.spec.settings.test_images, precision=one.spec.precision)
+        )

@@ -60,8 +60,8 @@ def clamping(
 
     Lists of equal length: threshold; share of the features set to 0; accuracy with β kept, so that a feature set to 0 is a
     constant; accuracy_beta with the β of these features at 0 too, so that it is nothing; accuracy_random, for comparison, with
-    as many features drawn at random set to 0 instead and β kept, at every `every`-th threshold, 0.01 among them, and None between. Accuracies are
-    fractions, computed in `precision`.
+    as many features drawn at random set to 0 instead and β kept, at every `every`-th threshold, 0.01 among them, and None
+    between. Accuracies are fractions, computed in `precision`.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     before = [(bn.weight.clone(), bn.bias.clone()) for bn in norms]

@@ -1,6 +1,7 @@
 """Each experiment's runs, in order of value: the one list of what a figure needs and what there is to train."""
 
 import difflib
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
@@ -10,116 +11,185 @@ from bnlib.spec import RECIPES, RunSpec
 
 DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
+DEEP = tuple(f"resnet{depth}" for depth in DEPTHS)
+WIDE = tuple(f"wrn14-{width}" for width in WIDTHS)
 TABLE1 = {
-    "CIFAR-10, deeper": [f"resnet{depth}" for depth in DEPTHS],
-    "CIFAR-10, wider": [f"wrn14-{width}" for width in WIDTHS],
+    "CIFAR-10, deeper": DEEP,
+    "CIFAR-10, wider": WIDE,
     "ImageNet": [f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200)],
 }
-TRAINABLE = ("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
 
 
-GAMMA_DEPTHS = (110, 14, 32, 56, 218, 434, 866)  # the networks whose γ are looked at; the paper's ResNet-110 first
+@dataclass(frozen=True)
+class Experiment:
+    """What a figure shows: every variant of a training on every network.
+
+    title: a few words. variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
+    networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
+    ResNet-N, `width` every WRN-14-W, `both` either, `vgg` every VGG. networks_first: the order in which a sweep trains; a
+    figure is worth most with one line over all networks, an ablation with all variants of one network.
+    """
+
+    title: str
+    variants: dict[str, dict]
+    networks: tuple[str, ...] = DEEP
+    along: str = "depth"
+    networks_first: bool = field(default=True, kw_only=True)
+
+    def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = ()) -> list[RunSpec]:
+        """The trainings of one seed, in order of value; on `networks` instead of the experiment's own if there are any."""
+        networks = networks or self.networks
+        if self.networks_first:
+            pairs = [(fields, network) for fields in self.variants.values() for network in networks]
+        else:
+            pairs = [(fields, network) for network in networks for fields in self.variants.values()]
+        return [RunSpec(model=network, recipe=recipe, seed=seed, **fields) for fields, network in pairs]
+
+    def takes(self, network: str) -> bool:
+        """Whether the figure has a place for this network, be it the paper's or not."""
+        arch = models.architecture(network)
+        if arch.family == "vgg" or self.along == "vgg":
+            return arch.family == self.along
+        return (self.along != "width" and arch.width == 1) or (self.along != "depth" and arch.depth == 14)
 
 
-def _grid(models_, sets=("bn",), **fields) -> list[RunSpec]:
-    """Every trainable set on every model, the sets in order."""
-    return [RunSpec(model=model, trainable=trainable, **fields) for trainable in sets for model in models_]
+def _sets(*names: str) -> dict[str, dict]:
+    return {name: {"trainable": name} for name in names}
 
 
-def _deep(depths=DEPTHS) -> list[str]:
-    return [f"resnet{depth}" for depth in depths]
+FIG2 = _sets("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
+INITIALISATIONS = {
+    "γ uniform on [0, 1], the paper's": {},
+    "γ = 1": {"bn_init": "ones"},
+    "γ = 1, β = 1": {"bn_init": "oneone"},
+    "γ uniform on [−1, 1]": {"bn_init": "signed_uniform"},
+    "weights Kaiming uniform": {"weight_init": "kaiming_uniform"},
+    "weights orthogonal": {"weight_init": "orthogonal"},
+    "weights binary": {"weight_init": "binary"},
+}
+TRAININGS = {
+    "the recipe": {},
+    "learning rate 0.01": {"lr": 0.01},
+    "learning rate 0.03": {"lr": 0.03},
+    "learning rate 0.3": {"lr": 0.3},
+    "learning rate 1": {"lr": 1.0},
+    "no weight decay on γ and β": {"decay_bn": False},
+    "Adam, learning rate 0.001": {"optimiser": "adam", "lr": 0.001},
+    "Adam, learning rate 0.01": {"optimiser": "adam", "lr": 0.01},
+}
+SHALLOW = DEEP[:4]
+PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
 
-
-def _wide(widths=WIDTHS) -> list[str]:
-    return [f"wrn14-{width}" for width in widths]
-
-
-def fig1_affine(**fields) -> list[RunSpec]:
-    """Figure 1: everything trained, and everything but γ and β."""
-    return _grid(_deep(), ("all-bn", "all"), **fields)
-
-
-def fig2_depth(**fields) -> list[RunSpec]:
-    """Figure 2, left: every trainable set at every depth. `bn` first, from the shallowest, then what the paper compares it with."""
-    return _grid(_deep(), TRAINABLE, **fields)
-
-
-def fig2_width(**fields) -> list[RunSpec]:
-    """Figure 2, right: every trainable set at every width of WRN-14-W; ResNet-14 is W = 1."""
-    return _grid(["resnet14", *_wide()], TRAINABLE, **fields)
-
-
-def fig3_depth_or_width(**fields) -> list[RunSpec]:
-    """Figure 3: γ and β trained, in deeper and in wider networks."""
-    return _grid([*_deep(), *_wide()], **fields)
-
-
-def fig4_gamma(**fields) -> list[RunSpec]:
-    """Figures 4 to 7: γ and β alone, and everything."""
-    return _grid(_deep(GAMMA_DEPTHS), ("bn", "all"), **fields)
-
-
-def curve_resnet110(**fields) -> list[RunSpec]:
-    """Accuracy during the training of ResNet-110."""
-    return _grid(["resnet110"], ("bn", "all", "bn+shortcut+output"), **fields)
-
-
-def ablation_initialisation(**fields) -> list[RunSpec]:
-    """Other initialisations of γ and β, and of the frozen weights."""
-    deep = _deep(DEPTHS[:4])
-    others = [spec for init in models.BN_INITS for spec in _grid(deep, bn_init=init, **fields)]
-    return others + [spec for init in models.WEIGHT_INITS[1:] for spec in _grid(deep, weight_init=init, **fields)]
-
-
-def ablation_gamma_or_beta(**fields) -> list[RunSpec]:
-    """γ alone and β alone, beside both."""
-    return _grid(_deep(DEPTHS[:4]), ("bn", "gamma", "beta"), **fields)
-
-
-def ablation_random_parameters(**fields) -> list[RunSpec]:
-    """K random weights of each channel, for growing K, beside γ and β, which are two of each."""
-    return _grid(_deep(DEPTHS[:4]), ("bn", *(f"random:{k}" for k in (2, 1, 4, 8, 16))), **fields)
-
-
-def ablation_recipe(**fields) -> list[RunSpec]:
-    """Learning rate, weight decay on γ and β or not, SGD or Adam."""
-    others = [{}, *({"lr": lr} for lr in (0.01, 0.03, 0.3, 1.0)), {"decay_bn": False}]
-    others += [{"optimiser": "adam", "lr": lr} for lr in (0.001, 0.01)]
-    return [spec for other in others for spec in _grid(_deep(DEPTHS[:4]), **{**fields, **other})]
-
-
-def ablation_vgg(**fields) -> list[RunSpec]:
-    """Networks without shortcuts."""
-    return _grid([f"vgg{depth}" for depth in models.VGG_SEGMENTS], ("bn", "all"), **fields)
-
-
-# What `bnlib sweep` trains, by name: the runs of each experiment in order of value, for one seed and recipe.
+# What `bnlib sweep` trains and a notebook asks for, by name.
 EXPERIMENTS = {
-    function.__name__: function
-    for function in (
-        fig1_affine,
-        fig2_depth,
-        fig2_width,
-        fig3_depth_or_width,
-        fig4_gamma,
-        curve_resnet110,
-        ablation_initialisation,
-        ablation_gamma_or_beta,
-        ablation_random_parameters,
-        ablation_recipe,
-        ablation_vgg,
-    )
+    "fig1_affine": Experiment("everything trained, or all but γ and β", _sets("all-bn", "all")),
+    "fig2_depth": Experiment("accuracy against depth", FIG2),
+    "fig2_width": Experiment("accuracy against width", FIG2, ("resnet14", *WIDE), "width"),
+    "fig3_depth_or_width": Experiment("two ways to more BatchNorm parameters", _sets("bn"), DEEP + WIDE, "both"),
+    "fig4_gamma": Experiment("where γ ends up", _sets("bn", "all"), PAPERS_GAMMA),
+    "curve_resnet110": Experiment("accuracy during training", _sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
+    "ablation_initialisation": Experiment("other initialisations", INITIALISATIONS, SHALLOW, networks_first=False),
+    "ablation_gamma_or_beta": Experiment("γ alone, β alone", _sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
+    "ablation_random_parameters": Experiment(
+        "random weights instead of γ and β",
+        _sets("bn", *(f"random:{k}" for k in (2, 1, 4, 8, 16))),
+        SHALLOW,
+        networks_first=False,
+    ),
+    "ablation_recipe": Experiment("learning rate, weight decay, optimiser", TRAININGS, SHALLOW, networks_first=False),
+    "ablation_vgg": Experiment(
+        "no shortcuts", _sets("bn", "all"), tuple(f"vgg{depth}" for depth in models.VGG_SEGMENTS), "vgg", networks_first=False
+    ),
 }
 
 
-def wanted(name: str, recipe: str = "paper", seeds: int = 1) -> list[RunSpec]:
-    """The runs of the experiment `name`, in order of value: all of seed 0 first. Raises ValueError for a name that is none."""
+def experiment(name: str) -> Experiment:
+    """The experiment called `name`. Raises ValueError, with the nearest, for a name that is none."""
     if name not in EXPERIMENTS:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
         raise ValueError(
             f"experiment {name!r}: use one of {', '.join(EXPERIMENTS)}" + (f"; did you mean {near[0]!r}?" if near else "")
         )
-    return list(dict.fromkeys(spec for seed in range(seeds) for spec in EXPERIMENTS[name](recipe=recipe, seed=seed)))
+    return EXPERIMENTS[name]
+
+
+def wanted(name: str, recipe: str = "paper", seeds: int = 1) -> list[RunSpec]:
+    """The runs of the experiment `name`, in order of value: all of seed 0 first. Raises ValueError for a name that is none."""
+    return [spec for seed in range(seeds) for spec in experiment(name).specs(recipe, seed)]
+
+
+def missing(specs: list[RunSpec]) -> list[RunSpec]:
+    """Those of `specs` that no stored run has, in the same order."""
+    return [spec for spec in specs if store.find(spec) is None]
+
+
+def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> pd.DataFrame:
+    """The stored runs that the experiment `name` shows: `bnlib.results()`, and a column `variant`, what the figure calls it.
+
+    Of every seed, and of the user's own networks too where the figure has a place for them. recipe: `auto` for every recipe but
+    `smoke`, which exists to test; else that one alone. networks: only these.
+    """
+    shown, frame = experiment(name), store.results()
+    variants = {}
+    for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
+        if shown.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
+            specs = Experiment("", shown.variants, (model,)).specs(kind, seed)
+            variants.update({spec.id: variant for spec, variant in zip(specs, shown.variants, strict=True)})
+    frame["variant"] = pd.Categorical(frame.id.map(variants), list(shown.variants))
+    keep = frame.variant.notna() & (frame.network.isin(networks) | frame.model.isin(networks) if networks else True)
+    return frame[keep].sort_values(["recipe", "width", "depth", "variant", "seed"]).reset_index(drop=True)
+
+
+def precisions() -> pd.DataFrame:
+    """The stored runs that differ from their recipe in nothing but the precision, one row each."""
+    frame = store.results()
+    spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
+    return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
+
+
+def coverage(name: str) -> pd.DataFrame:
+    """What has been run: a row for each variant, a column for each network; the recipes and replicates, or *not run*."""
+    shown, found = experiment(name), runs(name)
+    titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
+
+    def cell(variant, network):
+        counts = found[(found.variant == variant) & (found.network == network)].recipe.value_counts().sort_index()
+        return ", ".join(recipe + (f" ×{n}" if n > 1 else "") for recipe, n in counts.items()) or "not run"
+
+    cells = {title: [cell(variant, title) for variant in shown.variants] for title in titles}
+    return pd.DataFrame(cells, index=list(shown.variants)).rename_axis(columns="variant")
+
+
+def progress(name: str, recipe: str = "paper") -> str:
+    """How much of the experiment has been run, in words: of its trainings on the paper's networks, one seed each."""
+    specs = wanted(name, recipe)
+    return f"{len(specs) - len(missing(specs))} of its {len(specs)} trainings at recipe {recipe}"
+
+
+def point(model: str, trainable: str = "bn", recipe: str = "auto", seed: int = 0, **fields) -> store.Run:
+    """One point of a figure: from the store, or trained now, with an estimate and a progress bar. Says which, and of which recipe.
+
+    recipe: `auto` takes what the store has, `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU.
+    fields: others of RunSpec. Raises ValueError for a network, set or recipe that does not exist, before any work.
+    """
+    spec = lambda recipe: RunSpec(model, trainable, recipe, seed=seed, **fields)  # noqa: E731
+    if recipe == "auto":
+        stored = [name for name in RECIPES if name != "smoke" and store.find(spec(name))]
+        recipe = stored[0] if stored else "paper" if torch.cuda.is_available() else "short"
+    found = store.find(spec(recipe))
+    if found:
+        print(f"{found.id}: stored, {found.accuracy:.1%} (recipe {recipe})")
+        return found
+    print(f"{spec(recipe).id}: not stored; training it now with recipe {recipe}, {spec(recipe).settings.epochs} epochs", flush=True)
+    return training.train(spec(recipe))
+
+
+def points(name: str, model: str, recipe: str = "auto", seed: int = 0) -> list[store.Run]:
+    """All of the experiment's variants on one network, each as `point`. Raises ValueError before any work."""
+    shown = experiment(name)
+    if not shown.takes(model):
+        raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(shown.networks[:3])}")
+    return [point(model, **{"recipe": recipe, "seed": seed, **fields}) for fields in shown.variants.values()]
 
 
 def table1(extra: str = "") -> pd.DataFrame:
@@ -132,67 +202,3 @@ def table1(extra: str = "") -> pd.DataFrame:
             title = f"ResNet-{depth}" if dataset == "imagenet" else models.architecture(name).title
             rows.append({"network": title, "family": family, **freezing.count(models.skeleton(name))})
     return pd.DataFrame(rows)
-
-
-def runs(recipe: str = "auto", family: str = "resnet", **equal) -> pd.DataFrame:
-    """The stored runs a figure may show, one row each: those that differ from their recipe in nothing.
-
-    recipe: `auto` for every recipe but `smoke`, which exists to test; else that one alone. family: of networks, `resnet` or
-    `vgg`. equal: columns and the value
-    they must have, such as width=1.
-    """
-    frame = store.results()
-    if not len(frame):
-        return frame
-    keep = frame.recipe != "smoke" if recipe == "auto" else frame.recipe == recipe
-    for column, value in {"family": family, **equal}.items():
-        keep &= frame[column] == value
-    for row in frame[keep].itertuples():
-        keep[row.Index] = RunSpec(model=row.model, trainable=row.trainable, recipe=row.recipe, seed=row.seed).id == row.id
-    return frame[keep].reset_index(drop=True)
-
-
-def precisions() -> pd.DataFrame:
-    """The stored runs that differ from their recipe in nothing but the precision, one row each."""
-    frame = store.results()
-    spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
-    return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
-
-
-def coverage(shown: pd.DataFrame, depths=DEPTHS, trainable=TRAINABLE) -> pd.DataFrame:
-    """What has been run: a row for each trainable set, a column for each depth; the recipes run, or *not run*."""
-
-    def recipes(name, depth):
-        found = shown[(shown.trainable == name) & (shown.depth == depth)]
-        return ", ".join(sorted(set(found.recipe))) or "not run"
-
-    cells = {str(depth): [recipes(name, depth) for name in trainable] for depth in depths}
-    return pd.DataFrame(cells, index=list(trainable)).rename_axis(columns="depth")
-
-
-def missing(specs: list[RunSpec]) -> list[RunSpec]:
-    """Those of `specs` that no stored run has, in the same order."""
-    return [spec for spec in specs if store.find(spec) is None]
-
-
-def point(depth: int, trainable: str = "bn", recipe: str = "auto", seed: int = 0, width: int = 1) -> store.Run:
-    """One point of a figure: from the store, or trained now, with an estimate and a progress bar. Says which, and of which recipe.
-
-    recipe: `auto` takes what the store has, `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU.
-    Raises ValueError for a depth that is not 6D+2, an unknown set or recipe, before any work.
-    """
-    model = models.Architecture(models.check_depth(depth), width).name
-    if recipe == "auto":
-        stored = [
-            name
-            for name in RECIPES
-            if name != "smoke" and store.find(RunSpec(model=model, trainable=trainable, recipe=name, seed=seed))
-        ]
-        recipe = stored[0] if stored else "paper" if torch.cuda.is_available() else "short"
-    spec = RunSpec(model=model, trainable=trainable, recipe=recipe, seed=seed)
-    found = store.find(spec)
-    if found:
-        print(f"{spec.id}: stored, {found.accuracy:.1%} (recipe {recipe})")
-        return found
-    print(f"{spec.id}: not stored; training it now with recipe {recipe}, {spec.settings.epochs} epochs", flush=True)
-    return training.train(spec)

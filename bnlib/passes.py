@@ -59,7 +59,8 @@ def backward(x, mean, variance, scale, offset, grad, *more, relu: bool, summed: 
     """The gradients behind `forward`, given that of its output, `grad`: for x (as `dtype`), γ and β; if `summed`, for the sum too.
 
     mean, variance, scale, offset: of `forward`. Between γ's and β's and the sum's gradient: two intermediate results, for the
-    reason given there. more: a second gradient of the same output, which is added to the first, if there is one; if `summed`, the output last.
+    reason given there. more: a second gradient of the same output, which is added to the first, if there is one; if `summed`,
+    the output last.
     """
     rows = _rows(x).to(torch.promote_types(x.dtype, torch.float32))
     g = _round(_rows(grad), x.dtype).to(rows.dtype)

@@ -57,8 +57,10 @@ def _optimiser(model: torch.nn.Module, settings) -> torch.optim.Optimizer | None
 class Trainer:
     """One training in progress: the network, its optimiser, and what happened so far."""
 
-    def __init__(self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path):
+    def __init__(self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path, probes: bool = True):
         self.spec, self.settings, self.device, self.folder = spec, spec.settings, device, folder
+        # What only the trained network can tell is asked of it at the end: not in tests and toys.
+        self.probes = probes and spec.recipe != "smoke" and spec.dataset == "cifar10"
         self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
         self.data = dataset
         machine.keep_memory()
@@ -203,7 +205,7 @@ class Trainer:
         """Measure, and say how long what is left of the training will take."""
         step, test, last_test = self.measure()
         epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
-        probes = 2.2 * len(evaluation.THRESHOLDS) * test if self._has_probes() else 0
+        probes = 2.2 * len(evaluation.THRESHOLDS) * test if self.probes else 0
         about = machine.duration(epochs * (self.steps * step + test) + last_test - test + probes)
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
@@ -216,12 +218,8 @@ class Trainer:
         moving = [tensor for p in flat for tensor in (p.data, *self.optimiser.state[p].values()) if tensor is not None]
         return [self.totals, *moving, *self.model.buffers()]
 
-    def _has_probes(self) -> bool:
-        """Whether the network is asked, when it is trained, what only it can tell: not in tests and toys."""
-        return self.spec.recipe != "smoke" and self.spec.dataset == "cifar10"
-
     def _probe(self) -> dict | None:
-        if self.diverged or not self._has_probes():
+        if self.diverged or not self.probes:
             return None
         with self.on_stream():
             return evaluation.probe(self.model, self.data, images=self.settings.test_images, precision=self.spec.precision)

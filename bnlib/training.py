@@ -1,16 +1,14 @@
 """Train specs, one or several together: locks, estimate, progress bar, and what happens on Ctrl-C."""
 
 import contextlib
-import math
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import bench, data, freezing, machine, store
+from bnlib import data, machine, store
 from bnlib.spec import RunSpec
 from bnlib.trainer import OutOfTime, Trainer
 
@@ -38,6 +36,7 @@ def train_together(
     folder: str | Path | None = None,
     progress: bool = True,
     until: float | None = None,
+    probes: bool = True,
 ) -> list[store.Run]:
     """Train all `specs` in one process, step by step in turn; returns the finished runs. Each is what it would be alone.
 
@@ -45,6 +44,8 @@ def train_together(
     device: `cpu`, `cuda` or None (CUDA if there is one). data_root: the folder with CIFAR-10, see `bnlib.data.folder`.
     folder: where to store the runs, instead of `runs/`; only there are they looked for. until: a time of
     `time.monotonic()`; an epoch that would not end by then is not begun, and OutOfTime is raised.
+    probes: ask the trained network what only it can tell (`evaluation.probe`); `bnlib results probe` can do so later, but not
+    where convolutions were trained.
     """
     folder, where = Path(folder) if folder else None, machine.device(device)
     target = store.check_writable(folder or store.runs_folder())
@@ -52,62 +53,17 @@ def train_together(
     with contextlib.ExitStack() as stack:
         # In one order everywhere: two processes can't wait for each other.
         for spec in sorted(set(specs), key=lambda spec: spec.id):
-            stack.enter_context(_alone(spec, work))
+            stack.enter_context(alone(spec, work))
         missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
         if missing:
             datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
             stack.enter_context(machine.exact())
-            _in_turn([Trainer(spec, where, datasets[spec.dataset], target) for spec in missing], progress, until)
+            _in_turn([Trainer(spec, where, datasets[spec.dataset], target, probes) for spec in missing], progress, until)
         return [store.find(spec, folder) for spec in specs]
 
 
-def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[float]:
-    """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
-    if not specs:
-        return []
-    work = [spec.settings.epochs * _work(spec) for spec in specs]
-    least = min(range(len(specs)), key=work.__getitem__)
-    where = machine.device(device)
-    with tempfile.TemporaryDirectory() as folder, machine.exact():
-        one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
-        step, test, _ = one.measure()
-        one.release()
-    seconds = one.settings.epochs * (one.steps * step + test)
-    return [seconds * amount / work[least] for amount in work]
-
-
-def _work(spec: RunSpec) -> float:
-    """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
-    groups, k = freezing.parse(spec.trainable)
-    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
-    return bench.work(spec.model)[0] * (1.5 if k or "features" in groups else 1.0)
-
-
-def sweep(
-    specs: list[RunSpec], *, budget: float | None = None, device=None, data_root=None, progress: bool = True
-) -> list[RunSpec]:
-    """Train those of `specs` that are missing, in their order, for `budget` seconds (None: to the end); returns what is left.
-
-    Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn; what is
-    not cheaper is not even looked at. Leaves out what another process is training, so that several may sweep the same list.
-    """
-    until = None if budget is None else time.monotonic() + budget
-    work = store.check_writable(store.runs_folder() / ".unfinished")
-    too_much = math.inf
-    for spec in specs:
-        if until is not None and time.monotonic() >= until:
-            break
-        if store.find(spec) is None and _work(spec) < too_much:
-            try:
-                with contextlib.suppress(Timeout), _alone(spec, work, wait=False):
-                    train_together([spec], device=device, data_root=data_root, progress=progress, until=until)
-            except OutOfTime:
-                too_much = _work(spec)
-    return [spec for spec in specs if store.find(spec) is None]
-
-
 @contextlib.contextmanager
-def _alone(spec: RunSpec, work: Path, wait: bool = True):
+def alone(spec: RunSpec, work: Path, wait: bool = True):
     """Hold the lock of `spec`, so that no other process trains it meanwhile. Raises Timeout if one does and we do not wait."""
     lock = FileLock(work / f"{spec.id}.lock", is_singleton=True)
     try:

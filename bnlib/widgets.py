@@ -3,6 +3,7 @@
 import html
 import json
 import uuid
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,50 +13,85 @@ from bnlib.figures.style import label, look, order
 STEPS = 10 ** np.linspace(-4, 0.3, 173)  # the slider's thresholds, 40 to a power of ten; 0.01 is one of them
 
 
-class ThresholdSlider:
-    """How many features have |γ| below a threshold, for every network, by a slider; needs nothing but the page it is on.
+@dataclass
+class Slider:
+    """Curves over thresholds on |γ|, and a slider that reads them off; needs nothing but the page it is on.
 
-    gammas: of `analysis.gammas`, one row a feature. Replicates are pooled. start: the threshold it starts at.
+    curves: for each entry of the menu a list of curves: name, colour, dash (of SVG), values (fractions, one a step) and, if they
+    are shares of so many, `of`. steps: the thresholds, in equal ratios. said: what the line below begins with; @ stands for the
+    threshold. label: of the picture, for who cannot see it. start: the threshold it starts at.
     """
 
-    def __init__(self, gammas: pd.DataFrame, start: float = 0.01):
-        self.gammas, self.start = gammas, start
-
-    def lines(self) -> dict[str, list[dict]]:
-        """For each network and recipe a list of lines: name, colour, number of features, and how many are below each threshold."""
-        found = {}
-        for (recipe, _, network), own in self.gammas.groupby(["recipe", "depth", "network"]):
-            found[f"{network}, recipe {recipe}"] = [
-                {
-                    "name": label(trainable),
-                    "colour": look(trainable)[0],
-                    "features": len(values),
-                    "below": np.searchsorted(np.sort(values), STEPS, side="left").tolist(),
-                }
-                for trainable in order(set(own.trainable))
-                for values in [own[own.trainable == trainable].gamma.abs().to_numpy()]
-            ]
-        return found
+    curves: dict[str, list[dict]]
+    steps: list[float]
+    said: str
+    label: str
+    start: float = 0.01
 
     def _repr_html_(self) -> str:
-        if not len(self.gammas):
+        if not self.curves:
             return "<p>The slider has nothing to show: nothing has been run yet.</p>"
-        data = {"steps": [float(f"{step:.3g}") for step in STEPS], "lines": self.lines()}
-        names = "".join(f"<option>{html.escape(name)}</option>" for name in data["lines"])
-        start = int(np.abs(STEPS - self.start).argmin())
+        steps = np.array(self.steps)
+        data = {"steps": [float(f"{step:.3g}") for step in steps], "curves": self.curves, "said": self.said}
+        names = "".join(f"<option>{html.escape(name)}</option>" for name in data["curves"])
+        start = int(np.abs(np.log(steps / self.start)).argmin())
         key = f"bn{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(data)).hex[:8]}"  # of the content: the page is the same at each build
-        fill = {"KEY": key, "NAMES": names, "LAST": str(len(STEPS) - 1), "START": str(start), "DATA": json.dumps(data)}
+        fill = {"KEY": key, "NAMES": names, "LAST": str(len(steps) - 1), "START": str(start), "LABEL": html.escape(self.label)}
         text = _PAGE
-        for word, value in fill.items():
+        for word, value in {**fill, "DATA": json.dumps(data)}.items():
             text = text.replace(f"@{word}@", value)
         return text
+
+
+def threshold_slider(gammas: pd.DataFrame) -> Slider:
+    """How many features have |γ| below a threshold, for every network. gammas: of `analysis.gammas`; replicates are pooled."""
+
+    def curve(trainable, values):
+        below = np.searchsorted(np.sort(values), STEPS, side="left") / len(values)
+        return {"name": label(trainable), "colour": look(trainable)[0], "values": below.round(5).tolist(), "of": len(values)}
+
+    curves = {
+        title: [curve(t, own[own.trainable == t].gamma.abs().to_numpy()) for t in order(set(own.trainable))]
+        for title, own in _menu(gammas)
+    }
+    return Slider(curves, STEPS.tolist(), "Features with |γ| below @: ", "Share of features with |γ| below the threshold")
+
+
+def clamping_slider(clamping: pd.DataFrame) -> Slider:
+    """Test accuracy with every |γ| up to a threshold set to 0, and how many that are. clamping: of `analysis.clamping`."""
+    kinds = {
+        "accuracy": ("accuracy", ""),
+        "accuracy_beta": ("accuracy with β at 0 too", "2 4"),
+        "share": ("features set to 0", "7 4"),
+    }
+    clamping = clamping[clamping.threshold > 0]
+    curves = {
+        title: [
+            {
+                "name": f"{label(trainable)}, {words}",
+                "colour": look(trainable)[0],
+                "dash": dash,
+                "values": own[own.trainable == trainable].sort_values("threshold")[kind].astype(float).round(5).tolist(),
+            }
+            for trainable in order(set(own.trainable))
+            for kind, (words, dash) in kinds.items()
+        ]
+        for title, own in _menu(clamping)
+    }
+    steps = sorted(set(clamping.threshold))
+    return Slider(curves, steps, "With every |γ| up to @ set to 0: ", "Test accuracy with small γ set to 0")
+
+
+def _menu(frame: pd.DataFrame):
+    """The entries of the menu, and their part of `frame`."""
+    return [(f"{network}, recipe {recipe}", own) for (recipe, _, network), own in frame.groupby(["recipe", "depth", "network"])]
 
 
 _PAGE = """<div class="threshold-slider" id="@KEY@">
 <p><label>Network <select>@NAMES@</select></label></p>
 <p><label style="display: block">Threshold on |γ| <input type="range" min="0" max="@LAST@" value="@START@"
  style="display: block; width: 92.5%; margin-left: 6.5%"></label></p>
-<svg viewBox="0 0 640 300" role="img" aria-label="Share of features with |γ| below the threshold" style="width: 100%; height: auto;
+<svg viewBox="0 0 640 300" role="img" aria-label="@LABEL@" style="width: 100%; height: auto;
  color: inherit; font: 13px sans-serif"></svg>
 <p role="status" aria-live="polite"></p>
 <noscript>The slider needs JavaScript; the figure above shows the same curves.</noscript>
@@ -68,27 +104,28 @@ _PAGE = """<div class="threshold-slider" id="@KEY@">
   const x = i => left + (right - left) * i / last, y = share => bottom - (bottom - top) * share;
   const line = (x1, y1, x2, y2, extra) => `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="currentColor" ${extra}/>`;
   function draw() {
-    const lines = data.lines[select.value], i = +slider.value;
+    const curves = data.curves[select.value], i = +slider.value;
     let out = "";
     for (const share of [0, .25, .5, .75, 1])
       out += line(left, y(share), right, y(share), 'stroke-opacity=".2"') +
         `<text x="${left - 6}" y="${y(share) + 4}" text-anchor="end" fill="currentColor">${100 * share} %</text>`;
-    for (const at of [0.0001, 0.001, 0.01, 0.1, 1]) {
+    for (const at of [0.0001, 0.001, 0.01, 0.1, 1].filter(at => at >= data.steps[0] * 0.99)) {
       const place = x(last * Math.log(at / data.steps[0]) / Math.log(data.steps[last] / data.steps[0]));
       out += `<text x="${place}" y="${bottom + 18}" text-anchor="middle" fill="currentColor">${at}</text>`;
     }
-    for (const one of lines) {
+    for (const one of curves) {
       const colour = one.colour === "#000000" ? "currentColor" : one.colour;
-      const points = one.below.map((n, k) => `${x(k).toFixed(1)},${y(n / one.features).toFixed(1)}`).join(" ");
-      out += `<polyline points="${points}" fill="none" stroke="${colour}" stroke-width="2"/>` +
-        `<circle cx="${x(i)}" cy="${y(one.below[i] / one.features)}" r="5" fill="${colour}"/>`;
+      const points = one.values.map((value, k) => `${x(k).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+      out += `<polyline points="${points}" fill="none" stroke="${colour}" stroke-width="2" stroke-dasharray="${one.dash || ""}"/>` +
+        `<circle cx="${x(i)}" cy="${y(one.values[i])}" r="5" fill="${colour}"/>`;
     }
     out += line(x(i), top, x(i), bottom, 'stroke-dasharray="4 3"');
     out += `<text x="${(left + right) / 2}" y="${bottom + 36}" text-anchor="middle" fill="currentColor">threshold on |γ|</text>`;
     svg.innerHTML = out;
     slider.setAttribute("aria-valuetext", data.steps[i]);
-    const say = one => `${one.name} ${(100 * one.below[i] / one.features).toFixed(1)} % (${one.below[i]} of ${one.features})`;
-    said.textContent = `Features with |γ| below ${data.steps[i]}: ` + lines.map(say).join("; ") + ".";
+    const many = one => one.of ? ` (${Math.round(one.of * one.values[i])} of ${one.of})` : "";
+    const say = one => `${one.name} ${(100 * one.values[i]).toFixed(1)} %${many(one)}`;
+    said.textContent = data.said.replace("@", data.steps[i]) + curves.map(say).join("; ") + ".";
   }
   select.addEventListener("change", draw);
   slider.addEventListener("input", draw);

@@ -10,7 +10,7 @@ from bnlib import analysis, experiments, figures, paper
 def summary(*rows):
     """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
-    return frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, sd=np.nan, n=1)
+    return frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1)
 
 
 REFERENCE = pd.DataFrame(
@@ -65,8 +65,9 @@ def test_a_figures_verdict_is_its_least_point_at_the_better_recipe():
 
 def test_replicates_are_put_together():
     runs = pd.DataFrame(
-        {"network": "ResNet-14", "depth": 14, "width": 1, "trainable": "bn", "recipe": "short", "accuracy": [0.4, 0.5, 0.6]}
-    )
+        {"network": "ResNet-14", "depth": 14, "width": 1, "variant": "bn", "trainable": "bn", "recipe": "short"},
+        index=range(3),
+    ).assign(accuracy=[0.4, 0.5, 0.6])
     row = analysis.summarise(runs).iloc[0]
     assert (row["mean"], row.sd, row.n) == (pytest.approx(50), pytest.approx(10), 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
@@ -93,12 +94,12 @@ def test_the_figure_shows_recipes_apart_and_a_band_from_three_replicates():
 
 
 def test_an_experiment_lists_each_run_once_in_order_of_value():
-    specs = experiments.fig2_depth()
+    specs = experiments.wanted("fig2_depth")
     assert len(specs) == len({s.id for s in specs}) == 56 and specs[0].model == "resnet14" and specs[0].trainable == "bn"
 
 
 def test_a_point_takes_what_is_stored_and_paper_first(capsys):
-    assert experiments.point(14, "all", recipe="short").accuracy > 0.8
+    assert experiments.point("resnet14", "all", recipe="short").accuracy > 0.8
     assert "stored" in capsys.readouterr().out
     with pytest.raises(ValueError, match="nearest: 428 and 434"):
-        experiments.point(433)
+        experiments.point("resnet433")

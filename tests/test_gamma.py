@@ -13,8 +13,7 @@ from bnlib import analysis, experiments, figures, paper, store, widgets
 @pytest.fixture(scope="module")
 def gammas():
     """γ and β of the committed runs of ResNet-14."""
-    runs = experiments.runs(width=1)
-    return analysis.gammas(runs[(runs.depth == 14) & runs.trainable.isin(["bn", "all"])])
+    return analysis.gammas(experiments.runs("fig4_gamma", networks=["resnet14"]))
 
 
 def test_gammas_are_those_of_the_stored_runs(gammas):
@@ -26,8 +25,8 @@ def test_gammas_are_those_of_the_stored_runs(gammas):
 
 
 def test_shares_are_counted_strictly_below():
-    frame = pd.DataFrame({"gamma": [0.0, -0.01, 0.02, 1.0], "network": "ResNet-14", "depth": 14, "trainable": "bn"})
-    frame = frame.assign(recipe="paper", seed=[0, 0, 1, 1])
+    frame = pd.DataFrame({"gamma": [0.0, -0.01, 0.02, 1.0], "network": "ResNet-14", "depth": 14, "width": 1})
+    frame = frame.assign(variant="bn", trainable="bn", recipe="paper", seed=[0, 0, 1, 1])
     assert analysis.shares(frame, [0.01, 0.0100001, 5]).share.tolist() == [0.25, 0.5, 1.0]
     small = analysis.small_gammas(frame, 0.0100001)
     assert small["mean"].tolist() == [50.0] and small.n.tolist() == [2] and small.sd.round(2).tolist() == [70.71]
@@ -36,10 +35,9 @@ def test_shares_are_counted_strictly_below():
 def test_the_share_of_small_gammas_is_judged_by_the_rule_of_every_figure():
     reference = paper.values("fig4", metric="share_gamma_below_0.01")
     reference = reference.assign(value=100 * reference.value, uncertainty=100 * reference.uncertainty)
-    rows = [("ResNet-110", 110, 1, t, "paper", m, np.nan, 1) for t, m in (("bn", 29.5), ("all", 20.0))]
-    points = analysis.judge(
-        pd.DataFrame(rows, columns=["network", "depth", "width", "trainable", "recipe", "mean", "sd", "n"]), reference
-    )
+    rows = [("ResNet-110", 110, 1, t, t, "paper", m, np.nan, 1) for t, m in (("bn", 29.5), ("all", 20.0))]
+    columns = ["network", "depth", "width", "variant", "trainable", "recipe", "mean", "sd", "n"]
+    points = analysis.judge(pd.DataFrame(rows, columns=columns), reference)
     assert analysis.verdict_table(points[:0]).to_html()  # no point of the paper's has been run
     assert dict(zip(points.trainable, points.verdict, strict=True)) == {"bn": "reproduced", "all": "in trend"}
 
@@ -58,22 +56,22 @@ def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):
 
 
 def test_with_nothing_run_the_figures_say_so():
-    empty = analysis.gammas(pd.DataFrame(columns=["id"]))
+    empty = analysis.gammas(experiments.runs("fig4_gamma", networks=["resnet20"]))
     for figure in (figures.fig4_gamma(empty), figures.fig5_thresholds(analysis.shares(empty), paper.values("fig4"))):
         assert not figure.axes and "nothing has been run" in figure.texts[0].get_text()
-    assert "nothing has been run" in widgets.ThresholdSlider(empty)._repr_html_()
+    assert "nothing has been run" in widgets.threshold_slider(empty)._repr_html_()
 
 
 def test_the_slider_holds_what_counting_gives_and_needs_nothing_else(gammas):
-    page = widgets.ThresholdSlider(gammas)._repr_html_()
+    page = widgets.threshold_slider(gammas)._repr_html_()
     data = json.loads(re.search(r"data = (\{.*\});", page)[1])
-    lines = data["lines"]["ResNet-14, recipe short"]
+    curves = data["curves"]["ResNet-14, recipe short"]
     at = data["steps"].index(0.01)
-    for one, trainable in zip(lines, ("all", "bn"), strict=True):
+    for one, trainable in zip(curves, ("all", "bn"), strict=True):
         own = gammas[(gammas.recipe == "short") & (gammas.trainable == trainable)].gamma
-        assert one["features"] == len(own) and one["below"][at] == int((own.abs() < 0.01).sum())
-        assert one["below"] == sorted(one["below"])
-    assert "://" not in page and page == widgets.ThresholdSlider(gammas)._repr_html_() and len(page) < 100_000
+        assert one["of"] == len(own) and round(one["of"] * one["values"][at]) == int((own.abs() < 0.01).sum())
+        assert one["values"] == sorted(one["values"])
+    assert "://" not in page and page == widgets.threshold_slider(gammas)._repr_html_() and len(page) < 100_000
 
 
 def test_with_a_kernel_the_slider_is_an_ipywidget(gammas):

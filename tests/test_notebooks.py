@@ -81,11 +81,11 @@ def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
     monkeypatch.setattr(store, "all_runs", list)
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")
     for recipe in ("auto", "paper", "smoke"):
-        summary = analysis.summarise(experiments.runs(recipe, width=1))
+        summary = analysis.summarise(experiments.runs("fig2_depth", recipe))
         points = analysis.judge(summary, reference)
-        assert analysis.overall(points) == analysis.headline(points) == "not run"
+        assert analysis.overall(points) == analysis.deepest(points) == "not run"
         assert figures.fig2_depth(summary, reference).axes
-    assert (experiments.coverage(experiments.runs()) == "not run").all().all()
+    assert (experiments.coverage("fig2_depth") == "not run").all().all()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
-from bnlib import experiments, store, trainer, training
+from bnlib import experiments, store, sweep, trainer, training
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -26,22 +26,22 @@ def test_a_sweep_trains_what_is_missing_and_says_what_is_left(tiny, runs_folder)
     specs = [tiny(seed=0, epochs=1), tiny(seed=1, epochs=1), tiny(seed=2, epochs=1)]
     first = training.train(specs[1], progress=False)
     with FileLock(store.check_writable(runs_folder / ".unfinished") / f"{specs[2].id}.lock"):  # as if another process trained it
-        assert training.sweep(specs, progress=False) == [specs[2]]
+        assert sweep.sweep(specs, progress=False) == [specs[2]]
     assert store.find(specs[0]) and store.find(specs[1]).info["started"] == first.info["started"]
-    assert training.sweep(specs, progress=False) == []
+    assert sweep.sweep(specs, progress=False) == []
 
 
 def test_no_epoch_is_begun_that_would_not_end_in_time_and_the_next_sweep_goes_on(tiny, runs_folder, monkeypatch, capsys):
     spec = tiny(epochs=3)
-    assert training.sweep([spec], budget=0.0, progress=False) == [spec]
+    assert sweep.sweep([spec], budget=0.0, progress=False) == [spec]
     assert store.find(spec) is None and not list(runs_folder.glob(".unfinished/*.pt"))
     clock = iter([0.0])  # in time for the first epoch, and then late
     watch = SimpleNamespace(monotonic=lambda: next(clock, 1e18), perf_counter=time.perf_counter)
     monkeypatch.setattr(trainer, "time", watch)
-    assert training.sweep([spec], budget=3600.0, progress=False) == [spec]
+    assert sweep.sweep([spec], budget=3600.0, progress=False) == [spec]
     assert "out of time after epoch 1 of 3" in capsys.readouterr().out and list(runs_folder.glob(".unfinished/*.pt"))
     monkeypatch.setattr(trainer, "time", time)
-    assert training.sweep([spec], budget=3600.0, progress=False) == []
+    assert sweep.sweep([spec], budget=3600.0, progress=False) == []
     assert "going on after epoch 1 of 3" in capsys.readouterr().out and len(store.find(spec).history) == 3
 
 
@@ -54,9 +54,9 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
 
     monkeypatch.setattr(training, "train_together", no_time)
     specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
-    assert training.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
+    assert sweep.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
 
 
 def test_costs_grow_with_the_work(tiny):
-    costs = training.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), tiny(trainable="all")])
+    costs = sweep.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), tiny(trainable="all")])
     assert costs[1] > costs[0] > 0 and costs[2] == pytest.approx(2 * costs[0]) and costs[3] == pytest.approx(1.5 * costs[0])

@@ -1,8 +1,29 @@
 """One function per figure: DataFrame in, matplotlib Figure out. The house style. Reads no file, shows nothing."""
 
-from bnlib.figures.accuracy import curve, fig2_depth
+from bnlib.figures.ablations import random_parameters, variants
+from bnlib.figures.accuracy import curve, curves, fig1_affine, fig2_depth, fig2_width, fig3_depth_or_width, vgg
 from bnlib.figures.gamma import fig4_gamma, fig5_thresholds
 from bnlib.figures.parameters import table1
+from bnlib.figures.probes import clamping_or_chance, fig6_clamping, fig7_relu, relu_layers
 from bnlib.figures.speed import scaling, steps
 
-__all__ = ["curve", "fig2_depth", "fig4_gamma", "fig5_thresholds", "scaling", "steps", "table1"]
+__all__ = [
+    "clamping_or_chance",
+    "curve",
+    "curves",
+    "fig1_affine",
+    "fig2_depth",
+    "fig2_width",
+    "fig3_depth_or_width",
+    "fig4_gamma",
+    "fig5_thresholds",
+    "fig6_clamping",
+    "fig7_relu",
+    "random_parameters",
+    "relu_layers",
+    "scaling",
+    "steps",
+    "table1",
+    "variants",
+    "vgg",
+]

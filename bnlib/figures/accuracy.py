@@ -1,10 +1,42 @@
-"""Accuracy: against depth, and during a training."""
+"""Accuracy: against depth, width and number of parameters, and during a training."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.style import RECIPE_TITLES, SETS, house_style, label, look, order
+from bnlib.figures.style import PAPER, RECIPE_TITLES, SETS, house_style, label, look, order
+
+NOTHING = "nothing run yet: the paper's values alone"
+
+
+def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, high: float) -> Figure:
+    """Figure 1: accuracy with γ and β trained or not, all else trained, and the difference, a pair of panels for each recipe.
+
+    summary: from `analysis.summarise`, of `all` and `all-bn`. differences: of `analysis.differences`. low, high: between what the
+    paper says the difference lies, in points; a grey band.
+    """
+    recipes = _recipes(summary)
+    depths = sorted(set(summary.depth)) or [14, 32, 56, 110, 218, 434, 866]
+    with house_style():
+        figure = Figure(figsize=(6.4, 4.6 * len(recipes) + 0.8), layout="constrained")
+        axes = figure.subplots(len(recipes) * 2, 1, sharex=True, height_ratios=[1.4, 1] * len(recipes))
+        for above, below, recipe in zip(axes[::2], axes[1::2], recipes, strict=True):
+            own, gains = summary[summary.recipe == recipe], differences[differences.recipe == recipe].sort_values("depth")
+            for trainable in order(set(own.trainable)):
+                _line(above, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
+            _depths(above, depths)
+            above.set_ylabel("test accuracy (%)")
+            above.set_title(RECIPE_TITLES[recipe] if len(own) else "nothing run yet: the paper's range alone", loc="left")
+            below.axhspan(low, high, color="#DDDDDD", zorder=1, linewidth=0)
+            below.axhline(0, color="#8A8A8A", linewidth=1)
+            below.plot(gains.depth, gains.difference, color="black", marker="o", zorder=4)
+            below.set_ylim(min(-0.5, 1.15 * gains.difference.min()) if len(gains) else -0.5, None)
+            below.set_ylabel("difference\n(points)")
+        axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
+        handles = [_handle(name) for name in ("all", "all-bn")]
+        handles.append(Line2D([], [], color="#DDDDDD", linewidth=8, label=f"the paper: {low:g} to {high:g} points"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
 
 
 def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
@@ -14,97 +46,111 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     paper's values are hollow diamonds with their uncertainty, reproductions by others small crosses. Three or more
     replicates: the mean with a band of one sample standard deviation; fewer: the points.
     """
-    reference = reference[reference.network.str.startswith("ResNet-") & reference.trainable.isin(SETS)]
+    reference = reference[reference.network.str.startswith("ResNet-")]
     reference = reference.assign(depth=reference.network.str.removeprefix("ResNet-").astype(int))
-    recipes = [r for r in RECIPE_TITLES if r in set(summary.recipe)] or ["paper"]
-    depths = sorted(set(reference.depth) | set(summary.depth))
+    return _against(summary, reference, "depth", "depth N of ResNet-N (layers, log scale)")
+
+
+def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """Figure 2, right: as `fig2_depth`, against the width factor W of WRN-14-W; ResNet-14 is W = 1."""
+    names = reference.network.replace("ResNet-14", "WRN-14-1").fillna("")
+    reference = reference[names.str.startswith("WRN-14-")]
+    reference = reference.assign(width=names.str.removeprefix("WRN-14-")[reference.index].astype(int))
+    return _against(summary, reference, "width", "width factor W of WRN-14-W (log scale)")
+
+
+def vgg(summary: pd.DataFrame) -> Figure:
+    """Networks without shortcuts: as `fig2_depth`, against the depth of the VGG; the paper's values are not known."""
+    return _against(summary, None, "depth", "depth of the VGG (layers with weights)")
+
+
+def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """Figure 3: test accuracy against the number of γ and β, one line for deeper networks and one for wider ones.
+
+    points: of `analysis.summarise`, of `bn`, with a column `parameters`. reference: rows of `paper.values("fig2")` with a
+    column `parameters`, of `bn`.
+    """
+    recipes, colour = _recipes(points), look("bn")[0]
     with house_style():
-        # One below the other: side by side they would be too small to read in a page's column, and on a phone.
-        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.4), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 0.8), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
-            own = summary[summary.recipe == recipe]
-            _reference(ax, reference)
-            for trainable in order(set(own.trainable)):
-                _line(ax, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
-            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=1)
-            ax.text(1.2 * depths[0], 10.8, "chance", color="#666666", fontsize=8, va="bottom")
+            own = points[points.recipe == recipe]
+            _reference(ax, reference, "parameters")
+            for rows, marker, dash in ((own[own.width == 1], "o", "-"), (own[(own.depth == 14)], "s", "--")):
+                rows = rows.sort_values("parameters")
+                ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+                _band(ax, rows, "parameters", colour)
+            heights = {
+                **dict(zip(reference.network, reference.value, strict=True)),
+                **dict(zip(own.network, own["mean"], strict=True)),
+            }
+            for network, height in heights.items():
+                where = pd.concat([reference, own]).set_index("network").parameters.to_dict()[network]
+                short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
+                place = (0, -14 if network.startswith("WRN") else 9)
+                ax.annotate(short, (where, height), place, textcoords="offset points", ha="center", fontsize=8, color="#444444")
             ax.set_xscale("log")
-            ax.set_xticks(depths, [str(d) for d in depths])
+            ax.set_xticks([1000, 2000, 5000, 10000, 20000, 50000], ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"])
             ax.minorticks_off()
-            ax.set_ylim(0, 100)
+            ax.set_ylim(30, 100)
             ax.set_ylabel("test accuracy (%)")
-            ax.set_title(RECIPE_TITLES[recipe] if len(own) else "nothing run yet: the paper's values alone", loc="left")
-        axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
-        sets = order(set(reference.trainable) | set(summary.trainable))
-        _legend(figure, sets, ours=set(summary.trainable), others=bool((reference.kind == "reproduction").any()))
+            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
+        axes[-1].set_xlabel("γ and β in the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
+        handles = [
+            Line2D([], [], color=colour, marker="o", label="deeper: ResNet-N"),
+            Line2D([], [], color=colour, marker="s", linestyle="--", label="wider: WRN-14-W"),
+        ]
+        figure.legend(handles=handles + _others(reference), loc="outside lower center", ncols=2)
     return figure
 
 
-def _line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
-    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3."""
-    colour, marker, dash = look(trainable)
-    ax.plot(rows[x], rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
-    if (rows.n >= 3).any():
-        many = rows[rows.n >= 3]
-        ax.fill_between(many[x], many["mean"] - many.sd, many["mean"] + many.sd, color=colour, alpha=0.2, linewidth=0, zorder=2)
+def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """Accuracy during the training of one network, a panel for each recipe, a line for each trainable set.
 
-
-def _reference(ax, reference: pd.DataFrame) -> None:
-    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses."""
-    for row in reference.itertuples():
-        colour = look(row.trainable)[0]
-        if row.kind in ("reproduction", "blog"):
-            ax.plot(row.depth, row.value, "x", color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
-        else:
-            ax.errorbar(
-                row.depth,
-                row.value,
-                yerr=row.uncertainty,
-                fmt="D",
-                color=colour,
-                markerfacecolor="white",
-                markersize=6.5,
-                markeredgewidth=1.2,
-                elinewidth=1,
-                capsize=0,
-                zorder=3,
-            )
-
-
-def _legend(figure, sets, ours: set[str], others: bool) -> None:
-    """One legend below all panels: the sets in house order, then what the hollow and the crossed markers are."""
-    handles = []
-    for trainable in sets:
-        colour, marker, dash = look(trainable)
-        if trainable in ours:
-            handles.append(Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label(trainable)))
-        else:
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    color=colour,
-                    marker="D",
-                    markerfacecolor="white",
-                    linestyle="",
-                    label=f"{label(trainable)} (not run here)",
-                )
-            )
-    handles.append(Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value"))
-    if others:
-        handles.append(Line2D([], [], color="#555555", marker="x", linestyle="", markersize=5, label="reproductions by others"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    histories: of `analysis.histories`; solid the test accuracy, dotted the training accuracy, of the first replicate.
+    reference: rows of `paper.values("curve")` with a column `epoch`; at recipe `paper` only, whose epochs they are.
+    """
+    recipes = _recipes(histories)
+    with house_style():
+        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.2), layout="constrained")
+        axes = figure.subplots(len(recipes), 1, squeeze=False)[:, 0]
+        for ax, recipe in zip(axes, recipes, strict=True):
+            own = histories[histories.recipe == recipe]
+            if recipe == "paper":
+                _reference(ax, reference, "epoch")
+            for trainable in order(set(own.trainable)):
+                rows = own[own.trainable == trainable]
+                _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
+            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
+        axes[-1].set_xlabel("epoch")
+        sets = order(set(histories.trainable) | set(reference.trainable))
+        handles = [
+            Line2D([], [], color=look(t)[0], label=label(t) + ("" if t in set(histories.trainable) else " (not run here)"))
+            for t in sets
+        ]
+        handles += [Line2D([], [], color="#555555", linestyle=":", label="training, the same colour")]
+        figure.legend(handles=handles + (_others(reference) if "paper" in recipes else []), loc="outside lower center", ncols=2)
+    return figure
 
 
 def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
     """Accuracy during one training: training and test accuracy against the epoch. history: `run.history`."""
-    colour = look("bn")[0]
     with house_style():
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         ax = figure.subplots()
-        ax.plot(history.epoch, 100 * history.test_accuracy, color=colour, label="test")
-        ax.plot(history.epoch, 100 * history.train_accuracy, color=colour, linestyle=":", label="training")
+        _course(ax, history, look("bn")[0], chance)
+        ax.set_xlabel("epoch")
+        ax.set_title(title, loc="left")
+        ax.legend(loc="upper left")
+    return figure
+
+
+def _course(ax, history: pd.DataFrame, colour: str, chance: float = 0.1) -> None:
+    """One training: test accuracy solid, training accuracy dotted, chance, and where the learning rate drops."""
+    ax.plot(history.epoch, 100 * history.test_accuracy, color=colour, label="test")
+    ax.plot(history.epoch, 100 * history.train_accuracy, color=colour, linestyle=":", label="training")
+    if not ax.texts:
         ax.axhline(100 * chance, color="#8A8A8A", linestyle="--", linewidth=1)
         ax.text(history.epoch.iloc[-1], 100 * chance + 1, "chance", color="#666666", fontsize=8, ha="right", va="bottom")
         drops = history.epoch[history.lr.diff() < 0]
@@ -112,10 +158,95 @@ def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
             ax.axvline(epoch - 0.5, color="#BBBBBB", linewidth=1)
         if len(drops):
             ax.text(drops.iloc[0] - 0.4, 3, "learning rate drops", color="#666666", fontsize=8)
-        ax.set_ylim(0, 100)
-        ax.set_xlim(left=0)
-        ax.set_xlabel("epoch")
-        ax.set_ylabel("accuracy (%)")
-        ax.set_title(title, loc="left")
-        ax.legend(loc="upper left")
+    ax.set_ylim(0, 100)
+    ax.set_xlim(left=0)
+    ax.set_ylabel("accuracy (%)")
+
+
+def _recipes(frame: pd.DataFrame) -> list[str]:
+    """The recipes that `frame` has, in order; `paper` if it has none, for the paper's values alone."""
+    return [recipe for recipe in RECIPE_TITLES if recipe in set(frame.recipe)] or ["paper"]
+
+
+def _against(summary: pd.DataFrame, reference: pd.DataFrame | None, x: str, xlabel: str) -> Figure:
+    """Accuracy against `x`, a column of both; one panel below the other for each recipe."""
+    reference = (
+        reference[reference.trainable.isin(SETS)] if reference is not None else pd.DataFrame(columns=[x, "trainable", "kind"])
+    )
+    recipes, ticks = _recipes(summary), sorted(set(reference[x]) | set(summary[x]))
+    with house_style():
+        # Side by side they would be too small to read in a page's column, and on a phone.
+        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.4), layout="constrained")
+        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        for ax, recipe in zip(axes, recipes, strict=True):
+            own = summary[summary.recipe == recipe]
+            _reference(ax, reference, x)
+            for trainable in order(set(own.trainable)):
+                _line(ax, own[own.trainable == trainable].sort_values(x), x, trainable)
+            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=1)
+            if ticks:
+                ax.text(1.2 * ticks[0], 10.8, "chance", color="#666666", fontsize=8, va="bottom")
+                _depths(ax, ticks)
+            ax.set_ylim(0, 100)
+            ax.set_ylabel("test accuracy (%)")
+            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING if len(reference) else "nothing run yet", loc="left")
+        axes[-1].set_xlabel(xlabel)
+        ours = set(summary.trainable)
+        handles = [_handle(trainable, trainable in ours) for trainable in order(set(reference.trainable) | ours)]
+        figure.legend(handles=handles + _others(reference), loc="outside lower center", ncols=2)
     return figure
+
+
+def _depths(ax, ticks) -> None:
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+
+
+def _line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
+    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3."""
+    colour, marker, dash = look(trainable)
+    ax.plot(rows[x], rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+    _band(ax, rows, x, colour)
+
+
+def _band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
+    """One sample standard deviation around each mean of three or more replicates; a bar where a band would have one point."""
+    many = rows[rows.n >= 3]
+    if len(many) == 1:
+        ax.errorbar(many[x], many["mean"], yerr=many.sd, color=colour, alpha=0.4, linewidth=4, zorder=2)
+    elif len(many):
+        ax.fill_between(many[x].astype(float), (many["mean"] - many.sd).astype(float), (many["mean"] + many.sd).astype(float),
+                        color=colour, alpha=0.2, linewidth=0, zorder=2)  # fmt: skip
+
+
+def _reference(ax, reference: pd.DataFrame, x: str) -> None:
+    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses."""
+    for _, row in reference.iterrows():
+        colour = look(row.trainable)[0]
+        if row.kind in ("reproduction", "blog"):
+            ax.plot(row[x], row.value, "x", color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
+        else:
+            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", color=colour, markerfacecolor="white", markersize=6.5,
+                        markeredgewidth=1.2, elinewidth=1, capsize=0, zorder=3)  # fmt: skip
+
+
+def _handle(trainable: str, ours: bool = True) -> Line2D:
+    """A trainable set in the legend: as our line, or hollow where only the paper has it."""
+    colour, marker, dash = look(trainable)
+    if ours:
+        return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label(trainable))
+    return Line2D(
+        [], [], color=colour, marker="D", markerfacecolor="white", linestyle="", label=f"{label(trainable)} (not run here)"
+    )
+
+
+def _others(reference: pd.DataFrame) -> list[Line2D]:
+    """What the hollow and the crossed markers are, in the legend, where there are any."""
+    crosses = reference.kind.isin(["reproduction", "blog"])
+    handles = []
+    if (~crosses).any():
+        handles.append(PAPER)
+    if crosses.any():
+        handles.append(Line2D([], [], color="#555555", marker="x", linestyle="", markersize=5, label="reproductions by others"))
+    return handles

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.style import house_style, label, look, order
+from bnlib.figures.panels import finish, groups, panels
+from bnlib.figures.style import PAPER, house_style, look, order
 
 
 def fig4_gamma(gammas: pd.DataFrame, column: str = "gamma") -> Figure:
@@ -18,8 +19,8 @@ def fig4_gamma(gammas: pd.DataFrame, column: str = "gamma") -> Figure:
     low, high = min(-0.1, low), max(1.1 if column == "gamma" else 0.1, high)
     bins = np.linspace(low, high, 81)
     with house_style():
-        figure, axes = _panels(gammas)
-        for ax, (_, own) in zip(axes, _groups(gammas), strict=True):
+        figure, axes = panels(gammas)
+        for ax, (_, own) in zip(axes, groups(gammas), strict=True):
             if column == "gamma":
                 height = 100 * (bins[1] - bins[0])
                 ax.plot([0, 0, 1, 1], [0, height, height, 0], color="#8A8A8A", linestyle="--", linewidth=1)
@@ -29,7 +30,8 @@ def fig4_gamma(gammas: pd.DataFrame, column: str = "gamma") -> Figure:
                 colour, _, dash = look(trainable)
                 ax.stairs(100 * counts / len(values), bins, color=colour, linestyle=dash, linewidth=1.3)
             ax.set_ylim(bottom=0)
-        _finish(figure, axes, gammas, {"gamma": "γ", "beta": "β"}[column], "features (%)", start=column == "gamma")
+        start = Line2D([], [], color="#8A8A8A", linestyle="--", linewidth=1, label="at the start")
+        finish(figure, axes, gammas, {"gamma": "γ", "beta": "β"}[column], "features (%)", [start] if column == "gamma" else [])
     return figure
 
 
@@ -39,8 +41,8 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     shares: of `analysis.shares`. reference: rows of `paper.values("fig4")`, shares below 0.01; hollow diamonds.
     """
     with house_style():
-        figure, axes = _panels(shares)
-        for ax, ((network, _), own) in zip(axes, _groups(shares), strict=True):
+        figure, axes = panels(shares)
+        for ax, ((network, _), own) in zip(axes, groups(shares), strict=True):
             for trainable in order(set(own.trainable)):
                 line = own[own.trainable == trainable].sort_values("threshold")
                 colour, _, dash = look(trainable)
@@ -55,49 +57,5 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             ax.minorticks_off()
             ax.set_ylim(0, 100)
         paper = set(reference.network) & set(shares.network)
-        _finish(figure, axes, shares, "threshold on |γ| (log scale)", "features below it (%)", paper=bool(paper))
+        finish(figure, axes, shares, "threshold on |γ| (log scale)", "features below it (%)", [PAPER] if paper else [])
     return figure
-
-
-def _groups(frame: pd.DataFrame):
-    """The panels: a network at a recipe each, `paper` first, from the shallowest."""
-    return sorted(frame.groupby(["network", "recipe"]), key=lambda group: (group[0][1], group[1].depth.iloc[0]))
-
-
-def _panels(frame: pd.DataFrame):
-    groups = _groups(frame)
-    if not groups:
-        figure = Figure(figsize=(6.4, 1))
-        figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
-        return figure, []
-    columns = min(2, len(groups))
-    rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(6.4, 2.3 * rows + 0.9), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, squeeze=False).flatten()
-    for ax in axes[len(groups) :]:
-        ax.set_visible(False)
-    for ax, ((network, recipe), _) in zip(axes, groups, strict=False):
-        ax.set_title(f"{network}, {recipe}", loc="left")
-    return figure, axes[: len(groups)]
-
-
-def _finish(figure, axes, frame, x: str, y: str, start: bool = False, paper: bool = False) -> None:
-    if not len(axes):
-        return
-    for i, ax in enumerate(axes):
-        if i % 2 == 0:
-            ax.set_ylabel(y)
-        if i >= len(axes) - 2:
-            ax.set_xlabel(x)
-            ax.tick_params(labelbottom=True)
-    handles = []
-    for trainable in order(set(frame.trainable)):
-        colour, _, dash = look(trainable)
-        handles.append(Line2D([], [], color=colour, linestyle=dash, label=label(trainable)))
-    if start:
-        handles.append(Line2D([], [], color="#8A8A8A", linestyle="--", linewidth=1, label="at the start"))
-    if paper:
-        handles.append(
-            Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value")
-        )
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)

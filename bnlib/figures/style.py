@@ -3,6 +3,7 @@
 import contextlib
 
 import matplotlib
+from matplotlib.lines import Line2D
 
 # Colour, marker and dash mean the trainable set, in every figure: safe for colour-blind readers, legible without colour.
 SETS = {
@@ -14,6 +15,9 @@ SETS = {
     "output": ("#CC79A7", "D", (0, (1, 1))),
     "random": ("#D55E00", "X", (0, (5, 2))),
     "none": ("#8A8A8A", "*", (0, (2, 2))),
+    "all-bn": ("#8C510A", "h", (0, (6, 2))),
+    "gamma": ("#56B4E9", "<", (0, (5, 1))),
+    "beta": ("#004466", ">", (0, (1, 2))),
 }
 LABELS = {
     "all": "all parameters",
@@ -23,6 +27,9 @@ LABELS = {
     "shortcut+output": "output, shortcuts",
     "output": "output layer only",
     "none": "nothing",
+    "all-bn": "all but γ and β",
+    "gamma": "γ only",
+    "beta": "β only",
 }
 STYLE = {
     "figure.facecolor": "white",
@@ -46,6 +53,7 @@ STYLE = {
     "svg.hashsalt": "bnlib",
     "svg.fonttype": "path",
 }
+PAPER = Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value")
 RECIPE_TITLES = {
     "paper": "recipe paper: 160 epochs",
     "short": "recipe short: 16 epochs",

@@ -1,0 +1,59 @@
+"""γ after training: of every feature, and how much of it is small."""
+
+import numpy as np
+import pandas as pd
+
+from bnlib import store
+from bnlib.analysis.verdicts import POINT, RECIPES, together
+
+THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
+FIELDS = [*POINT, "seed"]
+
+
+def of_runs(runs: pd.DataFrame, read) -> pd.DataFrame:
+    """What `read` makes of each stored run, a list of DataFrames, with the fields that say which run it is."""
+    parts = [
+        part.assign(**{name: getattr(row, name) for name in FIELDS})
+        for row in runs.itertuples()
+        for part in read(store.load(row.id))
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIELDS)
+
+
+def gammas(runs: pd.DataFrame) -> pd.DataFrame:
+    """γ and β of every feature of `runs`: network, depth, width, variant, trainable, recipe, seed; layer, gamma, beta.
+
+    runs: rows of `experiments.runs`.
+    """
+    layers = lambda run: [  # noqa: E731
+        pd.DataFrame({"layer": layer, "gamma": gamma, "beta": beta})
+        for (layer, gamma), beta in zip(run.gamma.items(), run.beta.values(), strict=True)
+    ]
+    return of_runs(runs, layers).reindex(columns=[*FIELDS, "layer", "gamma", "beta"])
+
+
+def shares(gammas: pd.DataFrame, thresholds=THRESHOLDS) -> pd.DataFrame:
+    """The share of features with |γ| below each threshold, replicates pooled: the point's fields; threshold, share, n."""
+    rows = []
+    for key, own in gammas.groupby(POINT, sort=False, observed=True):
+        values = own.gamma.abs().to_numpy()
+        for threshold in thresholds:
+            share = float((values < threshold).mean())
+            rows.append({**dict(zip(POINT, key, strict=True)), "threshold": threshold, "share": share, "n": own.seed.nunique()})
+    return pd.DataFrame(rows, columns=[*POINT, "threshold", "share", "n"])
+
+
+def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
+    """The share of features with |γ| below `threshold`, replicates put together: as `summarise`, in percent of the features."""
+    small = gammas.assign(small=100.0 * (gammas.gamma.abs() < threshold))
+    return together(small.groupby(FIELDS, sort=False, observed=True).small.mean().reset_index(), "small")
+
+
+def small_headline(small: pd.DataFrame, trainable: str = "bn") -> str:
+    """The deepest network's share of small γ in words, at recipe `paper` or, if there is none, `short`; *not run* if none has."""
+    for recipe in RECIPES:
+        found = small[(small.recipe == recipe) & (small.trainable == trainable)]
+        if len(found):
+            one = found.sort_values("depth").iloc[-1]
+            return f"{one['mean']:.1f} % of the γ of {one.network} end below 0.01 in magnitude (recipe {recipe}, n = {one.n})"
+    return "not run"

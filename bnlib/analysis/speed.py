@@ -1,0 +1,63 @@
+"""How fast: the same training in two precisions, and what the benchmarks measured."""
+
+import pandas as pd
+
+from bnlib import machine, models
+from bnlib.analysis.tables import table
+
+
+def precisions(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same trainings in bf16 and in fp32: network, trainable, recipe, precision; n, mean and sd in percent, lowest, highest.
+
+    runs: rows of `experiments.precisions()`; what has been run in one precision only is left out.
+    """
+    keys = ["network", "trainable", "recipe"]
+    both = runs.groupby(keys).precision.transform("nunique") == 2
+    own = runs[both].assign(accuracy=runs.accuracy * 100).groupby([*keys, "precision"]).accuracy
+    return own.agg(n="size", mean="mean", sd="std", lowest="min", highest="max").round(2).reset_index()
+
+
+def speed(rows: pd.DataFrame, model: str) -> dict[str, str]:
+    """The speed of `model`, in words, of the rows of `bnlib.bench.stored()`; *not measured* where a row is missing.
+
+    epoch and loop: of training by us and by the plain loop; times: their ratio; over: a step over its convolutions;
+    memory and loop_memory: the peaks.
+    """
+    own = rows[rows.model == model].set_index("way")
+
+    def say(text, *needed):
+        return text(*(own.loc[way] for way in needed)) if set(needed) <= set(own.index) else "not measured"
+
+    fused, loop, alone = "fused bf16", "loop", "convolutions bf16"
+    return {
+        "epoch": say(lambda f: machine.duration(f.epoch_seconds), fused),
+        "loop": say(lambda p: machine.duration(p.epoch_seconds), loop),
+        "times": say(lambda f, p: f"{p.seconds / f.seconds:.1f}", fused, loop),
+        "over": say(lambda f, c: f"{f.seconds / c.seconds:.2f}", fused, alone),
+        "memory": say(lambda f: f"{f.peak_bytes / 2**30:.1f} GiB", fused),
+        "loop_memory": say(lambda p: f"{p.peak_bytes / 2**30:.1f} GiB", loop),
+    }
+
+
+def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
+    """What `bnlib.bench.stored()` holds, a row for each machine and model of which a step was measured, as a table to read."""
+    rows = []
+    for name, (where, measured) in stored.items():
+        for model in dict.fromkeys(measured[measured.way == "fused bf16"].model):
+            own = measured[(measured.model == model) & (measured.way == "fused bf16")].iloc[0]
+            said = speed(measured, model)
+            rows.append(
+                {
+                    "machine": name,
+                    "bf16": "its own" if where["bf16"] else "rounded fp32",
+                    "network": models.architecture(model).title,
+                    "a step": f"{own.seconds * 1000:,.1f} ms",
+                    "an epoch": said["epoch"],
+                    "times the loop's speed": said["times"],
+                    "over its convolutions": said["over"],
+                    "over the floor": f"{own.seconds / own.floor:.1f}",
+                    "peak memory": said["memory"],
+                    "commit": own.commit[:7],
+                }
+            )
+    return table(pd.DataFrame(rows))

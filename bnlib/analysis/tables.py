@@ -1,0 +1,88 @@
+"""Tables to read."""
+
+import pandas as pd
+
+
+def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    """Parameter counts against the paper's table: network, family, total, bn, output, shortcut, bn share, equal.
+
+    `equal` says how many of the four counts are the paper's; NA for a network that its table lacks.
+    counts: from `experiments.table1`. reference: `paper.values("table1")`.
+    """
+    names = {
+        "total": "parameters_total",
+        "bn": "parameters_batchnorm",
+        "output": "parameters_output",
+        "shortcut": "parameters_shortcut",
+    }
+    known = reference.pivot_table(index=["dataset", "network"], columns="metric", values="value", aggfunc="first")
+    rows = []
+    for count in counts.itertuples():
+        key = ("imagenet" if count.family == "ImageNet" else "cifar10", count.network)
+        right = (
+            sum(getattr(count, ours) == known.loc[key, theirs] for ours, theirs in names.items()) if key in known.index else pd.NA
+        )
+        rows.append(
+            {
+                "network": count.network,
+                "family": count.family,
+                **{name: getattr(count, name) for name in names},
+                "bn share": count.bn / count.total,
+                "equal": right,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
+    """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`."""
+    style = frame.style.hide(axis="index").set_table_attributes('class="dataframe"')
+    return style.format(formats or {}, na_rep="", precision=1)
+
+
+def mean_and_sd(points: pd.DataFrame) -> list[str]:
+    """`mean ± sd` of each row in words, with one decimal; the mean alone of a single run."""
+    return [f"{m:.1f}" + (f" ± {s:.1f}" if n > 1 else "") for m, s, n in zip(points["mean"], points.sd, points.n, strict=True)]
+
+
+def verdict_table(points: pd.DataFrame):
+    """The points of `judge` as a table to read: percent and points, one decimal, in the order of recipe, set, depth and width."""
+    points = points.sort_values(["recipe", "trainable", "depth", "width"])
+    return table(
+        pd.DataFrame(
+            {
+                "recipe": points.recipe,
+                "trainable": points.trainable,
+                "network": points.network,
+                "ours (%)": mean_and_sd(points),
+                "n": points.n,
+                "paper (%)": [f"{r:.1f} ± {u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
+                "difference": [f"{difference:+.1f}" for difference in points.difference],
+                "tolerance": [f"± {tolerance:.1f}" for tolerance in points.tolerance],
+                "verdict": points.verdict,
+            }
+        )
+    )
+
+
+def difference_table(differences: pd.DataFrame, more: str, less: str):
+    """Rows of `differences` or `at_equal_parameters`, judged or not, as a table to read; more, less: names of the two columns."""
+    names = {"more": f"{more} (%)", "less": f"{less} (%)", "difference": "difference (points)"}
+    shown = differences.drop(columns=["depth", "width"]).rename(columns=names).sort_values("recipe", kind="stable")
+    return table(shown, {"difference (points)": "{:+.1f}", **({"parameters": "{:,}"} if "parameters" in shown else {})})
+
+
+def counts_table(counts: pd.DataFrame):
+    """The rows of `judge_counts` as a table to read."""
+    names = {"total": "all parameters", "bn": "γ and β", "bn share": "their share", "equal": "equal to the paper's"}
+    of_four = lambda right: "not in the paper" if pd.isna(right) else f"{right:.0f} of 4"  # noqa: E731
+    formats = {"their share": "{:.3%}", "equal to the paper's": of_four}
+    style = counts.rename(columns=names).style.format(thousands=",", formatter=formats)
+    return style.hide(axis="index").set_table_attributes('class="dataframe"')
+
+
+def provenance(runs: pd.DataFrame):
+    """Where each run comes from, one row a run: its folder in results/, machine, minutes and commit, as a table to read."""
+    runs = runs.reindex(columns=["id", "device", "seconds", "commit"])
+    shown = pd.DataFrame({"run": runs.id, "machine": runs.device, "minutes": runs.seconds.astype(float) / 60})
+    return table(shown.assign(commit=runs.commit.str[:8]), {"minutes": "{:.0f}"})

@@ -1,0 +1,269 @@
+"""The paper's eleven claims, and what the stored runs say of each: words and verdicts made of results, with no number typed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bnlib import analysis, experiments, models, paper, store
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: what the paper says, how that is known, the pages that show it, and `evidence`, which looks.
+
+    evidence: gives words, and rows with a recipe and a verdict each, as `analysis.judge` does.
+    """
+
+    says: str
+    known: str
+    pages: tuple[str, ...]
+    evidence: Callable[[], tuple[str, pd.DataFrame]]
+
+    def settle(self) -> tuple[str, str]:
+        """The evidence in words, and the verdict: the least of its rows', at recipe `paper` if there are any."""
+        words, rows = self.evidence()
+        return words, analysis.overall(rows)
+
+
+class Markdown(str):
+    """A text that notebooks and the book set as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+def table(numbers: list[int] | None = None) -> Markdown:
+    """The claims: what the paper says, what we find, the verdict, the page. numbers: only these, counted from 1; None: all.
+
+    Raises ValueError for a number that no claim has.
+    """
+    wrong = [number for number in numbers or () if number not in range(1, len(CLAIMS) + 1)]
+    if wrong:
+        raise ValueError(f"claim {wrong[0]!r}: use whole numbers from 1 to {len(CLAIMS)}")
+    lines = ["| | The paper says | We find | Verdict |", "|---|---|---|---|"]
+    for number, claim in enumerate(CLAIMS, 1):
+        if numbers and number not in numbers:
+            continue
+        words, verdict = claim.settle()
+        pages = ", ".join(f"[{_title(page)}]({page}.ipynb)" for page in claim.pages)
+        lines.append(f"| {number} | {claim.says} *({claim.known})* | {words} {pages} | **{verdict}** |")
+    return Markdown("\n".join(lines))
+
+
+def _title(page: str) -> str:
+    """What a link to a page says: Figure 2, Random parameters."""
+    figure = page.startswith("fig") and page[3:].split("_")[0]
+    return f"Figure {figure}" if figure else page.removeprefix("ablation_").replace("_", " ").capitalize()
+
+
+def count() -> str:
+    """How many claims have each verdict, in words."""
+    verdicts = [claim.settle()[1] for claim in CLAIMS]
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in analysis.VERDICTS if verdict in verdicts)
+
+
+def accuracy_points() -> pd.DataFrame:
+    """Every point of Figure 2, deep and wide, judged."""
+    runs = pd.concat([experiments.runs(name) for name in ("fig2_depth", "fig2_width")]).drop_duplicates("id")
+    reference = paper.values("fig2", "abstract", metric="test_accuracy_percent", kinds=paper.PAPER)
+    return analysis.judge(analysis.summarise(runs), reference)
+
+
+def _listed(rows: pd.DataFrame, unit: str = "points") -> str:
+    """Differences in words, those that count for the verdict: the best recipe's."""
+    shown = analysis.best(rows)
+    if not len(shown):
+        return "Not run."
+    each = ", ".join(f"{row.difference:+.1f} ({row.network})" for row in shown.itertuples())
+    return f"{each} {unit} at recipe {shown.recipe.iloc[0]}."
+
+
+def _holds(recipe: str, truth: bool) -> str:
+    return ("reproduced" if recipe == "paper" else "in trend") if truth else "not reproduced"
+
+
+def _reaches():
+    points = accuracy_points()
+    found = analysis.deepest(points)
+    words = found if found == "not run" else f"So far {found}"
+    return f"{words}. ImageNet: not run.", points[(points.network == "ResNet-866") & (points.trainable == "bn")]
+
+
+def _control():
+    rows = analysis.judge_differences(analysis.differences(analysis.summarise(experiments.runs("fig2_depth")), "bn", "random:2"))
+    return f"γ and β against two random weights a channel: {_listed(rows)}", rows
+
+
+def _disabled():
+    runs = experiments.runs("fig4_gamma")
+    small = analysis.small_gammas(analysis.gammas(runs))
+    reference = paper.values("fig4", metric="share_gamma_below_0.01")
+    points = analysis.judge(small, reference.assign(value=100 * reference.value, uncertainty=100 * reference.uncertainty))
+    return f"{analysis.small_headline(small)}.", points
+
+
+def _affine():
+    rows = analysis.differences(analysis.summarise(experiments.runs("fig1_affine")), "all", "all-bn")
+    low, high = gain_range()
+    return _listed(rows := analysis.judge_differences(rows, low, high)), rows
+
+
+def gain_range() -> tuple[float, float]:
+    """Between how many points the paper says that γ and β are worth in ordinary training on CIFAR-10."""
+    said = paper.values("fig1")
+    said = said[said.dataset == "cifar10"].set_index("metric").value
+    return said["accuracy_gain_pp_low"], said["accuracy_gain_pp_high"]
+
+
+def _depth_or_width():
+    rows = analysis.judge_differences(analysis.at_equal_parameters(with_parameters(experiments.runs("fig3_depth_or_width"))))
+    return f"Deeper minus wider with as many γ and β: {_listed(rows)}", rows
+
+
+def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:
+    """The points of `runs` as `analysis.summarise`, with `parameters`: how many γ and β their networks have."""
+    points = analysis.summarise(runs)
+    counts = dict(zip(runs.network, runs.get("parameters_bn", pd.Series(dtype=int)), strict=True)) if len(runs) else {}
+    return points.assign(parameters=points.network.map(counts))
+
+
+def _collapse():
+    points = accuracy_points()
+    points = points[points.trainable == "shortcut+output"]
+    shown = analysis.best(points).sort_values(["width", "depth"])
+    words = ", ".join(f"{row['mean']:.1f} % ({row.network})" for _, row in shown.iterrows())
+    return (f"{words} at recipe {shown.recipe.iloc[0]}." if len(shown) else "Not run."), points
+
+
+def _thousand_classes():
+    return "ImageNet: not run.", pd.DataFrame(columns=["recipe", "verdict"])
+
+
+def _clamping():
+    answer = analysis.clamping_answer(analysis.clamping(experiments.runs("fig4_gamma")))
+    answer = answer[answer.trainable == "bn"]
+    rows = answer.assign(verdict=[_holds(row.recipe, abs(row.change) <= analysis.TOLERANCE) for row in answer.itertuples()])
+    shown = analysis.best(rows)
+    words = "; ".join(
+        f"{row.network}: {row.change:+.1f} points at 0.01, where {100 * row.share:.0f} % of the features are set to 0; "
+        f"half of what it had learnt is gone at {row.half:.2g}"
+        for row in shown.itertuples()
+    )
+    return (f"{words} (recipe {shown.recipe.iloc[0]})." if len(shown) else "Not run."), rows
+
+
+def _off_units():
+    rows = relu_differences(analysis.relu(experiments.runs("fig4_gamma")))
+    shown = analysis.best(rows)
+    words = ", ".join(f"{row.more:.0f} % against {row.less:.0f} % ({row.network}, {row.definition})" for row in shown.itertuples())
+    return (f"γ and β only against all: {words}, at recipe {shown.recipe.iloc[0]}." if len(shown) else "Not run."), rows
+
+
+def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
+    """By how many points more units are off with γ and β only than with everything trained, by each definition; judged by the sign.
+
+    relu: of `analysis.relu`. The paper's definition and network are not known, so its level judges nothing.
+    """
+    place = ["network", "depth", "width", "recipe", "definition"]
+    known = relu[relu.definition != "zero"]
+    one, other = (known[known.trainable == trainable][[*place, "mean"]] for trainable in ("bn", "all"))
+    both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
+    percent = [f"> {100 * float(share):g} %" for share in both.definition]
+    return analysis.judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))
+
+
+def _overfitting():
+    gaps = analysis.overfitting(experiments.runs("fig4_gamma"))
+    rows = gaps[gaps.trainable == "bn"]
+    rows = rows.assign(verdict=[_holds(row.recipe, row.mean <= analysis.TOLERANCE) for row in rows.itertuples()])
+    shown = analysis.best(rows.assign(difference=rows["mean"]))
+    return f"Training minus test accuracy: {_listed(shown)}", rows
+
+
+def _storage():
+    runs = [run for run in store.all_runs() if run.spec.trainable == "bn" and run.spec.recipe in analysis.RECIPES]
+    rows, smallest = [], min(runs, key=lambda run: run.info["counts"]["total"], default=None)
+    for run in runs:
+        if run.info["counts"]["total"] == smallest.info["counts"]["total"]:
+            drawn = models.checksum(store.draw(run.spec)) == run.info["weights_checksum"]
+            size = (run.folder / "bn.safetensors").stat().st_size
+            rows.append({"recipe": run.spec.recipe, "size": size, "verdict": _holds(run.spec.recipe, drawn)})
+    if not rows:
+        return "Not run.", pd.DataFrame(columns=["recipe", "verdict"])
+    title, whole = models.architecture(smallest.spec.model).title, 4 * smallest.info["counts"]["total"]
+    sizes = f"{rows[0]['size'] / 1000:.0f} KB instead of {whole / 1000:,.0f} KB"
+    words = f"{title} is stored in {sizes}, and its seed draws the same weights again. What a step costs:"
+    return words, pd.DataFrame(rows)
+
+
+CLAIMS = (
+    Claim(
+        "Training only γ and β reaches 82 % on CIFAR-10 (ResNet-866), and 32 % top-5 on ImageNet (ResNet-200).",
+        "its abstract; the networks by a review",
+        ("fig2_depth",),
+        _reaches,
+    ),
+    Claim(
+        "That is far more than training as many randomly chosen parameters.",
+        "its abstract; the control by a review",
+        ("ablation_random_parameters",),
+        _control,
+    ),
+    Claim(
+        "Part of it is done by disabling around a third of the random features: 27 % of γ are below 0.01, 9 % when everything is "
+        "trained.",
+        "its abstract; the numbers by a reproduction, presumably of ResNet-110",
+        ("fig5_thresholds",),
+        _disabled,
+    ),
+    Claim(
+        "In ordinary training, γ and β are worth 0.5 to 2 points on CIFAR-10.",
+        "its introduction",
+        ("fig1_affine",),
+        _affine,
+    ),
+    Claim(
+        "For the same number of γ and β, depth helps more than width.",
+        "reviews",
+        ("fig3_depth_or_width",),
+        _depth_or_width,
+    ),
+    Claim(
+        "Output layer and shortcuts alone do well on wide networks, and fall towards chance on deep ones.",
+        "a picture of its first version",
+        ("fig2_depth", "fig2_width"),
+        _collapse,
+    ),
+    Claim(
+        "With 1,000 classes the output layer must be trained too.",
+        "a review",
+        (),
+        _thousand_classes,
+    ),
+    Claim(
+        "Setting small γ to 0 changes little; judged at 0.01, within 2 points.",
+        "one review; another reads a sharp drop",
+        ("fig6_clamping",),
+        _clamping,
+    ),
+    Claim(
+        "Behind the ReLUs 30 to 40 % of the units are off, about 10 % when everything is trained; judged by the order, as what "
+        "counts as off is not known.",
+        "a review",
+        ("fig7_relu",),
+        _off_units,
+    ),
+    Claim(
+        "Such a network does not overfit: training and test accuracy stay together; judged within 2 points.",
+        "a review",
+        ("curve_resnet110",),
+        _overfitting,
+    ),
+    Claim(
+        "A seed, γ and β are enough to store such a network; training does not get cheaper.",
+        "a review of its discussion",
+        ("engine_speed",),
+        _storage,
+    ),
+)

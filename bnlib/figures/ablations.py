@@ -1,0 +1,83 @@
+"""Variants of a training held against each other."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.figures.panels import groups
+from bnlib.figures.style import house_style, label, look
+
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def variants(summary: pd.DataFrame, names: list[str], chance: bool = False) -> Figure:
+    """The accuracy of each variant, a row each, a panel for each network and recipe; the first is a line to compare with.
+
+    summary: of `analysis.summarise`. names: the variants in order; those not run are in grey. Bars: one sample standard
+    deviation where there are three or more replicates.
+    """
+    found = groups(summary)
+    with house_style():
+        if not found:
+            return _nothing()
+        figure = Figure(figsize=(6.4, 0.27 * len(names) * len(found) + 0.75 * len(found) + 0.3), layout="constrained")
+        axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
+        for ax, ((network, recipe), own) in zip(axes, found, strict=True):
+            for y, name in enumerate(names):
+                for row in own[own.variant == name].itertuples():
+                    colour = look(row.trainable)[0]
+                    ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=look(row.trainable)[1], color=colour)
+                    ax.annotate(f"{row.mean:.1f}", (row.mean, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
+                    if y == 0:
+                        ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
+            ax.set_yticks(range(len(names)), names)
+            for tick, name in zip(ax.get_yticklabels(), names, strict=True):
+                tick.set_color("black" if (own.variant == name).any() else "#999999")
+            ax.set_ylim(len(names) - 0.5, -0.5)
+            ax.set_title(f"{network}, {recipe}", loc="left")
+            ax.margins(x=0.12)
+        axes[-1].set_xlabel("test accuracy (%)")
+    return figure
+
+
+def random_parameters(summary: pd.DataFrame) -> Figure:
+    """Accuracy against the number K of random weights trained in each channel, a line for each network, a panel for each recipe.
+
+    summary: of `analysis.summarise`, of `random:K` and `bn`. The dashed blue lines are γ and β, which are two of each channel.
+    """
+    recipes = list(dict.fromkeys(sorted(summary.recipe)))
+    with house_style():
+        if not recipes:
+            return _nothing()
+        figure = Figure(figsize=(6.4, 3.3 * len(recipes) + 0.6), layout="constrained")
+        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        networks = list(dict.fromkeys(summary.sort_values("depth").network))
+        for ax, recipe in zip(axes, recipes, strict=True):
+            for mark, network in zip(MARKS, networks, strict=False):
+                own = summary[(summary.recipe == recipe) & (summary.network == network)]
+                some = own[own.trainable.str.startswith("random")]
+                some = some.assign(k=some.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
+                ax.plot(some.k, some["mean"], color=look("random")[0], marker=mark, linestyle="-")
+                for row in own[own.trainable == "bn"].itertuples():
+                    ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
+                    ax.plot(2, row.mean, mark, color=look("bn")[0])
+                    ax.annotate(network, (16, row.mean), (0, 3), textcoords="offset points", ha="right", fontsize=8)
+            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=0)
+            ax.set_xscale("log")
+            ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+            ax.minorticks_off()
+            ax.set_ylim(0, None)
+            ax.set_ylabel("test accuracy (%)")
+            ax.set_title(f"recipe {recipe}", loc="left")
+        axes[-1].set_xlabel("K: random weights trained in each channel (log scale)")
+        handles = [Line2D([], [], color="#555555", marker=m, linestyle="", label=n) for m, n in zip(MARKS, networks, strict=False)]
+        handles.append(Line2D([], [], color=look("random")[0], label="K random weights a channel"))
+        handles.append(Line2D([], [], color=look("bn")[0], linestyle="--", label=f"{label('bn')}: two a channel"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _nothing() -> Figure:
+    figure = Figure(figsize=(6.4, 1))
+    figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
+    return figure

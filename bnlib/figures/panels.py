@@ -1,0 +1,47 @@
+"""A panel for each network and recipe, in two columns: the frame of the figures of trained networks."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.figures.style import label, look, order
+
+
+def groups(frame: pd.DataFrame):
+    """The panels' data: a network at a recipe each, `paper` first, from the shallowest."""
+    return sorted(frame.groupby(["network", "recipe"]), key=lambda group: (group[0][1], group[1].depth.iloc[0]))
+
+
+def panels(frame: pd.DataFrame, sharey: bool = False):
+    """A figure and its axes, one for each of `groups`, titled; with nothing in `frame`, a figure that says so."""
+    found = groups(frame)
+    if not found:
+        figure = Figure(figsize=(6.4, 1))
+        figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
+        return figure, []
+    columns = min(2, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(6.4, 2.3 * rows + 0.9), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False).flatten()
+    for ax in axes[len(found) :]:
+        ax.set_visible(False)
+    for ax, ((network, recipe), _) in zip(axes, found, strict=False):
+        ax.set_title(f"{network}, {recipe}", loc="left")
+    return figure, axes[: len(found)]
+
+
+def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list[Line2D]) -> None:
+    """The axes' names, and one legend below: the trainable sets, and `more`."""
+    if not len(axes):
+        return
+    for i, ax in enumerate(axes):
+        if i % 2 == 0:
+            ax.set_ylabel(y)
+        if i >= len(axes) - 2:
+            ax.set_xlabel(x)
+            ax.tick_params(labelbottom=True)
+    handles = []
+    for trainable in order(set(frame.trainable)):
+        colour, _, dash = look(trainable)
+        handles.append(Line2D([], [], color=colour, linestyle=dash, label=label(trainable)))
+    figure.legend(handles=handles + more, loc="outside lower center", ncols=2)

@@ -1,0 +1,117 @@
+"""What the probes of trained networks show: accuracy when small γ are set to 0, and how often ReLUs are off."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bnlib.figures.panels import finish, groups, panels
+from bnlib.figures.style import house_style, label, look, order
+
+DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "all\nvalues"}
+
+
+def fig6_clamping(clamping: pd.DataFrame) -> Figure:
+    """Figure 6: test accuracy when every |γ| up to a threshold is set to 0, a panel for each network and recipe.
+
+    clamping: of `analysis.clamping`. Solid: β kept; dotted: β at 0 too; thin dashed: the share of the features set to 0.
+    """
+    with house_style():
+        figure, axes = panels(clamping, sharey=True)
+        for ax, (_, own) in zip(axes, groups(clamping), strict=True):
+            for trainable in order(set(own.trainable)):
+                rows = own[(own.trainable == trainable) & (own.threshold > 0)].sort_values("threshold")
+                colour = look(trainable)[0]
+                ax.plot(rows.threshold, 100 * rows.accuracy, color=colour)
+                ax.plot(rows.threshold, 100 * rows.accuracy_beta, color=colour, linestyle=":")
+                ax.plot(rows.threshold, 100 * rows["share"], color=colour, linestyle="--", linewidth=0.9, alpha=0.6)
+            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=0)
+            ax.axvline(0.01, color="#BBBBBB", linewidth=1, zorder=0)
+            ax.set_xscale("log")
+            ax.set_xticks([1e-3, 1e-2, 1e-1, 1], ["0.001", "0.01", "0.1", "1"])
+            ax.minorticks_off()
+            ax.set_ylim(0, 100)
+        more = [
+            Line2D([], [], color="#555555", label="solid: accuracy, β kept"),
+            Line2D([], [], color="#555555", linestyle=":", label="dotted: accuracy, β at 0 too"),
+            Line2D([], [], color="#555555", linestyle="--", linewidth=0.9, label="thin dashes: features set to 0"),
+        ]
+        finish(figure, axes, clamping, "|γ| up to this are set to 0 (log scale)", "%", more)
+    return figure
+
+
+def clamping_or_chance(clamping: pd.DataFrame) -> Figure:
+    """Accuracy against the share of the features that are set to 0: the smallest |γ| first, or as many drawn at random.
+
+    clamping: of `analysis.clamping`. Lines: the smallest first; crosses: at random; β is kept in both.
+    """
+    with house_style():
+        figure, axes = panels(clamping, sharey=True)
+        for ax, (_, own) in zip(axes, groups(clamping), strict=True):
+            for trainable in order(set(own.trainable)):
+                rows, colour = own[own.trainable == trainable].sort_values("threshold"), look(trainable)[0]
+                ax.plot(100 * rows["share"], 100 * rows.accuracy, color=colour)
+                some = rows.dropna(subset="accuracy_random")
+                ax.plot(100 * some["share"], 100 * some.accuracy_random, "x", color=colour, markersize=5)
+            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=0)
+            ax.set_xlim(0, 100)
+            ax.set_ylim(0, 100)
+        more = [
+            Line2D([], [], color="#555555", label="lines: the smallest |γ| first"),
+            Line2D([], [], color="#555555", marker="x", linestyle="", label="crosses: as many at random"),
+        ]
+        finish(figure, axes, clamping, "features set to 0 (%)", "test accuracy (%)", more)
+    return figure
+
+
+def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """The share of units behind ReLUs that are off, by four definitions, a panel for each network and recipe.
+
+    relu: of `analysis.relu`, in percent. reference: rows of `paper.values("relu")`, fractions: the bands and the line are what
+    a review says of a network and a definition that are not known.
+    """
+    known = {(row.trainable, row.metric.rpartition("_")[2]): 100 * row.value for row in reference.itertuples()}
+    with house_style():
+        figure, axes = panels(relu, sharey=True)
+        for ax, (_, own) in zip(axes, groups(relu), strict=True):
+            if ("bn", "low") in known:
+                ax.axhspan(known["bn", "low"], known["bn", "high"], color=look("bn")[0], alpha=0.15, linewidth=0)
+            if ("all", "off") in known:
+                ax.axhline(known["all", "off"], color=look("all")[0], linewidth=1, linestyle=":")
+            sets = order(set(own.trainable))
+            for i, trainable in enumerate(sets):
+                rows = own[own.trainable == trainable].set_index("definition")["mean"].reindex(list(DEFINITIONS))
+                places = [k + (i - (len(sets) - 1) / 2) * 0.38 for k in range(len(DEFINITIONS))]
+                ax.bar(places, rows, width=0.36, color=look(trainable)[0])
+            ax.set_xticks(range(len(DEFINITIONS)), list(DEFINITIONS.values()), fontsize=8)
+            ax.grid(axis="x", visible=False)
+        _legend(figure, axes, relu, "off: 0 for so many of the images", "units off (%)", known)
+    return figure
+
+
+def relu_layers(layers: pd.DataFrame) -> Figure:
+    """The share of units that are 0 for more than 99 % of the images, layer by layer. layers: of `analysis.relu_layers`."""
+    with house_style():
+        figure, axes = panels(layers.assign(), sharey=True)
+        for ax, (_, own) in zip(axes, groups(layers), strict=True):
+            for trainable in order(set(own.trainable)):
+                rows, (colour, marker, dash) = own[own.trainable == trainable].sort_values("layer"), look(trainable)
+                ax.plot(100 * rows.layer / rows.layer.max(), rows.off, color=colour, marker=marker, linestyle=dash, markersize=3)
+            ax.set_ylim(bottom=0)
+        finish(figure, axes, layers, "place of the ReLU (% of the depth)", "units off (%)", [])
+    return figure
+
+
+def _legend(figure, axes, frame, x, y, known) -> None:
+    for i, ax in enumerate(axes):
+        if i % 2 == 0:
+            ax.set_ylabel(y)
+        if i >= len(axes) - 2:
+            ax.set_xlabel(x)
+            ax.tick_params(labelbottom=True)
+    handles = [Patch(color=look(t)[0], label=label(t)) for t in order(set(frame.trainable))]
+    if len(axes) and known:
+        handles.append(Patch(color=look("bn")[0], alpha=0.15, label="a review, of γ and β only"))
+        handles.append(Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label="a review, of all parameters"))
+    if len(axes):
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)

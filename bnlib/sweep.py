@@ -1,0 +1,80 @@
+"""Train what is missing of a list of specs, in a given time; and what that would cost here."""
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from filelock import Timeout
+
+from bnlib import bench, data, freezing, machine, store, training
+from bnlib.spec import RunSpec
+from bnlib.trainer import OutOfTime, Trainer
+
+
+def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> list[RunSpec]:
+    """Train those of `specs` that are missing, in their order, for `budget` seconds (None: to the end); returns what is left.
+
+    settings: as for `training.train_together`. Begins no epoch that would not end in time: such a training keeps its checkpoint,
+    and what is cheaper has its turn; what is not cheaper is not even looked at. Leaves out what another process is training, so
+    that several may sweep the same list.
+    """
+    until = None if budget is None else time.monotonic() + budget
+    work = store.check_writable(store.runs_folder() / ".unfinished")
+    too_much = math.inf
+    for spec in specs:
+        if until is not None and time.monotonic() >= until:
+            break
+        if store.find(spec) is None and _work(spec) < too_much:
+            try:
+                with contextlib.suppress(Timeout), training.alone(spec, work, wait=False):
+                    training.train_together([spec], until=until, **settings)
+            except OutOfTime:
+                too_much = _work(spec)
+    return [spec for spec in specs if store.find(spec) is None]
+
+
+def side_by_side(jobs: int, words: list[str]) -> None:
+    """Run `bnlib sweep` with `words` in so many processes, which share the cores; locks see to it that each trains another run."""
+    threads = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+    command = [sys.executable, "-m", "bnlib", "sweep", *words, "--no-list"]
+    for process in [subprocess.Popen(command, env=threads) for _ in range(jobs)]:
+        process.wait()
+
+
+def plan(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[str]:
+    """A line for each of `specs`: its accuracy if it is stored, else about how long it would train here; and one that sums up."""
+    missing = [spec for spec in specs if store.find(spec) is None]
+    expected = dict(zip(missing, costs(missing, device=device, data_root=data_root), strict=True))
+    lines = []
+    for spec in specs:
+        found = store.find(spec)
+        lines.append(f"{spec.id:60} {f'{found.accuracy:.2%}' if found else f'missing, about {machine.duration(expected[spec])}'}")
+    total = f", about {machine.duration(sum(expected.values()))} in all" if missing else ""
+    return [*lines, f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}"]
+
+
+def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[float]:
+    """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
+    if not specs:
+        return []
+    work = [spec.settings.epochs * _work(spec) for spec in specs]
+    least = min(range(len(specs)), key=work.__getitem__)
+    where = machine.device(device)
+    with tempfile.TemporaryDirectory() as folder, machine.exact():
+        one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
+        step, test, _ = one.measure()
+        one.release()
+    seconds = one.settings.epochs * (one.steps * step + test)
+    return [seconds * amount / work[least] for amount in work]
+
+
+def _work(spec: RunSpec) -> float:
+    """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
+    groups, k = freezing.parse(spec.trainable)
+    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
+    return bench.work(spec.model)[0] * (1.5 if k or "features" in groups else 1.0)
