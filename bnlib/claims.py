@@ -52,9 +52,10 @@ def table(numbers: list[int] | None = None) -> Markdown:
 
 
 def _title(page: str) -> str:
-    """What a link to a page says: Figure 2, Random parameters."""
-    figure = page.startswith("fig") and page[3:].split("_")[0]
-    return f"Figure {figure}" if figure else page.removeprefix("ablation_").replace("_", " ").capitalize()
+    """What a link to a page says: `Figure 2, depth`, `Random parameters`."""
+    first, _, rest = page.removeprefix("ablation_").partition("_")
+    rest = rest.replace("_", " ")
+    return f"Figure {first[3:]}, {rest}" if first.startswith("fig") else f"{first} {rest}".capitalize()
 
 
 def count() -> str:
@@ -70,13 +71,13 @@ def accuracy_points() -> pd.DataFrame:
     return analysis.judge(analysis.summarise(runs), reference)
 
 
-def _listed(rows: pd.DataFrame, unit: str = "points") -> str:
+def _listed(rows: pd.DataFrame, of_what: str) -> str:
     """Differences in words, those that count for the verdict: the best recipe's."""
     shown = analysis.best(rows)
     if not len(shown):
         return "Not run."
-    each = ", ".join(f"{row.difference:+.1f} ({row.network})" for row in shown.itertuples())
-    return f"{each} {unit} at recipe {shown.recipe.iloc[0]}."
+    each = ", ".join(f"{row.difference:+.1f} in {row.network}" for row in shown.itertuples())
+    return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
 
 
 def _holds(recipe: str, truth: bool) -> str:
@@ -92,7 +93,7 @@ def _reaches():
 
 def _control():
     rows = analysis.judge_differences(analysis.differences(analysis.summarise(experiments.runs("fig2_depth")), "bn", "random:2"))
-    return f"γ and β against two random weights a channel: {_listed(rows)}", rows
+    return _listed(rows, "γ and β against two random weights a channel"), rows
 
 
 def _disabled():
@@ -106,7 +107,7 @@ def _disabled():
 def _affine():
     rows = analysis.differences(analysis.summarise(experiments.runs("fig1_affine")), "all", "all-bn")
     low, high = gain_range()
-    return _listed(rows := analysis.judge_differences(rows, low, high)), rows
+    return _listed(rows := analysis.judge_differences(rows, low, high), "With γ and β against without"), rows
 
 
 def gain_range() -> tuple[float, float]:
@@ -118,7 +119,7 @@ def gain_range() -> tuple[float, float]:
 
 def _depth_or_width():
     rows = analysis.judge_differences(analysis.at_equal_parameters(with_parameters(experiments.runs("fig3_depth_or_width"))))
-    return f"Deeper minus wider with as many γ and β: {_listed(rows)}", rows
+    return _listed(rows, "Deeper against wider with as many γ and β"), rows
 
 
 def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:
@@ -178,7 +179,7 @@ def _overfitting():
     rows = gaps[gaps.trainable == "bn"]
     rows = rows.assign(verdict=[_holds(row.recipe, row.mean <= analysis.TOLERANCE) for row in rows.itertuples()])
     shown = analysis.best(rows.assign(difference=rows["mean"]))
-    return f"Training minus test accuracy: {_listed(shown)}", rows
+    return _listed(shown, "Training minus test accuracy"), rows
 
 
 def _storage():

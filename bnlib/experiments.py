@@ -148,7 +148,7 @@ def precisions() -> pd.DataFrame:
 
 
 def coverage(name: str) -> pd.DataFrame:
-    """What has been run: a row for each variant, a column for each network; the recipes and replicates, or *not run*."""
+    """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*."""
     shown, found = experiment(name), runs(name)
     titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
 
@@ -157,7 +157,8 @@ def coverage(name: str) -> pd.DataFrame:
         return ", ".join(recipe + (f" ×{n}" if n > 1 else "") for recipe, n in counts.items()) or "not run"
 
     cells = {title: [cell(variant, title) for variant in shown.variants] for title in titles}
-    return pd.DataFrame(cells, index=list(shown.variants)).rename_axis(columns="variant")
+    table = pd.DataFrame(cells, index=list(shown.variants))
+    return table if len(shown.variants) > len(titles) else table.T
 
 
 def progress(name: str, recipe: str = "paper") -> str:

@@ -43,3 +43,10 @@ def values(*figures: str, metric: str | None = None, kinds: tuple[str, ...] | No
     if kinds is not None:
         keep &= table.kind.isin(kinds)
     return table[keep].reset_index(drop=True)
+
+
+def curve(network: str) -> pd.DataFrame:
+    """The paper's values during the training of `network`, as `values`, with a column `epoch`; no rows if it shows none."""
+    rows = values("curve")
+    rows = rows.assign(epoch=rows.metric.str.removeprefix("test_accuracy_percent_epoch_").astype(int))
+    return rows[rows.network == network].reset_index(drop=True)

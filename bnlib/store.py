@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -18,10 +18,11 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from bnlib import freezing, models
-from bnlib.spec import RunSpec
+from bnlib.spec import Recipe, RunSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("run.json", "history.csv", "bn.safetensors")
+METRICS = ("status", "accuracy", "test_loss", "train_accuracy", "train_loss", "seconds", "engine", "device", "commit", "started")
 
 
 class StoreError(RuntimeError):
@@ -162,43 +163,17 @@ def all_runs() -> list[Run]:
 
 
 def results() -> pd.DataFrame:
-    """One row a run: id, the spec's fields with the recipe's values filled in, depth, width, metrics, counts, machine."""
+    """One row a run: id, the spec's fields with the recipe's values filled in, network, metrics, counts, machine, folder."""
     rows = []
     for run in all_runs():
         spec, arch, info = run.spec, models.architecture(run.spec.model), run.info
-        settings = {name: getattr(spec.settings, name) for name in spec.settings.__dataclass_fields__}
+        settings = {field.name: getattr(spec.settings, field.name) for field in fields(Recipe)}
+        network = {"network": arch.title, "family": arch.family, "depth": arch.depth, "width": arch.width}
+        metrics = {name: info[name] for name in METRICS}
         counts = {f"parameters_{group}": number for group, number in info["counts"].items()}
-        metrics = {
-            k: info[k]
-            for k in (
-                "status",
-                "accuracy",
-                "test_loss",
-                "train_accuracy",
-                "train_loss",
-                "seconds",
-                "engine",
-                "device",
-                "commit",
-                "started",
-            )
-        }
-        rows.append(
-            {
-                "id": run.id,
-                **spec.to_dict(),
-                **settings,
-                "network": arch.title,
-                "family": arch.family,
-                "depth": arch.depth,
-                "width": arch.width,
-                **metrics,
-                **counts,
-                "folder": str(run.folder),
-            }
-        )
-    columns = None if rows else ["id", *RunSpec.__dataclass_fields__, "network", "family", "depth", "width", "status", "accuracy"]
-    return pd.DataFrame(rows, columns=columns)
+        rows.append({"id": run.id, **spec.to_dict(), **settings, **network, **metrics, **counts, "folder": str(run.folder)})
+    names = ["id", *(field.name for field in fields(RunSpec)), "network", "family", "depth", "width", *METRICS, "folder"]
+    return pd.DataFrame(rows, columns=None if rows else names)
 
 
 def add_probes(run: Run, probes: dict) -> None:

@@ -1,12 +1,16 @@
 """Every notebook runs by papermill, as a reader would; and the commands of the README do what they say."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.figure
 import pytest
 
+from bnlib import store
 from bnlib.store import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -63,9 +67,84 @@ def test_fig5_has_a_slider_for_a_page_and_one_for_a_kernel(tmp_path):
     assert "threshold-slider" in text and "ResNet-14, recipe short" in text and "ResNet-32" not in text
 
 
-@pytest.mark.parametrize("name", ["fig4_gamma", "engine_speed"])
-def test_it_runs_as_it_is(name, tmp_path):
-    done = papermill(f"{name}.ipynb", tmp_path / "out.ipynb")
+def cells(path, **parameters):
+    """Run the code cells of a notebook here and now, which takes no kernel: what they glued, and what they showed."""
+    glued, shown, names = {}, [], {}
+    for cell in json.loads(path.read_text())["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        body = ast.parse("".join(line for line in cell["source"] if not line.startswith("%"))).body
+        last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
+        exec(compile(ast.Module(body, []), path.name, "exec"), names)
+        names["glue"] = lambda key, value, display: glued.update({key: value})
+        if "parameters" in cell["metadata"].get("tags", []):
+            assert set(parameters) <= set(names)
+            names.update(parameters)
+        if last:
+            shown.append(eval(compile(ast.Expression(last.value), path.name, "eval"), names))
+    return glued, shown
+
+
+def draw(shown):
+    """Draw the figures among what a notebook showed, and set the rest as HTML; returns the texts."""
+    texts = []
+    for one in shown:
+        if isinstance(one, matplotlib.figure.Figure):
+            one.canvas.draw()
+        elif hasattr(one, "_repr_html_"):
+            texts.append(one._repr_html_())
+    return texts
+
+
+OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "engine_speed", "table1_parameters")]
+
+
+@pytest.mark.parametrize("without", ["nothing", "everything", "the first run", "all that is trained whole", "probes"])
+@pytest.mark.parametrize("path", OF_RUNS, ids=lambda p: p.stem)
+def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeypatch):
+    runs = store.all_runs()
+    kept = {
+        "nothing": runs,
+        "everything": [],
+        "the first run": runs[1:],
+        "all that is trained whole": [run for run in runs if run.spec.trainable != "all"],
+        "probes": runs,
+    }[without]
+    monkeypatch.setattr(store, "all_runs", lambda: kept)
+    if without == "probes":
+        monkeypatch.setattr(store.Run, "probes", None)
+    glued, shown = cells(path)
+    texts = [str(value) for value in glued.values()] + draw(shown)
+    assert not [text for text in texts if re.search(r"\bnan\b", text, re.I)]
+    verdicts = [value for key, value in glued.items() if key.endswith("_verdict")]
+    assert all(verdict == "not run" for verdict in verdicts) or without != "everything"
+
+
+@pytest.mark.parametrize("recipe", ["paper", "short", "smoke"])
+@pytest.mark.parametrize("path", [path for path in OF_RUNS if path.stem != "claims"], ids=lambda p: p.stem)
+def test_a_notebook_shows_one_recipe(path, recipe):
+    glued, shown = cells(path, recipe=recipe)
+    titles = [ax.get_title("left") for one in shown if isinstance(one, matplotlib.figure.Figure) for ax in one.axes]
+    other = {"paper": "short", "short": "paper", "smoke": "short"}[recipe]
+    assert not [title for title in titles if title.endswith(f", {other}") or title.startswith(f"recipe {other}:")], titles
+    draw(shown)
+
+
+def test_a_notebook_adds_what_is_asked_for(monkeypatch, capsys):
+    cells(ROOT / "notebooks" / "fig2_width.ipynb", width=1, trainable="all", recipe="short")
+    assert "resnet14_all_short_seed0-45e7a78d: stored" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="at least 1"):
+        cells(ROOT / "notebooks" / "fig2_width.ipynb", width=0)
+    with pytest.raises(ValueError, match="11, 13, 16 or 19"):
+        cells(ROOT / "notebooks" / "ablation_vgg.ipynb", depth=12)
+    with pytest.raises(ValueError, match="has no place for wrn14-2"):
+        from bnlib import experiments
+
+        experiments.points("fig1_affine", "wrn14-2")
+
+
+def test_engine_speed_runs_as_it_is(tmp_path):
+    done = papermill("engine_speed.ipynb", tmp_path / "out.ipynb")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "image/png" in shown(tmp_path / "out.ipynb")[1]
 

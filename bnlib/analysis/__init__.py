@@ -2,7 +2,7 @@
 
 from bnlib.analysis.accuracy import at_epochs, at_equal_parameters, differences, histories, overfitting
 from bnlib.analysis.gamma import gammas, shares, small_gammas, small_headline
-from bnlib.analysis.probes import clamping, clamping_answer, relu, relu_layers
+from bnlib.analysis.probes import clamping, clamping_answer, probed, relu, relu_layers
 from bnlib.analysis.speed import machines, precisions, speed
 from bnlib.analysis.tables import counts_table, difference_table, judge_counts, provenance, table, verdict_table
 from bnlib.analysis.verdicts import (
@@ -14,6 +14,7 @@ from bnlib.analysis.verdicts import (
     deepest,
     judge,
     judge_differences,
+    leaders,
     overall,
     replicates,
     summarise,
@@ -38,10 +39,12 @@ __all__ = [
     "judge",
     "judge_counts",
     "judge_differences",
+    "leaders",
     "machines",
     "overall",
     "overfitting",
     "precisions",
+    "probed",
     "provenance",
     "relu",
     "relu_layers",

@@ -3,11 +3,17 @@
 import numpy as np
 import pandas as pd
 
+from bnlib import store
 from bnlib.analysis.gamma import of_runs
 from bnlib.analysis.verdicts import POINT
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
+
+
+def probed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` whose networks have been asked."""
+    return runs[runs.id.map(lambda name: store.load(name).probes is not None).astype(bool)]
 
 
 def clamping(runs: pd.DataFrame) -> pd.DataFrame:
@@ -16,7 +22,7 @@ def clamping(runs: pd.DataFrame) -> pd.DataFrame:
     Returns the point's fields; threshold; n; share of the features set to 0; accuracy (β kept), accuracy_beta (β at 0 too) and
     accuracy_random (as many features, drawn at random): fractions.
     """
-    found = of_runs(runs, lambda run: [pd.DataFrame(run.probes["clamping"])] if run.probes else [])
+    found = of_runs(probed(runs), lambda run: [pd.DataFrame(run.probes["clamping"])])
     if not len(found):
         return pd.DataFrame(columns=[*POINT, "threshold", "share", *CURVES, "n"])
     grouped = found.groupby([*POINT, "threshold"], sort=False, observed=True)
@@ -53,14 +59,14 @@ def relu(runs: pd.DataFrame) -> pd.DataFrame:
     """
 
     def read(run):
-        total = run.probes["relu"]["total"] if run.probes else None
-        return (
-            [pd.DataFrame([{"definition": k, "off": 100 * v} for k, v in {"zero": total["zero"], **total["off"]}.items()])]
-            if total
-            else []
-        )
+        total = run.probes["relu"]["total"]
+        return [
+            pd.DataFrame(
+                [{"definition": key, "off": 100 * share} for key, share in {**total["off"], "zero": total["zero"]}.items()]
+            )
+        ]
 
-    found = of_runs(runs, read)
+    found = of_runs(probed(runs), read)
     if not len(found):
         return pd.DataFrame(columns=[*POINT, "definition", "mean", "sd", "n"])
     grouped = found.groupby([*POINT, "definition"], sort=False, observed=True).off
@@ -71,10 +77,10 @@ def relu_layers(runs: pd.DataFrame, definition: str = "0.99") -> pd.DataFrame:
     """The share of units that are off in each layer, in percent, replicates averaged: the point's fields; layer, from 0; off, n."""
 
     def read(run):
-        layers = run.probes["relu"]["layers"] if run.probes else []
+        layers = run.probes["relu"]["layers"]
         return [pd.DataFrame({"layer": np.arange(len(layers)), "off": [100 * one["off"][definition] for one in layers]})]
 
-    found = of_runs(runs, read)
+    found = of_runs(probed(runs), read)
     if not len(found):
         return pd.DataFrame(columns=[*POINT, "layer", "off", "n"])
     return found.groupby([*POINT, "layer"], sort=False, observed=True).agg(off=("off", "mean"), n=("seed", "nunique")).reset_index()

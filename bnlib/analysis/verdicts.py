@@ -125,6 +125,13 @@ def deepest(points: pd.DataFrame, trainable: str = "bn", recipes: tuple[str, ...
     return "not run"
 
 
+def leaders(summary: pd.DataFrame) -> str:
+    """The best variant of each network and recipe of which at least two have been run, in words."""
+    found = [own.sort_values("mean").iloc[-1] for _, own in summary.groupby(["recipe", "depth"]) if len(own) > 1]
+    each = [f"{row.network} ({row.recipe}): {row.variant}, {row['mean']:.1f} %" for row in found]
+    return "; ".join(each) or "nothing to compare has been run yet"
+
+
 def replicates(summary: pd.DataFrame) -> str:
     """How many replicates the points of a figure have, in words for its caption."""
     if not len(summary):

@@ -10,13 +10,13 @@ from bnlib.figures.style import house_style, label, look
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def variants(summary: pd.DataFrame, names: list[str], chance: bool = False) -> Figure:
-    """The accuracy of each variant, a row each, a panel for each network and recipe; the first is a line to compare with.
+def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
+    """The accuracy of each variant, a row each, a panel for each network and recipe with two at least; the first is a line.
 
     summary: of `analysis.summarise`. names: the variants in order; those not run are in grey. Bars: one sample standard
     deviation where there are three or more replicates.
     """
-    found = groups(summary)
+    found = [(title, own) for title, own in groups(summary) if len(own) > 1]
     with house_style():
         if not found:
             return _nothing()
@@ -47,7 +47,7 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
     """
     recipes = list(dict.fromkeys(sorted(summary.recipe)))
     with house_style():
-        if not recipes:
+        if not summary.trainable.str.startswith("random").any():
             return _nothing()
         figure = Figure(figsize=(6.4, 3.3 * len(recipes) + 0.6), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
@@ -79,5 +79,5 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
 
 def _nothing() -> Figure:
     figure = Figure(figsize=(6.4, 1))
-    figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
+    figure.text(0.5, 0.5, "nothing to compare has been run yet", ha="center", va="center", color="#666666")
     return figure

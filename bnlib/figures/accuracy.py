@@ -77,19 +77,16 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
         for ax, recipe in zip(axes, recipes, strict=True):
             own = points[points.recipe == recipe]
             _reference(ax, reference, "parameters")
-            for rows, marker, dash in ((own[own.width == 1], "o", "-"), (own[(own.depth == 14)], "s", "--")):
+            wide = own[own.depth == 14]  # ResNet-14 is the first of both lines
+            for rows, marker, dash in ((wide[: 0 if wide.width.eq(1).all() else None], "s", "--"), (own[own.width == 1], "o", "-")):
                 rows = rows.sort_values("parameters")
                 ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
                 _band(ax, rows, "parameters", colour)
-            heights = {
-                **dict(zip(reference.network, reference.value, strict=True)),
-                **dict(zip(own.network, own["mean"], strict=True)),
-            }
-            for network, height in heights.items():
-                where = pd.concat([reference, own]).set_index("network").parameters.to_dict()[network]
+            places = pd.concat([reference, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
+            for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
-                place = (0, -14 if network.startswith("WRN") else 9)
-                ax.annotate(short, (where, height), place, textcoords="offset points", ha="center", fontsize=8, color="#444444")
+                offset = (7, -13) if network.startswith("WRN") else (-7, 8)
+                ax.annotate(short, (x, y), offset, textcoords="offset points", ha="center", fontsize=8, color="#444444")
             ax.set_xscale("log")
             ax.set_xticks([1000, 2000, 5000, 10000, 20000, 50000], ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"])
             ax.minorticks_off()

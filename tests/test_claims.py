@@ -1,0 +1,99 @@
+"""The claims, and what stands behind them: made of runs by rule, on numbers made by hand where there are none."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bnlib import analysis, claims, experiments, paper, store
+
+
+def points(*rows):
+    """Rows (network, depth, width, variant, recipe, mean) as `summarise` gives them."""
+    frame = pd.DataFrame(rows, columns=["network", "depth", "width", "variant", "recipe", "mean"])
+    return frame.assign(trainable=frame.variant, sd=np.nan, n=1)
+
+
+def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
+    summary = points(
+        ("ResNet-14", 14, 1, "all", "paper", 91.0),
+        ("ResNet-14", 14, 1, "all-bn", "paper", 90.0),
+        ("ResNet-32", 32, 1, "all", "paper", 99.0),
+        ("ResNet-32", 32, 1, "all-bn", "paper", 90.0),
+        ("ResNet-56", 56, 1, "all", "paper", 89.9),
+        ("ResNet-56", 56, 1, "all-bn", "paper", 90.0),
+        ("ResNet-14", 14, 1, "all", "short", 81.0),
+        ("ResNet-14", 14, 1, "all-bn", "short", 80.0),
+        ("ResNet-110", 110, 1, "all", "short", 81.0),
+    )
+    found = analysis.judge_differences(analysis.differences(summary, "all", "all-bn"), 0.5, 2.0)
+    assert found.difference.round(6).tolist() == [1.0, 9.0, -0.1, 1.0]
+    assert found.verdict.tolist() == ["reproduced", "in trend", "not reproduced", "in trend"]
+    assert analysis.overall(found) == "not reproduced" and analysis.overall(found[:2]) == "in trend"
+
+
+def test_depth_and_width_are_compared_at_equal_parameters_without_extrapolation():
+    summary = points(
+        ("ResNet-14", 14, 1, "bn", "short", 40.0),
+        ("ResNet-32", 32, 1, "bn", "short", 60.0),
+        ("WRN-14-2", 14, 2, "bn", "short", 45.0),
+        ("WRN-14-4", 14, 4, "bn", "short", 50.0),
+    ).assign(parameters=[1000, 4000, 2000, 8000])
+    found = analysis.at_equal_parameters(summary)
+    assert found.network.tolist() == ["WRN-14-2"] and found.more.tolist() == [pytest.approx(50)]  # halfway in the logarithm
+    assert found.difference.tolist() == [pytest.approx(5)]
+
+
+def test_the_clamping_curve_is_read_off():
+    curve = pd.DataFrame({"threshold": [0.0, 0.005, 0.01, 0.1, 1.0], "share": [0.0, 0.1, 0.2, 0.5, 1.0]})
+    curve = curve.assign(accuracy=[0.5, 0.5, 0.495, 0.29, 0.1], accuracy_beta=[0.5, 0.4, 0.3, 0.2, 0.1])
+    curve = curve.assign(accuracy_random=[0.5, np.nan, 0.3, np.nan, 0.1], n=1)
+    found = analysis.clamping_answer(
+        points(("ResNet-14", 14, 1, "bn", "short", 0)).drop(columns="n").merge(curve, how="cross")
+    ).iloc[0]
+    assert (found.share, found.change, found.change_beta, found.change_random) == pytest.approx((0.2, -0.5, -20, -20))
+    assert (found.safe, found.safe_share, found.half, found.half_share) == (0.01, 0.2, 0.1, 0.5)
+
+
+def test_off_units_are_judged_by_every_definition_but_not_by_the_zeros():
+    rows = [
+        (d, t, m) for d, t, m in (("0.9", "bn", 40), ("0.9", "all", 10), ("0.99", "bn", 5), ("0.99", "all", 6), ("zero", "bn", 60))
+    ]
+    frame = pd.DataFrame(rows, columns=["definition", "trainable", "mean"])
+    found = claims.relu_differences(frame.assign(network="ResNet-14", depth=14, width=1, recipe="short"))
+    assert found.definition.tolist() == ["> 90 %", "> 99 %"] and found.verdict.tolist() == ["in trend", "not reproduced"]
+
+
+def test_there_are_eleven_claims_each_with_a_page_that_exists():
+    assert len(claims.CLAIMS) == 11
+    for claim in claims.CLAIMS:
+        words, verdict = claim.settle()
+        assert verdict in analysis.VERDICTS and words
+        assert all((store.ROOT / "notebooks" / f"{page}.ipynb").exists() for page in claim.pages)
+    text = claims.table()
+    assert text.count("\n| ") == 11 and text._repr_markdown_() == text
+    assert claims.table([8]).count("\n| ") == 1 and "| 8 | Setting small γ" in claims.table([8])
+    with pytest.raises(ValueError, match="from 1 to 11"):
+        claims.table([12])
+
+
+def test_with_nothing_run_every_claim_says_so(monkeypatch):
+    monkeypatch.setattr(store, "all_runs", list)
+    assert claims.count() == "11 not run"
+
+
+def test_no_number_of_ours_is_typed_into_a_claim():
+    known = set(paper.values("abstract", "fig1", "fig4", "relu").value.round(2))
+    percent = known | {round(100 * value, 2) for value in known}
+    conventions = {0.0, 1000.0, 866.0, 110.0, 200.0, 10.0, 5.0, 0.01, analysis.TOLERANCE}
+    numbers = {float(n.replace(",", "")) for claim in claims.CLAIMS for n in re.findall(r"\d[\d,.]*\d|\d", claim.says)}
+    assert numbers <= percent | conventions
+
+
+@pytest.mark.parametrize("name", experiments.EXPERIMENTS)
+def test_a_run_is_shown_by_the_experiments_that_list_it(name):
+    found = experiments.runs(name)
+    ids = {spec.id for recipe in analysis.RECIPES for spec in experiments.wanted(name, recipe, seeds=3)}
+    assert ids & {run.id for run in store.all_runs()} <= set(found.id)
+    assert all(experiments.experiment(name).takes(model) for model in found.model) and found.variant.notna().all()
