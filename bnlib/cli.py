@@ -262,19 +262,21 @@ def verify(accuracy, data_root):
 
 
 @results.command()
+@click.argument("names", nargs=-1, metavar="[RUN]...")
 @_data
 @_one_line
-def probe(data_root):
+def probe(names, data_root):
     """Ask the networks of stored runs that have no probes: accuracy with small γ set to 0, how often ReLUs are off.
 
-    For runs whose network can be drawn again from its seed; those whose convolutions were trained are named.
+    Of all such runs, or of those named. Their networks are drawn again from the seed, but not where convolutions were trained.
     """
     from tqdm import tqdm
 
     from bnlib import data as datasets
     from bnlib import evaluation, store
 
-    missing = [one for one in store.all_runs() if one.probes is None and one.info["status"] == "finished"]
+    runs = [store.load(name) for name in names] or store.all_runs()
+    missing = [one for one in runs if one.probes is None and one.info["status"] == "finished"]
     missing = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
     dataset = datasets.load("cifar10", data_root) if missing else None
     for one in (bar := tqdm(missing, unit="run")):
