@@ -47,7 +47,7 @@ test: $(READY)  ## lint, unit tests, every notebook executed
 	ruff check .
 	ruff format --check .
 	OMP_NUM_THREADS=1 pytest -n 2
-	pytest --nbval-lax --nbval-current-env notebooks
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks  # a notebook stays with one process
 
 bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; the table goes into benchmarks/
 	bnlib bench --all --scaling --save benchmarks

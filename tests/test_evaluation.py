@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 import bnlib
-from bnlib import data, evaluation, models
+from bnlib import RunSpec, cli, data, evaluation, models, store, training
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +97,19 @@ def test_relu_activity_counts_zeros(network):
 
 def test_the_grid_has_fifty_thresholds():
     assert len(evaluation.THRESHOLDS) == 50 and list(evaluation.THRESHOLDS) == sorted(set(evaluation.THRESHOLDS))
+
+
+def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder):
+    small = dict(recipe="short", epochs=1, train_images=256, test_images=100, precision="fp32")
+    asked = training.train(RunSpec("resnet8", **small), progress=False)
+    assert len(asked.probes["clamping"]["threshold"]) == 50 and asked.probes["relu"]["images"] == 100
+    assert asked.probes["clamping"]["accuracy"][0] == asked.accuracy
+    later, lost = (training.train(RunSpec("resnet8", t, seed=1, **small), progress=False, probes=False) for t in ("bn", "all"))
+    assert later.probes is None and lost.probes is None
+    call = lambda *names: CliRunner().invoke(cli.main, ["results", "probe", *names])  # noqa: E731
+    assert "its convolutions were trained" in call(lost.id).output and store.Run(later.folder).probes is None
+    assert call(later.id).exit_code == 0
+    assert store.Run(later.folder).probes["clamping"]["accuracy"][0] == later.accuracy
+    assert "no run 'resnet9'" in call("resnet9").output
+    with pytest.raises(store.StoreError, match="written once"):
+        store.add_probes(store.Run(later.folder), asked.probes)
