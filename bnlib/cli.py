@@ -34,7 +34,7 @@ _probes = click.option(
     "--probes/--no-probes",
     default=True,
     show_default=True,
-    help="Also ask the trained network for Figures 6 and 7, or do so later.",
+    help="Ask the trained network for Figures 6 and 7; unless convolutions are trained, that can be done later.",
 )
 
 
@@ -276,6 +276,9 @@ def probe(names, data_root):
     from bnlib import evaluation, store
 
     runs = [store.load(name) for name in names] or store.all_runs()
+    for one in runs if names else ():
+        if one.probes is not None:
+            click.echo(f"{one.id} has its probes already")
     missing = [one for one in runs if one.probes is None and one.info["status"] == "finished"]
     missing = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
     dataset = datasets.load("cifar10", data_root) if missing else None

@@ -86,7 +86,10 @@ EXPERIMENTS = {
     "fig2_depth": Experiment("accuracy against depth", FIG2),
     "fig2_width": Experiment("accuracy against width", FIG2, ("resnet14", *WIDE), "width"),
     "fig3_depth_or_width": Experiment("two ways to more BatchNorm parameters", _sets("bn"), DEEP + WIDE, "both"),
-    "fig4_gamma": Experiment("where γ ends up", _sets("bn", "all"), PAPERS_GAMMA),
+    **dict.fromkeys(
+        ("fig4_gamma", "fig5_thresholds", "fig6_clamping", "fig7_relu"),
+        Experiment("what became of γ, and of the features", _sets("bn", "all"), PAPERS_GAMMA),
+    ),
     "curve_resnet110": Experiment("accuracy during training", _sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
     "ablation_initialisation": Experiment("other initialisations", INITIALISATIONS, SHALLOW, networks_first=False),
     "ablation_gamma_or_beta": Experiment("γ alone, β alone", _sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
@@ -133,7 +136,7 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
     variants = {}
     for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
         if shown.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
-            specs = Experiment("", shown.variants, (model,)).specs(kind, seed)
+            specs = shown.specs(kind, seed, (model,))
             variants.update({spec.id: variant for spec, variant in zip(specs, shown.variants, strict=True)})
     frame["variant"] = pd.Categorical(frame.id.map(variants), list(shown.variants))
     keep = frame.variant.notna() & (frame.network.isin(networks) | frame.model.isin(networks) if networks else True)
@@ -147,9 +150,12 @@ def precisions() -> pd.DataFrame:
     return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
 
 
-def coverage(name: str) -> pd.DataFrame:
-    """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*."""
-    shown, found = experiment(name), runs(name)
+def coverage(name: str, found: pd.DataFrame | None = None) -> pd.DataFrame:
+    """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*.
+
+    found: the runs that count, if not all of `runs`.
+    """
+    shown, found = experiment(name), runs(name) if found is None else found
     titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
 
     def cell(variant, network):
@@ -158,39 +164,57 @@ def coverage(name: str) -> pd.DataFrame:
 
     cells = {title: [cell(variant, title) for variant in shown.variants] for title in titles}
     table = pd.DataFrame(cells, index=list(shown.variants))
-    return table if len(shown.variants) > len(titles) else table.T
+    return table if len(shown.variants) > len(shown.networks) else table.T
 
 
-def progress(name: str, recipe: str = "paper") -> str:
-    """How much of the experiment has been run, in words: of its trainings on the paper's networks, one seed each."""
-    specs = wanted(name, recipe)
-    return f"{len(specs) - len(missing(specs))} of its {len(specs)} trainings at recipe {recipe}"
+def progress(name: str) -> str:
+    """How much of the experiment has been run at each recipe, in words: of its trainings on the paper's networks, one seed each."""
+    counts = {recipe: len(wanted(name, recipe)) - len(missing(wanted(name, recipe))) for recipe in ("paper", "short")}
+    said = [f"{count} at recipe {recipe}" for recipe, count in counts.items() if count or recipe == "paper"]
+    return f"of its {len(wanted(name))} trainings, {' and '.join(said)}"
 
 
-def point(model: str, trainable: str = "bn", recipe: str = "auto", seed: int = 0, **fields) -> store.Run:
-    """One point of a figure: from the store, or trained now, with an estimate and a progress bar. Says which, and of which recipe.
+def point(name: str, model: str, trainable: str = "bn", recipe: str = "auto", seed: int = 0) -> store.Run:
+    """One point of the experiment `name`: from the store, or trained now, with an estimate and a progress bar. Says which.
 
-    recipe: `auto` takes what the store has, `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU.
-    fields: others of RunSpec. Raises ValueError for a network, set or recipe that does not exist, before any work.
+    trainable: a set that the experiment shows. recipe: `auto` takes what the store has, `paper` first; where it has nothing,
+    `paper` on a GPU and `short` on a CPU. Raises ValueError for what the figure has no place for, before any work.
     """
-    spec = lambda recipe: RunSpec(model, trainable, recipe, seed=seed, **fields)  # noqa: E731
-    if recipe == "auto":
-        stored = [name for name in RECIPES if name != "smoke" and store.find(spec(name))]
-        recipe = stored[0] if stored else "paper" if torch.cuda.is_available() else "short"
-    found = store.find(spec(recipe))
-    if found:
-        print(f"{found.id}: stored, {found.accuracy:.1%} (recipe {recipe})")
-        return found
-    print(f"{spec(recipe).id}: not stored; training it now with recipe {recipe}, {spec(recipe).settings.epochs} epochs", flush=True)
-    return training.train(spec(recipe))
+    shown, wanted_set = _with_place(name, model), freezing.canonical(trainable)
+    if wanted_set not in shown.variants:
+        raise ValueError(f"{name} has no line for trainable {trainable!r}: use one of {', '.join(shown.variants)}")
+    specs = lambda recipe: [RunSpec(model, wanted_set, recipe, seed=seed)]  # noqa: E731
+    return _from_store_or_trained(specs, recipe)[0]
 
 
 def points(name: str, model: str, recipe: str = "auto", seed: int = 0) -> list[store.Run]:
-    """All of the experiment's variants on one network, each as `point`. Raises ValueError before any work."""
+    """All of the experiment's variants on one network at one recipe, each as `point`. Raises ValueError before any work."""
+    shown = _with_place(name, model)
+    return _from_store_or_trained(lambda recipe: shown.specs(recipe, seed, (model,)), recipe)
+
+
+def _with_place(name: str, model: str) -> Experiment:
     shown = experiment(name)
     if not shown.takes(model):
         raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(shown.networks[:3])}")
-    return [point(model, **{"recipe": recipe, "seed": seed, **fields}) for fields in shown.variants.values()]
+    return shown
+
+
+def _from_store_or_trained(specs, recipe: str) -> list[store.Run]:
+    """The runs of `specs(recipe)`; for `auto` of the recipe of which most are stored, or of the one that suits the machine."""
+    if recipe == "auto":
+        stored = {name: len(specs(name)) - len(missing(specs(name))) for name in RECIPES if name != "smoke"}
+        most = max(stored, key=stored.__getitem__)
+        recipe = most if stored[most] else "paper" if torch.cuda.is_available() else "short"
+    found = []
+    for spec in specs(recipe):
+        if run := store.find(spec):
+            print(f"{run.id}: stored, {run.accuracy:.1%} (recipe {recipe})")
+        else:
+            print(f"{spec.id}: not stored; training it now with recipe {recipe}, {spec.settings.epochs} epochs", flush=True)
+            run = training.train(spec)
+        found.append(run)
+    return found
 
 
 def table1(extra: str = "") -> pd.DataFrame:

@@ -50,3 +50,16 @@ def curve(network: str) -> pd.DataFrame:
     rows = values("curve")
     rows = rows.assign(epoch=rows.metric.str.removeprefix("test_accuracy_percent_epoch_").astype(int))
     return rows[rows.network == network].reset_index(drop=True)
+
+
+def gain_range() -> tuple[float, float]:
+    """Between how many points the paper says that γ and β are worth in ordinary training on CIFAR-10."""
+    said = values("fig1")
+    said = said[said.dataset == "cifar10"].set_index("metric").value
+    return said["accuracy_gain_pp_low"], said["accuracy_gain_pp_high"]
+
+
+def small_gammas() -> pd.DataFrame:
+    """The share of γ below 0.01 in magnitude, in percent, as `values`: what a reproduction quotes from the first version."""
+    rows = values("fig4", metric="share_gamma_below_0.01")
+    return rows.assign(value=100 * rows.value, uncertainty=100 * rows.uncertainty)

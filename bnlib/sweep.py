@@ -42,8 +42,9 @@ def side_by_side(jobs: int, words: list[str]) -> None:
     """Run `bnlib sweep` with `words` in so many processes, which share the cores; locks see to it that each trains another run."""
     threads = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
     command = [sys.executable, "-m", "bnlib", "sweep", *words, "--no-list"]
-    for process in [subprocess.Popen(command, env=threads) for _ in range(jobs)]:
-        process.wait()
+    failed = [process for process in [subprocess.Popen(command, env=threads) for _ in range(jobs)] if process.wait()]
+    if failed:
+        raise store.StoreError(f"{len(failed)} of {jobs} processes failed; what they said is above")
 
 
 def plan(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[str]:
@@ -69,7 +70,7 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
         one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
         step, test, _ = one.measure()
         one.release()
-    seconds = one.settings.epochs * (one.steps * step + test)
+    seconds = one.settings.epochs * (one.steps * step + test) + one.probes_seconds(test)
     return [seconds * amount / work[least] for amount in work]
 
 

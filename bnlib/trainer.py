@@ -205,12 +205,15 @@ class Trainer:
         """Measure, and say how long what is left of the training will take."""
         step, test, last_test = self.measure()
         epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
-        probes = 2.2 * len(evaluation.THRESHOLDS) * test if self.probes else 0
-        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + probes)
+        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + self.probes_seconds(test))
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
             f"({self.step.name} step, {self.spec.precision}, {machine.device_name(self.device)})"
         )
+
+    def probes_seconds(self, test: float) -> float:
+        """About how long asking the trained network will take, if an evaluation takes `test` seconds."""
+        return 2.2 * len(evaluation.THRESHOLDS) * test if self.probes else 0.0
 
     def _state(self) -> list[torch.Tensor]:
         """All that a step changes in place."""

@@ -19,7 +19,7 @@ class Slider:
 
     curves: for each entry of the menu a list of curves: name, colour, dash (of SVG), values (fractions, one a step) and, if they
     are shares of so many, `of`. steps: the thresholds, in equal ratios. said: what the line below begins with; @ stands for the
-    threshold. label: of the picture, for who cannot see it. start: the threshold it starts at.
+    threshold. label: of the picture, for those who cannot see it. start: the threshold it starts at.
     """
 
     curves: dict[str, list[dict]]

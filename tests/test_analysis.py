@@ -10,7 +10,8 @@ from bnlib import analysis, experiments, figures, paper
 def summary(*rows):
     """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
-    return frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1)
+    frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1)
+    return frame.assign(each=[(mean,) for mean in frame["mean"]])
 
 
 REFERENCE = pd.DataFrame(
@@ -21,7 +22,7 @@ REFERENCE = pd.DataFrame(
         ("ResNet-56", "bn", 57.9, 0.4),
     ],
     columns=["network", "trainable", "value", "uncertainty"],
-)
+).assign(kind="digitised")
 
 
 def verdicts(*rows):
@@ -69,7 +70,7 @@ def test_replicates_are_put_together():
         index=range(3),
     ).assign(accuracy=[0.4, 0.5, 0.6])
     row = analysis.summarise(runs).iloc[0]
-    assert (row["mean"], row.sd, row.n) == (pytest.approx(50), pytest.approx(10), 3)
+    assert (row["mean"], row.sd, row.n, len(row.each)) == (pytest.approx(50), pytest.approx(10), 3, 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
     assert analysis.replicates(analysis.summarise(runs)) == "n = 3 for every point"
 
@@ -85,11 +86,12 @@ def test_reference_values_all_have_a_source():
 def test_the_figure_shows_recipes_apart_and_a_band_from_three_replicates():
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")
     two = summary((14, "bn", "short", 44), (32, "bn", "short", 50), (14, "bn", "paper", 48)).assign(
-        n=[1, 1, 3], sd=[np.nan, np.nan, 1.0]
+        n=[1, 1, 3], sd=[np.nan, np.nan, 1.0], each=[(44,), (50,), (47, 48, 49)]
     )
     panels = figures.fig2_depth(two, reference).axes
     assert [ax.get_title("left") for ax in panels] == ["recipe paper: 160 epochs", "recipe short: 16 epochs"]
-    assert [len(ax.collections) for ax in panels][0] == [len(ax.collections) for ax in panels][1] + 1
+    spreads = [[c for c in ax.collections if c.get_alpha() in (0.2, 0.4) and c.get_paths()] for ax in panels]
+    assert len(spreads[0]) > len(spreads[1]) == 0
     assert len(figures.fig2_depth(summary(), reference).axes) == 1
 
 
@@ -99,7 +101,10 @@ def test_an_experiment_lists_each_run_once_in_order_of_value():
 
 
 def test_a_point_takes_what_is_stored_and_paper_first(capsys):
-    assert experiments.point("resnet14", "all", recipe="short").accuracy > 0.8
+    assert experiments.point("fig2_depth", "resnet14", "all", recipe="short").accuracy > 0.8
     assert "stored" in capsys.readouterr().out
     with pytest.raises(ValueError, match="nearest: 428 and 434"):
-        experiments.point("resnet433")
+        experiments.point("fig2_depth", "resnet433")
+    with pytest.raises(ValueError, match="fig2_depth has no line for trainable 'beta'"):
+        experiments.point("fig2_depth", "resnet14", "beta")
+    assert experiments.point("fig2_depth", "resnet14", "beta+gamma", "short").spec.trainable == "bn"

@@ -33,13 +33,20 @@ def test_shares_are_counted_strictly_below():
 
 
 def test_the_share_of_small_gammas_is_judged_by_the_rule_of_every_figure():
-    reference = paper.values("fig4", metric="share_gamma_below_0.01")
-    reference = reference.assign(value=100 * reference.value, uncertainty=100 * reference.uncertainty)
+    reference = paper.small_gammas()
     rows = [("ResNet-110", 110, 1, t, t, "paper", m, np.nan, 1) for t, m in (("bn", 29.5), ("all", 20.0))]
     columns = ["network", "depth", "width", "variant", "trainable", "recipe", "mean", "sd", "n"]
     points = analysis.judge(pd.DataFrame(rows, columns=columns), reference)
     assert analysis.verdict_table(points[:0]).to_html()  # no point of the paper's has been run
     assert dict(zip(points.trainable, points.verdict, strict=True)) == {"bn": "reproduced", "all": "in trend"}
+
+
+def test_layers_are_those_of_the_network_in_order(gammas):
+    run = store.load("resnet14_bn_short_seed0-f7b08146")
+    found = analysis.layers(gammas[(gammas.recipe == "short") & (gammas.trainable == "bn") & (gammas.seed == 0)])
+    assert found.layer.tolist() == list(run.gamma) and found.features.tolist() == [len(g) for g in run.gamma.values()]
+    assert found.gamma.tolist() == pytest.approx([np.median(g) for g in run.gamma.values()])
+    assert found.small.tolist() == pytest.approx([(abs(g) < 0.01).mean() for g in run.gamma.values()])
 
 
 def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):

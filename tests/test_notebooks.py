@@ -64,7 +64,7 @@ def test_fig5_has_a_slider_for_a_page_and_one_for_a_kernel(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert "application/vnd.jupyter.widget-view+json" in shown(tmp_path / "out.ipynb")[1]
     text = (tmp_path / "out.ipynb").read_text()
-    assert "threshold-slider" in text and "ResNet-14, recipe short" in text and "ResNet-32" not in text
+    assert "threshold-slider" in text and "ResNet-14, recipe short" in text and "ResNet-32, recipe short" not in text
 
 
 def cells(path, **parameters):

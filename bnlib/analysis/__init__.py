@@ -1,8 +1,17 @@
 """From runs to statements: replicates put together, verdicts by rule, what became of γ, and tables to read."""
 
-from bnlib.analysis.accuracy import at_epochs, at_equal_parameters, differences, histories, overfitting
-from bnlib.analysis.gamma import gammas, shares, small_gammas, small_headline
-from bnlib.analysis.probes import clamping, clamping_answer, probed, relu, relu_layers
+from bnlib.analysis.accuracy import at_epochs, at_equal_parameters, differences, histories, overfitting, with_parameters
+from bnlib.analysis.gamma import gammas, layers, shares, small_gammas, small_headline
+from bnlib.analysis.probes import (
+    clamping,
+    clamping_answer,
+    clamping_words,
+    judge_clamping,
+    probed,
+    relu,
+    relu_differences,
+    relu_layers,
+)
 from bnlib.analysis.speed import machines, precisions, speed
 from bnlib.analysis.tables import counts_table, difference_table, judge_counts, provenance, table, verdict_table
 from bnlib.analysis.verdicts import (
@@ -12,6 +21,7 @@ from bnlib.analysis.verdicts import (
     best,
     comparisons,
     deepest,
+    holds,
     judge,
     judge_differences,
     leaders,
@@ -29,6 +39,7 @@ __all__ = [
     "best",
     "clamping",
     "clamping_answer",
+    "clamping_words",
     "comparisons",
     "counts_table",
     "deepest",
@@ -36,9 +47,12 @@ __all__ = [
     "differences",
     "gammas",
     "histories",
+    "holds",
     "judge",
+    "judge_clamping",
     "judge_counts",
     "judge_differences",
+    "layers",
     "leaders",
     "machines",
     "overall",
@@ -47,6 +61,7 @@ __all__ = [
     "probed",
     "provenance",
     "relu",
+    "relu_differences",
     "relu_layers",
     "replicates",
     "shares",
@@ -56,4 +71,5 @@ __all__ = [
     "summarise",
     "table",
     "verdict_table",
+    "with_parameters",
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.verdicts import together
+from bnlib.analysis.verdicts import summarise, together
 
 _PLACE = ["network", "depth", "width", "recipe"]
 
@@ -55,8 +55,10 @@ def histories(runs: pd.DataFrame) -> pd.DataFrame:
 def overfitting(runs: pd.DataFrame) -> pd.DataFrame:
     """By how many points training accuracy lies above test accuracy at the end, replicates put together: as `summarise`.
 
-    Training accuracy is that of the last epoch's batches as they were trained on, augmented and in training mode.
+    Training accuracy is that of the last epoch's batches as they were trained on, augmented and in training mode. Without runs
+    that diverged.
     """
+    runs = runs[runs.status == "finished"]
     return together(runs.assign(gap=100 * (runs.train_accuracy.astype(float) - runs.accuracy.astype(float))), "gap")
 
 
@@ -69,3 +71,9 @@ def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Data
     own = histories[histories.epoch.isin(set(reference.epoch)) & (histories.recipe == "paper")]
     percent = named(own).assign(percent=100 * own.test_accuracy.astype(float), width=1)
     return together(percent, "percent"), named(reference)
+
+
+def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:
+    """The points of `runs` as `analysis.summarise`, with `parameters`: how many γ and β their networks have."""
+    points = summarise(runs)
+    return points.assign(parameters=points.network.map(dict(zip(runs.network, runs.get("parameters_bn", []), strict=False))))

@@ -11,10 +11,10 @@ FIELDS = [*POINT, "seed"]
 
 
 def of_runs(runs: pd.DataFrame, read) -> pd.DataFrame:
-    """What `read` makes of each stored run, a list of DataFrames, with the fields that say which run it is."""
+    """What `read` makes of each stored run that is not diverged, a list of DataFrames, with the fields that say which run it is."""
     parts = [
         part.assign(**{name: getattr(row, name) for name in FIELDS})
-        for row in runs.itertuples()
+        for row in runs[runs.status == "finished"].itertuples()
         for part in read(store.load(row.id))
     ]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIELDS)
@@ -41,6 +41,24 @@ def shares(gammas: pd.DataFrame, thresholds=THRESHOLDS) -> pd.DataFrame:
             share = float((values < threshold).mean())
             rows.append({**dict(zip(POINT, key, strict=True)), "threshold": threshold, "share": share, "n": own.seed.nunique()})
     return pd.DataFrame(rows, columns=[*POINT, "threshold", "share", "n"])
+
+
+def layers(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
+    """γ and β of each layer: the point's fields; layer, its place (0 to 1), features, and of γ and β median, low and high quartile.
+
+    small: the share of γ below `threshold`. Replicates are pooled.
+    """
+    rows = []
+    for key, own in gammas.groupby(POINT, sort=False, observed=True):
+        names = list(dict.fromkeys(own.layer))
+        for place, (layer, part) in enumerate(own.groupby("layer", sort=False)):
+            row = {"layer": layer, "place": place / max(1, len(names) - 1), "features": len(part) // part.seed.nunique()}
+            for column in ("gamma", "beta"):
+                low, median, high = np.percentile(part[column], [25, 50, 75])
+                row |= {column: median, f"{column}_low": low, f"{column}_high": high}
+            rows.append({**dict(zip(POINT, key, strict=True)), **row, "small": float((part.gamma.abs() < threshold).mean())})
+    columns = ["layer", "place", "features", *(f"{c}{end}" for c in ("gamma", "beta") for end in ("", "_low", "_high")), "small"]
+    return pd.DataFrame(rows, columns=[*POINT, *columns])
 
 
 def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.analysis.gamma import of_runs
-from bnlib.analysis.verdicts import POINT
+from bnlib.analysis.verdicts import POINT, TOLERANCE, holds, judge_differences
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
@@ -35,20 +35,41 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
     share: of the features with |γ| ≤ `small`. change, change_beta, change_random: of the accuracy when they are set to 0 with β
     kept, with β at 0, or as many random ones, in points. safe and safe_share: the largest threshold, and its share of the
     features, up to which accuracy never falls by more than `points`. half and half_share: the threshold and the share at
-    which half of what the network had learnt above chance is lost.
+    which half of what the network had learnt above chance is lost, NaN if it never is.
     """
     rows = []
     for key, own in clamping.groupby(POINT, sort=False, observed=True):
         own = own.sort_values("threshold").reset_index(drop=True)
         full, at = own.accuracy[0], own[own.threshold <= small].iloc[-1]
-        lost = 100 * (full - own.accuracy)
-        safe = own.iloc[max(0, int((lost > points).to_numpy().argmax()) - 1)]
-        half = own.iloc[int((own.accuracy < CHANCE + (full - CHANCE) / 2).to_numpy().argmax())]
+        lost = (100 * (full - own.accuracy) > points).to_numpy()
+        gone = (own.accuracy < CHANCE + (full - CHANCE) / 2).to_numpy()
+        safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
+        half = own.iloc[gone.argmax()] if gone.any() else {"threshold": np.nan, "share": np.nan}
         changes = {f"change{name.removeprefix('accuracy')}": 100 * (at[name] - full) for name in CURVES}
-        found = {"share": at["share"], **changes, "safe": safe.threshold, "safe_share": safe["share"]}
-        rows.append({**dict(zip(POINT, key, strict=True)), "n": at.n, **found, "half": half.threshold, "half_share": half["share"]})
+        found = {"share": at["share"], **changes, "safe": safe["threshold"], "safe_share": safe["share"]}
+        found |= {"half": half["threshold"], "half_share": half["share"]}
+        rows.append({**dict(zip(POINT, key, strict=True)), "n": at.n, **found})
     columns = ["share", *(f"change{name.removeprefix('accuracy')}" for name in CURVES), "safe", "safe_share", "half", "half_share"]
     return pd.DataFrame(rows, columns=[*POINT, "n", *columns])
+
+
+def judge_clamping(answer: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `clamping_answer` of γ and β only, judged: whether setting small γ to 0 changes little, 2 points at most."""
+    own = answer[answer.trainable == "bn"].sort_values(["recipe", "depth"])
+    return own.assign(verdict=[holds(row.recipe, abs(row.change) <= TOLERANCE) for row in own.itertuples()])
+
+
+def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
+    """What rows of `clamping_answer` say, in words: small, random, safe, half; *not run* without any."""
+    texts = {
+        "small": "{change:+.1f} points for the {share:.0%} of the features with |γ| up to " + f"{small:g}" + " in {place}",
+        "random": "{change_random:+.1f} points in {place}",
+        "safe": "up to |γ| = {safe:.2g}, {safe_share:.0%} of the features, in {place}",
+        "half": "at {half:.2g}, with {half_share:.0%} of the features at 0, in {place}",
+    }
+    rows = [{**row, "place": f"{row['network']} (recipe {row['recipe']})"} for row in answer.to_dict("records")]
+    said = {key: "; ".join(text.format(**row) for row in rows if row["half"] > 0 or key != "half") for key, text in texts.items()}
+    return {key: text or ("never" if rows else "not run") for key, text in said.items()}
 
 
 def relu(runs: pd.DataFrame) -> pd.DataFrame:
@@ -73,14 +94,36 @@ def relu(runs: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(mean="mean", sd="std", n="count").reset_index()
 
 
-def relu_layers(runs: pd.DataFrame, definition: str = "0.99") -> pd.DataFrame:
-    """The share of units that are off in each layer, in percent, replicates averaged: the point's fields; layer, from 0; off, n."""
+def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
+    """The share of units that are off in each layer, in percent, replicates averaged.
+
+    Returns a row for each point, layer and definition: the point's fields; layer, from 0; place, from 0 to 1; definition, as
+    `relu`; off; n.
+    """
 
     def read(run):
-        layers = run.probes["relu"]["layers"]
-        return [pd.DataFrame({"layer": np.arange(len(layers)), "off": [100 * one["off"][definition] for one in layers]})]
+        rows = [
+            {"layer": i, "definition": key, "off": 100 * share}
+            for i, one in enumerate(run.probes["relu"]["layers"])
+            for key, share in one["off"].items()
+        ]
+        return [pd.DataFrame(rows).assign(place=lambda frame: frame.layer / frame.layer.max())]
 
     found = of_runs(probed(runs), read)
+    keys = [*POINT, "layer", "place", "definition"]
     if not len(found):
-        return pd.DataFrame(columns=[*POINT, "layer", "off", "n"])
-    return found.groupby([*POINT, "layer"], sort=False, observed=True).agg(off=("off", "mean"), n=("seed", "nunique")).reset_index()
+        return pd.DataFrame(columns=[*keys, "off", "n"])
+    return found.groupby(keys, sort=False, observed=True).agg(off=("off", "mean"), n=("seed", "nunique")).reset_index()
+
+
+def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
+    """By how many points more units are off with γ and β only than with everything trained, by each definition; judged by the sign.
+
+    relu: of `analysis.relu`. The paper's definition and network are not known, so its level judges nothing.
+    """
+    place = ["network", "depth", "width", "recipe", "definition"]
+    known = relu[relu.definition != "zero"]
+    one, other = (known[known.trainable == trainable][[*place, "mean"]] for trainable in ("bn", "all"))
+    both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
+    percent = [f"> {100 * float(share):g} %" for share in both.definition]
+    return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))

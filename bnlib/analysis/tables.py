@@ -59,6 +59,7 @@ def verdict_table(points: pd.DataFrame):
                 "ours (%)": mean_and_sd(points),
                 "n": points.n,
                 "paper (%)": [f"{r:.1f} ± {u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
+                "source": points.kind,
                 "difference": [f"{difference:+.1f}" for difference in points.difference],
                 "tolerance": [f"± {tolerance:.1f}" for tolerance in points.tolerance],
                 "verdict": points.verdict,
@@ -84,7 +85,9 @@ def counts_table(counts: pd.DataFrame):
 
 
 def provenance(runs: pd.DataFrame):
-    """Where each run comes from, one row a run: its folder in results/, machine, minutes and commit, as a table to read."""
-    runs = runs.reindex(columns=["id", "device", "seconds", "commit"])
+    """Where each run comes from, one row a run: its folder in results/, machine, minutes, commit, and which have diverged."""
     shown = pd.DataFrame({"run": runs.id, "machine": runs.device, "minutes": runs.seconds.astype(float) / 60})
-    return table(shown.assign(commit=runs.commit.str[:8]), {"minutes": "{:.0f}"})
+    shown["commit"] = runs.commit.astype(str).str[:8]
+    if (runs.status != "finished").any():
+        shown["status"] = runs.status
+    return table(shown, {"minutes": "{:.0f}"})

@@ -2,7 +2,7 @@
 
 from bnlib.figures.ablations import random_parameters, variants
 from bnlib.figures.accuracy import curve, curves, fig1_affine, fig2_depth, fig2_width, fig3_depth_or_width, vgg
-from bnlib.figures.gamma import fig4_gamma, fig5_thresholds
+from bnlib.figures.gamma import fig4_gamma, fig5_thresholds, gamma_layers
 from bnlib.figures.parameters import table1
 from bnlib.figures.probes import clamping_or_chance, fig6_clamping, fig7_relu, relu_layers
 from bnlib.figures.speed import scaling, steps
@@ -19,6 +19,7 @@ __all__ = [
     "fig5_thresholds",
     "fig6_clamping",
     "fig7_relu",
+    "gamma_layers",
     "random_parameters",
     "relu_layers",
     "scaling",

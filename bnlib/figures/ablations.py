@@ -1,10 +1,12 @@
 """Variants of a training held against each other."""
 
+import itertools
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.panels import groups
+from bnlib.figures.panels import groups, nothing
 from bnlib.figures.style import house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -19,7 +21,7 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
     found = [(title, own) for title, own in groups(summary) if len(own) > 1]
     with house_style():
         if not found:
-            return _nothing()
+            return nothing("nothing to compare has been run yet")
         figure = Figure(figsize=(6.4, 0.27 * len(names) * len(found) + 0.75 * len(found) + 0.3), layout="constrained")
         axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
         for ax, ((network, recipe), own) in zip(axes, found, strict=True):
@@ -45,20 +47,21 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
 
     summary: of `analysis.summarise`, of `random:K` and `bn`. The dashed blue lines are γ and β, which are two of each channel.
     """
-    recipes = list(dict.fromkeys(sorted(summary.recipe)))
+    some = summary[summary.trainable.str.startswith("random")]
+    if not len(some):
+        return nothing("nothing to compare has been run yet")
+    recipes, networks = sorted(set(some.recipe)), list(dict.fromkeys(some.sort_values("depth").network))
+    marks = dict(zip(networks, itertools.cycle(MARKS), strict=False))
     with house_style():
-        if not summary.trainable.str.startswith("random").any():
-            return _nothing()
         figure = Figure(figsize=(6.4, 3.3 * len(recipes) + 0.6), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
-        networks = list(dict.fromkeys(summary.sort_values("depth").network))
         for ax, recipe in zip(axes, recipes, strict=True):
-            for mark, network in zip(MARKS, networks, strict=False):
+            for network, mark in marks.items():
                 own = summary[(summary.recipe == recipe) & (summary.network == network)]
-                some = own[own.trainable.str.startswith("random")]
-                some = some.assign(k=some.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
-                ax.plot(some.k, some["mean"], color=look("random")[0], marker=mark, linestyle="-")
-                for row in own[own.trainable == "bn"].itertuples():
+                line = some[(some.recipe == recipe) & (some.network == network)]
+                line = line.assign(k=line.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
+                ax.plot(line.k, line["mean"], color=look("random")[0], marker=mark, linestyle="-")
+                for row in own[own.trainable == "bn"].itertuples() if len(line) else ():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])
                     ax.annotate(network, (16, row.mean), (0, 3), textcoords="offset points", ha="right", fontsize=8)
@@ -70,14 +73,8 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(f"recipe {recipe}", loc="left")
         axes[-1].set_xlabel("K: random weights trained in each channel (log scale)")
-        handles = [Line2D([], [], color="#555555", marker=m, linestyle="", label=n) for m, n in zip(MARKS, networks, strict=False)]
+        handles = [Line2D([], [], color="#555555", marker=m, linestyle="", label=n) for n, m in marks.items()]
         handles.append(Line2D([], [], color=look("random")[0], label="K random weights a channel"))
         handles.append(Line2D([], [], color=look("bn")[0], linestyle="--", label=f"{label('bn')}: two a channel"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    return figure
-
-
-def _nothing() -> Figure:
-    figure = Figure(figsize=(6.4, 1))
-    figure.text(0.5, 0.5, "nothing to compare has been run yet", ha="center", va="center", color="#666666")
     return figure

@@ -4,36 +4,39 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bnlib.figures.panels import nothing
 from bnlib.figures.style import PAPER, RECIPE_TITLES, SETS, house_style, label, look, order
 
 NOTHING = "nothing run yet: the paper's values alone"
 
 
-def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, high: float) -> Figure:
+def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, high: float, reference: pd.DataFrame) -> Figure:
     """Figure 1: accuracy with γ and β trained or not, all else trained, and the difference, a pair of panels for each recipe.
 
     summary: from `analysis.summarise`, of `all` and `all-bn`. differences: of `analysis.differences`. low, high: between what the
-    paper says the difference lies, in points; a grey band.
+    paper says the difference lies, in points; a grey band. reference: rows of `paper.values("fig2")`, of which `all` is shown.
     """
+    reference = _deep(reference[reference.trainable == "all"])
     recipes = _recipes(summary)
-    depths = sorted(set(summary.depth)) or [14, 32, 56, 110, 218, 434, 866]
+    depths = sorted(set(summary.depth) | set(reference.depth))
     with house_style():
         figure = Figure(figsize=(6.4, 4.6 * len(recipes) + 0.8), layout="constrained")
         axes = figure.subplots(len(recipes) * 2, 1, sharex=True, height_ratios=[1.4, 1] * len(recipes))
         for above, below, recipe in zip(axes[::2], axes[1::2], recipes, strict=True):
             own, gains = summary[summary.recipe == recipe], differences[differences.recipe == recipe].sort_values("depth")
+            _reference(above, reference, "depth")
             for trainable in order(set(own.trainable)):
                 _line(above, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
             _depths(above, depths)
             above.set_ylabel("test accuracy (%)")
-            above.set_title(RECIPE_TITLES[recipe] if len(own) else "nothing run yet: the paper's range alone", loc="left")
+            above.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
             below.axhspan(low, high, color="#DDDDDD", zorder=1, linewidth=0)
             below.axhline(0, color="#8A8A8A", linewidth=1)
             below.plot(gains.depth, gains.difference, color="black", marker="o", zorder=4)
             below.set_ylim(min(-0.5, 1.15 * gains.difference.min()) if len(gains) else -0.5, None)
             below.set_ylabel("difference\n(points)")
         axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
-        handles = [_handle(name) for name in ("all", "all-bn")]
+        handles = [_handle(name) for name in ("all", "all-bn")] + _others(reference)
         handles.append(Line2D([], [], color="#DDDDDD", linewidth=8, label=f"the paper: {low:g} to {high:g} points"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -46,9 +49,7 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     paper's values are hollow diamonds with their uncertainty, reproductions by others small crosses. Three or more
     replicates: the mean with a band of one sample standard deviation; fewer: the points.
     """
-    reference = reference[reference.network.str.startswith("ResNet-")]
-    reference = reference.assign(depth=reference.network.str.removeprefix("ResNet-").astype(int))
-    return _against(summary, reference, "depth", "depth N of ResNet-N (layers, log scale)")
+    return _against(summary, _deep(reference), "depth", "depth N of ResNet-N (layers, log scale)")
 
 
 def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
@@ -61,7 +62,11 @@ def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
 
 def vgg(summary: pd.DataFrame) -> Figure:
     """Networks without shortcuts: as `fig2_depth`, against the depth of the VGG; the paper's values are not known."""
-    return _against(summary, None, "depth", "depth of the VGG (layers with weights)")
+    if not len(summary):
+        return nothing()
+    return _against(
+        summary, pd.DataFrame(columns=["depth", "trainable", "kind"]), "depth", "depth of the VGG (layers with weights)"
+    )
 
 
 def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure:
@@ -90,7 +95,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
             ax.set_xscale("log")
             ax.set_xticks([1000, 2000, 5000, 10000, 20000, 50000], ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"])
             ax.minorticks_off()
-            ax.set_ylim(30, 100)
+            ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
         axes[-1].set_xlabel("γ and β in the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
@@ -108,6 +113,8 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     histories: of `analysis.histories`; solid the test accuracy, dotted the training accuracy, of the first replicate.
     reference: rows of `paper.values("curve")` with a column `epoch`; at recipe `paper` only, whose epochs they are.
     """
+    if not len(histories) and not len(reference):
+        return nothing()
     recipes = _recipes(histories)
     with house_style():
         figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.2), layout="constrained")
@@ -165,11 +172,15 @@ def _recipes(frame: pd.DataFrame) -> list[str]:
     return [recipe for recipe in RECIPE_TITLES if recipe in set(frame.recipe)] or ["paper"]
 
 
-def _against(summary: pd.DataFrame, reference: pd.DataFrame | None, x: str, xlabel: str) -> Figure:
+def _deep(reference: pd.DataFrame) -> pd.DataFrame:
+    """The values of ResNets, with their depth."""
+    reference = reference[reference.network.str.startswith("ResNet-").fillna(False)]
+    return reference.assign(depth=reference.network.str.removeprefix("ResNet-").astype(int))
+
+
+def _against(summary: pd.DataFrame, reference: pd.DataFrame, x: str, xlabel: str) -> Figure:
     """Accuracy against `x`, a column of both; one panel below the other for each recipe."""
-    reference = (
-        reference[reference.trainable.isin(SETS)] if reference is not None else pd.DataFrame(columns=[x, "trainable", "kind"])
-    )
+    reference = reference[reference.trainable.isin(SETS)]
     recipes, ticks = _recipes(summary), sorted(set(reference[x]) | set(summary[x]))
     with house_style():
         # Side by side they would be too small to read in a page's column, and on a phone.
@@ -186,7 +197,7 @@ def _against(summary: pd.DataFrame, reference: pd.DataFrame | None, x: str, xlab
                 _depths(ax, ticks)
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
-            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING if len(reference) else "nothing run yet", loc="left")
+            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
         axes[-1].set_xlabel(xlabel)
         ours = set(summary.trainable)
         handles = [_handle(trainable, trainable in ours) for trainable in order(set(reference.trainable) | ours)]
@@ -208,13 +219,15 @@ def _line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
 
 
 def _band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
-    """One sample standard deviation around each mean of three or more replicates; a bar where a band would have one point."""
-    many = rows[rows.n >= 3]
-    if len(many) == 1:
-        ax.errorbar(many[x], many["mean"], yerr=many.sd, color=colour, alpha=0.4, linewidth=4, zorder=2)
-    elif len(many):
-        ax.fill_between(many[x].astype(float), (many["mean"] - many.sd).astype(float), (many["mean"] + many.sd).astype(float),
-                        color=colour, alpha=0.2, linewidth=0, zorder=2)  # fmt: skip
+    """How replicates spread, for `rows` sorted by `x`: three or more, one sample standard deviation; two, the points themselves."""
+    for place, values, sd, n in zip(rows[x], rows.each, rows.sd, rows.n, strict=True):
+        if n == 2:
+            ax.plot([place, place], values, ".", color=colour, markersize=4, zorder=5)
+        elif n >= 3:  # a band has no width where its neighbours have none
+            ax.errorbar(place, sum(values) / n, yerr=sd, color=colour, alpha=0.4, linewidth=3, zorder=2)
+    many = (rows.n >= 3).to_numpy()
+    low, high = ((rows["mean"] + sign * rows.sd).astype(float) for sign in (-1, 1))
+    ax.fill_between(rows[x].astype(float), low, high, where=many, color=colour, alpha=0.2, linewidth=0, zorder=2)
 
 
 def _reference(ax, reference: pd.DataFrame, x: str) -> None:

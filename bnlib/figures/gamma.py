@@ -59,3 +59,22 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         paper = set(reference.network) & set(shares.network)
         finish(figure, axes, shares, "threshold on |γ| (log scale)", "features below it (%)", [PAPER] if paper else [])
     return figure
+
+
+def gamma_layers(layers: pd.DataFrame, column: str = "gamma") -> Figure:
+    """γ layer by layer: median and quartiles, a panel for each network and recipe. column: `gamma` or `beta`.
+
+    layers: of `analysis.layers`.
+    """
+    with house_style():
+        figure, axes = panels(layers)
+        for ax, (_, own) in zip(axes, groups(layers), strict=True):
+            for trainable in order(set(own.trainable)):
+                rows, (colour, _, dash) = own[own.trainable == trainable], look(trainable)
+                ax.plot(100 * rows.place, rows[column], color=colour, linestyle=dash)
+                ax.fill_between(
+                    100 * rows.place, rows[f"{column}_low"], rows[f"{column}_high"], color=colour, alpha=0.2, linewidth=0
+                )
+            ax.axhline(0, color="#8A8A8A", linewidth=1, zorder=0)
+        finish(figure, axes, layers, "place of the layer (% of the depth)", {"gamma": "γ", "beta": "β"}[column], [])
+    return figure

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from bnlib.figures.style import label, look, order
 
@@ -16,9 +17,7 @@ def panels(frame: pd.DataFrame, sharey: bool = False):
     """A figure and its axes, one for each of `groups`, titled; with nothing in `frame`, a figure that says so."""
     found = groups(frame)
     if not found:
-        figure = Figure(figsize=(6.4, 1))
-        figure.text(0.5, 0.5, "nothing has been run yet", ha="center", va="center", color="#666666")
-        return figure, []
+        return nothing(), []
     columns = min(2, len(found))
     rows = -(-len(found) // columns)
     figure = Figure(figsize=(6.4, 2.3 * rows + 0.9), layout="constrained")
@@ -30,8 +29,15 @@ def panels(frame: pd.DataFrame, sharey: bool = False):
     return figure, axes[: len(found)]
 
 
-def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list[Line2D]) -> None:
-    """The axes' names, and one legend below: the trainable sets, and `more`."""
+def nothing(what: str = "nothing has been run yet") -> Figure:
+    """A figure without axes that says so."""
+    figure = Figure(figsize=(6.4, 1))
+    figure.text(0.5, 0.5, what, ha="center", va="center", color="#666666")
+    return figure
+
+
+def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list, lines: bool = True) -> None:
+    """The axes' names, and one legend below: the trainable sets, as lines or else as areas, and `more`."""
     if not len(axes):
         return
     for i, ax in enumerate(axes):
@@ -43,5 +49,6 @@ def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list
     handles = []
     for trainable in order(set(frame.trainable)):
         colour, _, dash = look(trainable)
-        handles.append(Line2D([], [], color=colour, linestyle=dash, label=label(trainable)))
+        style = {"color": colour, "label": label(trainable)}
+        handles.append(Line2D([], [], linestyle=dash, **style) if lines else Patch(**style))
     figure.legend(handles=handles + more, loc="outside lower center", ncols=2)

@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bnlib.figures.panels import finish, groups, panels
-from bnlib.figures.style import house_style, label, look, order
+from bnlib.figures.style import house_style, look, order
 
 DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "all\nvalues"}
 
@@ -74,10 +74,8 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     with house_style():
         figure, axes = panels(relu, sharey=True)
         for ax, (_, own) in zip(axes, groups(relu), strict=True):
-            if ("bn", "low") in known:
-                ax.axhspan(known["bn", "low"], known["bn", "high"], color=look("bn")[0], alpha=0.15, linewidth=0)
-            if ("all", "off") in known:
-                ax.axhline(known["all", "off"], color=look("all")[0], linewidth=1, linestyle=":")
+            ax.axhspan(known["bn", "low"], known["bn", "high"], color=look("bn")[0], alpha=0.15, linewidth=0)
+            ax.axhline(known["all", "off"], color=look("all")[0], linewidth=1, linestyle=":")
             sets = order(set(own.trainable))
             for i, trainable in enumerate(sets):
                 rows = own[own.trainable == trainable].set_index("definition")["mean"].reindex(list(DEFINITIONS))
@@ -85,33 +83,26 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 ax.bar(places, rows, width=0.36, color=look(trainable)[0])
             ax.set_xticks(range(len(DEFINITIONS)), list(DEFINITIONS.values()), fontsize=8)
             ax.grid(axis="x", visible=False)
-        _legend(figure, axes, relu, "off: 0 for so many of the images", "units off (%)", known)
+        more = [
+            Patch(color=look("bn")[0], alpha=0.15, label="a review, of γ and β only"),
+            Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label="a review, of all parameters"),
+        ]
+        finish(figure, axes, relu, "off: 0 for so many of the images", "units off (%)", more, lines=False)
     return figure
 
 
 def relu_layers(layers: pd.DataFrame) -> Figure:
-    """The share of units that are 0 for more than 99 % of the images, layer by layer. layers: of `analysis.relu_layers`."""
+    """The share of units that are off, layer by layer, by three definitions. layers: of `analysis.relu_layers`."""
+    dashes = {"0.9": ":", "0.99": "-", "0.999": "--"}
     with house_style():
-        figure, axes = panels(layers.assign(), sharey=True)
+        figure, axes = panels(layers, sharey=True)
         for ax, (_, own) in zip(axes, groups(layers), strict=True):
-            for trainable in order(set(own.trainable)):
-                rows, (colour, marker, dash) = own[own.trainable == trainable].sort_values("layer"), look(trainable)
-                ax.plot(100 * rows.layer / rows.layer.max(), rows.off, color=colour, marker=marker, linestyle=dash, markersize=3)
+            for (trainable, definition), rows in own.groupby(["trainable", "definition"]):
+                rows = rows.sort_values("layer")
+                ax.plot(rows.place * 100, rows.off, color=look(trainable)[0], linestyle=dashes[definition], linewidth=1.2)
             ax.set_ylim(bottom=0)
-        finish(figure, axes, layers, "place of the ReLU (% of the depth)", "units off (%)", [])
+        more = [
+            Line2D([], [], color="#555555", linestyle=dash, label=f"{DEFINITIONS[d]} of the images") for d, dash in dashes.items()
+        ]
+        finish(figure, axes, layers, "place of the ReLU (% of the depth)", "units off (%)", more, lines=False)
     return figure
-
-
-def _legend(figure, axes, frame, x, y, known) -> None:
-    for i, ax in enumerate(axes):
-        if i % 2 == 0:
-            ax.set_ylabel(y)
-        if i >= len(axes) - 2:
-            ax.set_xlabel(x)
-            ax.tick_params(labelbottom=True)
-    handles = [Patch(color=look(t)[0], label=label(t)) for t in order(set(frame.trainable))]
-    if len(axes) and known:
-        handles.append(Patch(color=look("bn")[0], alpha=0.15, label="a review, of γ and β only"))
-        handles.append(Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label="a review, of all parameters"))
-    if len(axes):
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
