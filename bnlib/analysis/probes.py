@@ -60,9 +60,10 @@ def judge_clamping(answer: pd.DataFrame) -> pd.DataFrame:
 
 
 def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
-    """What rows of `clamping_answer` say, in words: small, random, safe, half; *not run* without any."""
+    """What rows of `clamping_answer` say, in words: small, beta, random, safe, half; *not run* without any."""
     texts = {
         "small": "{change:+.1f} points for the {share:.0%} of the features with |γ| up to " + f"{small:g}" + " in {place}",
+        "beta": "{change_beta:+.1f} points in {place}",
         "random": "{change_random:+.1f} points in {place}",
         "safe": "up to |γ| = {safe:.2g}, {safe_share:.0%} of the features, in {place}",
         "half": "at {half:.2g}, with {half_share:.0%} of the features at 0, in {place}",

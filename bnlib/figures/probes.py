@@ -36,7 +36,7 @@ def fig6_clamping(clamping: pd.DataFrame) -> Figure:
             Line2D([], [], color="#555555", linestyle=":", label="dotted: accuracy, β at 0 too"),
             Line2D([], [], color="#555555", linestyle="--", linewidth=0.9, label="thin dashes: features set to 0"),
         ]
-        finish(figure, axes, clamping, "|γ| up to this are set to 0 (log scale)", "%", more)
+        finish(figure, axes, clamping, "threshold on |γ| (log scale)", "%", more)
     return figure
 
 
