@@ -47,7 +47,8 @@ def table(numbers: list[int] | None = None) -> Markdown:
             continue
         words, verdict = claim.settle()
         pages = ", ".join(f"[{_title(page)}]({page}.ipynb)" for page in claim.pages)
-        lines.append(f"| {number} | {claim.says} *({claim.known})* | {words} {pages} | **{verdict}** |")
+        cells = (number, f"{claim.says} *({claim.known})*", f"{words} {pages}", f"**{verdict}**")
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     return Markdown("\n".join(lines))
 
 

@@ -68,6 +68,7 @@ def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
         "safe": "up to |γ| = {safe:.2g}, {safe_share:.0%} of the features, in {place}",
         "half": "at {half:.2g}, with {half_share:.0%} of the features at 0, in {place}",
     }
+    answer = answer.assign(**{name: answer[name].round(1) + 0.0 for name in ("change", "change_beta", "change_random")})  # no −0.0
     rows = [{**row, "place": f"{row['network']} (recipe {row['recipe']})"} for row in answer.to_dict("records")]
     said = {key: "; ".join(text.format(**row) for row in rows if row["half"] > 0 or key != "half") for key, text in texts.items()}
     return {key: text or ("never" if rows else "not run") for key, text in said.items()}

@@ -36,6 +36,7 @@ def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty."""
+    frame = frame.drop(columns="each", errors="ignore")  # the replicates' values are for figures
     if not len(frame):
         frame, formats = pd.DataFrame(columns=["nothing run yet"]), None
     style = frame.style.hide(axis="index").set_table_attributes('class="dataframe"')
