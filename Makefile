@@ -43,11 +43,12 @@ $(PAGES): $(SOURCE)/%: %
 $(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
 	@mkdir -p $(@D) && sed 's/execute_notebooks: auto/execute_notebooks: "off"/' $< > $@
 
+# pytest: two processes of one thread each take half the time of one with two; a notebook stays with one of them.
 test: $(READY)  ## lint, unit tests, every notebook executed
 	ruff check .
 	ruff format --check .
 	OMP_NUM_THREADS=1 pytest -n 2
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks  # a notebook stays with one process
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks
 
 bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; the table goes into benchmarks/
 	bnlib bench --all --scaling --save benchmarks
