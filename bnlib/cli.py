@@ -2,6 +2,7 @@
 
 import functools
 import re
+import time
 
 import click
 
@@ -135,12 +136,13 @@ def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_lis
     from bnlib import experiments
     from bnlib import sweep as sweeping
 
-    specs = experiments.wanted(name, recipe, seeds)
+    started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds)
     missing = experiments.missing(specs)
     if not no_list:
         click.echo("\n".join(sweeping.plan(specs, device=device, data_root=data_root)))
     if only_list or not missing:
         return
+    budget = budget and max(0.0, budget - (time.monotonic() - started))  # of which the list above has taken its part
     if jobs == 1:
         sweeping.sweep(missing, budget=budget, device=device, data_root=data_root, probes=probes)
     else:

@@ -240,21 +240,6 @@ def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...]
     return Fused(model, precision, sizes)
 
 
-def flatten(parameters: list[nn.Parameter]) -> nn.Parameter:
-    """One flat parameter that holds `parameters`: their values and gradients become views of its own.
-
-    An optimiser then has one tensor to move instead of some hundred small ones. Their memory formats stay as they are.
-    """
-    total = sum(p.numel() for p in parameters)
-    flat = nn.Parameter(torch.empty(total, dtype=parameters[0].dtype, device=parameters[0].device))
-    flat.grad, offset = torch.zeros_like(flat), 0
-    for p in parameters:
-        value, grad = (t.as_strided(p.shape, p.stride(), offset) for t in (flat.data, flat.grad))
-        value.copy_(p.data)
-        p.data, p.grad, offset = value, grad, offset + p.numel()
-    return flat
-
-
 class Recorded:
     """`work`, which changes tensors in place and returns nothing, as one CUDA graph for each shape of its arguments.
 

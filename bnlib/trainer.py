@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, evaluation, freezing, machine, models, store
+from bnlib import data, engine, evaluation, freezing, machine, models, optimiser, store
 from bnlib.spec import RunSpec
 
 
@@ -23,35 +23,6 @@ def learning_rate(spec: RunSpec, epoch: int) -> float:
 
 class OutOfTime(Exception):
     """There is not time enough for one more epoch; the checkpoint is there to go on from."""
-
-
-def _optimiser(model: torch.nn.Module, settings) -> torch.optim.Optimizer | None:
-    """The recipe's optimiser over what learns in `model`, as one flat tensor for each weight decay; None if nothing learns."""
-    norms = {id(p) for group in ("gamma", "beta") for layer, name in freezing.groups(model)[group] for p in [getattr(layer, name)]}
-    decays = {}
-    for p in model.parameters():
-        if p.requires_grad:
-            decay = settings.weight_decay if settings.decay_bn or id(p) not in norms else 0.0
-            decays.setdefault(decay, []).append(p)
-    if not decays:
-        return None
-    groups = [{"params": [engine.flatten(members)], "weight_decay": decay} for decay, members in decays.items()]
-    if settings.optimiser == "adam":
-        on_gpu = next(model.parameters()).device.type == "cuda"
-        optimiser = torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999), capturable=on_gpu)
-    else:
-        optimiser = torch.optim.SGD(groups, lr=0.0, momentum=settings.momentum)
-    # Its state is made now, as a CUDA graph holds on to it from the first step on; all zeros is what it starts from.
-    before = [(group["params"][0], group["params"][0].detach().clone()) for group in groups]
-    optimiser.step()
-    with torch.no_grad():
-        for flat, value in before:
-            flat.copy_(value)
-    for state in optimiser.state.values():
-        for tensor in state.values():
-            if tensor is not None:
-                tensor.zero_()
-    return optimiser
 
 
 class Trainer:
@@ -68,11 +39,11 @@ class Trainer:
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last).train()
-        self.optimiser = _optimiser(self.model, self.settings)
+        self.optimiser = optimiser.make(self.model, self.settings)
         images, size = len(self.data.train_labels[: self.settings.train_images]), self.settings.batch_size
         self.steps, self.images = math.ceil(images / size), images
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # this epoch's loss, and images classified right
-        self.history, self.saved, self.seconds, self.expected, self.take_step = [], 0, 0.0, None, None
+        self.history, self.saved, self.seconds, self.expected, self.asking, self.take_step = [], 0, 0.0, None, 0.0, None
         self.started, self.commit = datetime.now(timezone.utc), machine.commit(store.ROOT)
         self._resume()
         # On a GPU the short batch that ends an epoch is worth compiling for: uncompiled it takes as long as thirty others.
@@ -115,7 +86,7 @@ class Trainer:
                 self._end_epoch(start)
             yield f"test {self.history[-1]['test_accuracy']:.1%}"
         self.release()
-        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe())
+        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until))
         self.checkpoint.unlink(missing_ok=True)
 
     def on_stream(self):
@@ -130,7 +101,7 @@ class Trainer:
         """How long the next epoch will take, as the last one did or as measured."""
         if self.expected is None:
             step, test, last_test = self.measure()
-            self.expected = self.steps * step + max(test, last_test)
+            self.expected, self.asking = self.steps * step + max(test, last_test), self.probes_seconds(test)
         return self.expected
 
     def _use_lr(self, lr: float) -> None:
@@ -205,7 +176,8 @@ class Trainer:
         """Measure, and say how long what is left of the training will take."""
         step, test, last_test = self.measure()
         epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
-        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + self.probes_seconds(test))
+        self.asking = self.probes_seconds(test)
+        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + self.asking)
         return (
             f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
             f"({self.step.name} step, {self.spec.precision}, {machine.device_name(self.device)})"
@@ -221,8 +193,13 @@ class Trainer:
         moving = [tensor for p in flat for tensor in (p.data, *self.optimiser.state[p].values()) if tensor is not None]
         return [self.totals, *moving, *self.model.buffers()]
 
-    def _probe(self) -> dict | None:
+    def _probe(self, until: float | None) -> dict | None:
+        """The network's probes; None where there are none, or not enough time for them and they can be asked for later."""
         if self.diverged or not self.probes:
+            return None
+        again = "features" not in freezing.parse(self.spec.trainable)[0]
+        if again and until is not None and time.monotonic() + self.asking > until:
+            print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
         with self.on_stream():
             return evaluation.probe(self.model, self.data, images=self.settings.test_images, precision=self.spec.precision)

@@ -1,6 +1,7 @@
 """Evaluation and probes against slow and obvious implementations, on a small network."""
 
 import copy
+import time
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from click.testing import CliRunner
 
 import bnlib
 from bnlib import RunSpec, cli, data, evaluation, models, store, training
+from bnlib.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def test_the_grid_has_fifty_thresholds():
     assert len(evaluation.THRESHOLDS) == 50 and list(evaluation.THRESHOLDS) == sorted(set(evaluation.THRESHOLDS))
 
 
-def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder):
+def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, monkeypatch, capsys):
     small = dict(recipe="short", epochs=1, train_images=256, test_images=100, precision="fp32")
     asked = training.train(RunSpec("resnet8", **small), progress=False)
     assert len(asked.probes["clamping"]["threshold"]) == 50 and asked.probes["relu"]["images"] == 100
@@ -110,6 +112,11 @@ def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder):
     assert "its convolutions were trained" in call(lost.id).output and store.Run(later.folder).probes is None
     assert call(later.id).exit_code == 0
     assert store.Run(later.folder).probes["clamping"]["accuracy"][0] == later.accuracy
+    late = training.train(RunSpec("resnet8", seed=2, **small), progress=False, until=time.monotonic() + 3600)
+    assert late.probes is not None
+    monkeypatch.setattr(Trainer, "probes_seconds", lambda *_: 7200.0)  # an epoch ends in time, and the probes would not
+    late = training.train(RunSpec("resnet8", seed=3, **small), progress=False, until=time.monotonic() + 3600)
+    assert late.probes is None and f"bnlib results probe {late.id}" in capsys.readouterr().out
     assert "no run 'resnet9'" in call("resnet9").output
     with pytest.raises(store.StoreError, match="written once"):
         store.add_probes(store.Run(later.folder), asked.probes)

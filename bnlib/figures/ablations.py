@@ -60,7 +60,7 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
                 own = summary[(summary.recipe == recipe) & (summary.network == network)]
                 line = some[(some.recipe == recipe) & (some.network == network)]
                 line = line.assign(k=line.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
-                ax.plot(line.k, line["mean"], color=look("random")[0], marker=mark, linestyle="-")
+                ax.errorbar(line.k, line["mean"], yerr=line.sd.where(line.n >= 3), color=look("random")[0], marker=mark)
                 for row in own[own.trainable == "bn"].itertuples() if len(line) else ():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])
