@@ -65,7 +65,7 @@ def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):
 def test_with_nothing_run_the_figures_say_so():
     empty = analysis.gammas(experiments.runs("fig4_gamma", networks=["resnet20"]))
     for figure in (figures.fig4_gamma(empty), figures.fig5_thresholds(analysis.shares(empty), paper.values("fig4"))):
-        assert not figure.axes and "nothing has been run" in figure.texts[0].get_text()
+        assert not figure.axes[0].axison and "nothing has been run" in figure.axes[0].texts[0].get_text()
     assert "nothing has been run" in widgets.threshold_slider(empty)._repr_html_()
 
 

@@ -91,6 +91,7 @@ def draw(shown):
     for one in shown:
         if isinstance(one, matplotlib.figure.Figure):
             one.canvas.draw()
+            assert one.axes, "IPython shows no figure without axes"
         elif hasattr(one, "_repr_html_"):
             texts.append(one._repr_html_())
     return texts

@@ -30,9 +30,11 @@ def panels(frame: pd.DataFrame, sharey: bool = False):
 
 
 def nothing(what: str = "nothing has been run yet") -> Figure:
-    """A figure without axes that says so."""
+    """A figure that shows nothing but these words."""
     figure = Figure(figsize=(6.4, 1))
-    figure.text(0.5, 0.5, what, ha="center", va="center", color="#666666")
+    ax = figure.subplots()  # IPython does not show a figure without axes
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, what, ha="center", va="center", color="#666666", fontsize=10)
     return figure
 
 
