@@ -24,13 +24,12 @@ TABLE1 = {
 class Experiment:
     """What a figure shows: every variant of a training on every network.
 
-    title: a few words. variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
+    variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
     ResNet-N, `width` every WRN-14-W, `both` either, `vgg` every VGG. networks_first: the order in which a sweep trains; a
     figure is worth most with one line over all networks, an ablation with all variants of one network.
     """
 
-    title: str
     variants: dict[str, dict]
     networks: tuple[str, ...] = DEEP
     along: str = "depth"
@@ -82,26 +81,25 @@ PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  #
 
 # What `bnlib sweep` trains and a notebook asks for, by name.
 EXPERIMENTS = {
-    "fig1_affine": Experiment("everything trained, or all but γ and β", _sets("all-bn", "all")),
-    "fig2_depth": Experiment("accuracy against depth", FIG2),
-    "fig2_width": Experiment("accuracy against width", FIG2, ("resnet14", *WIDE), "width"),
-    "fig3_depth_or_width": Experiment("two ways to more BatchNorm parameters", _sets("bn"), DEEP + WIDE, "both"),
+    "fig1_affine": Experiment(_sets("all-bn", "all")),
+    "fig2_depth": Experiment(FIG2),
+    "fig2_width": Experiment(FIG2, ("resnet14", *WIDE), "width"),
+    "fig3_depth_or_width": Experiment(_sets("bn"), DEEP + WIDE, "both"),
     **dict.fromkeys(
         ("fig4_gamma", "fig5_thresholds", "fig6_clamping", "fig7_relu"),
-        Experiment("what became of γ, and of the features", _sets("bn", "all"), PAPERS_GAMMA),
+        Experiment(_sets("bn", "all"), PAPERS_GAMMA),
     ),
-    "curve_resnet110": Experiment("accuracy during training", _sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
-    "ablation_initialisation": Experiment("other initialisations", INITIALISATIONS, SHALLOW, networks_first=False),
-    "ablation_gamma_or_beta": Experiment("γ alone, β alone", _sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
+    "curve_resnet110": Experiment(_sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
+    "ablation_initialisation": Experiment(INITIALISATIONS, SHALLOW, networks_first=False),
+    "ablation_gamma_or_beta": Experiment(_sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
     "ablation_random_parameters": Experiment(
-        "random weights instead of γ and β",
         _sets("bn", *(f"random:{k}" for k in (2, 1, 4, 8, 16))),
         SHALLOW,
         networks_first=False,
     ),
-    "ablation_recipe": Experiment("learning rate, weight decay, optimiser", TRAININGS, SHALLOW, networks_first=False),
+    "ablation_recipe": Experiment(TRAININGS, SHALLOW, networks_first=False),
     "ablation_vgg": Experiment(
-        "no shortcuts", _sets("bn", "all"), tuple(f"vgg{depth}" for depth in models.VGG_SEGMENTS), "vgg", networks_first=False
+        _sets("bn", "all"), tuple(f"vgg{depth}" for depth in models.VGG_SEGMENTS), "vgg", networks_first=False
     ),
 }
 

@@ -144,11 +144,11 @@ def find(spec: RunSpec, folder: Path | None = None) -> Run | None:
 
 def load(run_id: str) -> Run:
     """The stored run called `run_id`. Raises StoreError, naming the nearest, if there is none."""
-    runs = {run.id: run for run in all_runs()}
-    if run_id not in runs:
-        near = difflib.get_close_matches(run_id, runs, n=1, cutoff=0.3)
-        raise StoreError(f"no run {run_id!r} in {results_folder()} or {runs_folder()}" + (f"; nearest: {near[0]}" if near else ""))
-    return runs[run_id]
+    for folder in (results_folder(), runs_folder()):
+        if (folder / run_id / "run.json").exists():
+            return Run(folder / run_id)
+    near = difflib.get_close_matches(run_id, [run.id for run in all_runs()], n=1, cutoff=0.3)
+    raise StoreError(f"no run {run_id!r} in {results_folder()} or {runs_folder()}" + (f"; nearest: {near[0]}" if near else ""))
 
 
 def all_runs() -> list[Run]:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.verdicts import POINT, RECIPES, together
+from bnlib.analysis.verdicts import POINT, of_deepest, together
 
 THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
 FIELDS = [*POINT, "seed"]
@@ -69,9 +69,4 @@ def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
 
 def small_headline(small: pd.DataFrame, trainable: str = "bn") -> str:
     """The deepest network's share of small γ in words, at recipe `paper` or, if there is none, `short`; *not run* if none has."""
-    for recipe in RECIPES:
-        found = small[(small.recipe == recipe) & (small.trainable == trainable)]
-        if len(found):
-            one = found.sort_values("depth").iloc[-1]
-            return f"{one['mean']:.1f} % of the γ of {one.network} end below 0.01 in magnitude (recipe {recipe}, n = {one.n})"
-    return "not run"
+    return of_deepest(small, "{mean:.1f} % of the γ of {network} end below 0.01 in magnitude (recipe {recipe}, n = {n})", trainable)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.analysis.gamma import of_runs
-from bnlib.analysis.verdicts import POINT, TOLERANCE, holds, judge_differences
+from bnlib.analysis.verdicts import POINT, TOLERANCE, holds, judge_differences, together
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
@@ -89,11 +89,7 @@ def relu(runs: pd.DataFrame) -> pd.DataFrame:
             )
         ]
 
-    found = of_runs(probed(runs), read)
-    if not len(found):
-        return pd.DataFrame(columns=[*POINT, "definition", "mean", "sd", "n"])
-    grouped = found.groupby([*POINT, "definition"], sort=False, observed=True).off
-    return grouped.agg(mean="mean", sd="std", n="count").reset_index()
+    return together(of_runs(probed(runs), read), "off", "definition")
 
 
 def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:

@@ -20,11 +20,11 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     return together(runs.assign(percent=100 * runs.accuracy.astype(float)), "percent")
 
 
-def together(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """mean, sd, n and each value of `column` over the replicates of each point, in the order of `frame`."""
+def together(frame: pd.DataFrame, column: str, *keys: str) -> pd.DataFrame:
+    """mean, sd, n and each value of `column` over the replicates of each point, and of each of `keys`, in the order of `frame`."""
     if not len(frame):
-        return pd.DataFrame(columns=[*POINT, "mean", "sd", "n", "each"])
-    grouped = frame.groupby(POINT, sort=False, observed=True)[column]
+        return pd.DataFrame(columns=[*POINT, *keys, "mean", "sd", "n", "each"])
+    grouped = frame.groupby([*POINT, *keys], sort=False, observed=True)[column]
     return grouped.agg(mean="mean", sd="std", n="count", each=tuple).reset_index()
 
 
@@ -118,14 +118,16 @@ def deepest(points: pd.DataFrame, trainable: str = "bn", recipes: tuple[str, ...
 
     points: of `judge`.
     """
+    text = "{mean:.1f} % for {network} at recipe {recipe} (n = {n}; the paper: {reference:.1f} ± {uncertainty:.1f} %)"
+    return of_deepest(points, text, trainable, recipes)
+
+
+def of_deepest(points: pd.DataFrame, text: str, trainable: str = "bn", recipes: tuple[str, ...] = RECIPES) -> str:
+    """`text` filled in from the row of the deepest network, at the first of `recipes` that has any; *not run* if none has."""
     for recipe in recipes:
         found = points[(points.recipe == recipe) & (points.trainable == trainable)]
         if len(found):
-            one = found.sort_values("depth").iloc[-1]
-            return (
-                f"{one['mean']:.1f} % for {one.network} at recipe {recipe} (n = {one.n}; "
-                f"the paper: {one.reference:.1f} ± {one.uncertainty:.1f} %)"
-            )
+            return text.format(**found.sort_values("depth").iloc[-1])
     return "not run"
 
 
