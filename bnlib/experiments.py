@@ -172,46 +172,39 @@ def progress(name: str) -> str:
     return f"of its {len(wanted(name))} trainings, {' and '.join(said)}"
 
 
-def point(name: str, model: str, trainable: str = "bn", recipe: str = "auto", seed: int = 0) -> store.Run:
-    """One point of the experiment `name`: from the store, or trained now, with an estimate and a progress bar. Says which.
+def points(name: str, model: str, trainable: str | None = None, recipe: str = "auto", seeds: int = 1) -> list[store.Run]:
+    """What the experiment `name` shows of one network: from the store, or trained now with an estimate and a bar. Says which.
 
-    trainable: a set that the experiment shows. recipe: `auto` takes what the store has, `paper` first; where it has nothing,
-    `paper` on a GPU and `short` on a CPU. Raises ValueError for what the figure has no place for, before any work.
+    trainable: a set that the experiment shows; None: every variant. recipe: `auto` takes the one of which the store has most,
+    `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU. seeds: the replicates, from seed 0 on; those of
+    a variant that are missing train together. Raises ValueError for what the figure has no place for, before any work.
     """
-    shown, wanted_set = _with_place(name, model), freezing.canonical(trainable)
-    if wanted_set not in shown.variants:
-        raise ValueError(f"{name} has no line for trainable {trainable!r}: use one of {', '.join(shown.variants)}")
-    specs = lambda recipe: [RunSpec(model, wanted_set, recipe, seed=seed)]  # noqa: E731
-    return _from_store_or_trained(specs, recipe)[0]
-
-
-def points(name: str, model: str, recipe: str = "auto", seed: int = 0) -> list[store.Run]:
-    """All of the experiment's variants on one network at one recipe, each as `point`. Raises ValueError before any work."""
-    shown = _with_place(name, model)
-    return _from_store_or_trained(lambda recipe: shown.specs(recipe, seed, (model,)), recipe)
-
-
-def _with_place(name: str, model: str) -> Experiment:
-    shown = experiment(name)
+    shown, variants = experiment(name), None if trainable is None else [freezing.canonical(trainable)]
     if not shown.takes(model):
         raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(shown.networks[:3])}")
-    return shown
+    if variants and variants[0] not in shown.variants:
+        raise ValueError(f"{name} has no line for trainable {trainable!r}: use one of {', '.join(shown.variants)}")
+    if seeds < 1:
+        raise ValueError(f"seeds {seeds}: use a number of replicates from 1 on; nearest: 1")
 
+    def specs(recipe: str) -> list[list[RunSpec]]:
+        """Of each variant its replicates."""
+        by_variant = zip(shown.variants, *(shown.specs(recipe, seed, (model,)) for seed in range(seeds)), strict=True)
+        return [replicates for variant, *replicates in by_variant if variants is None or variant in variants]
 
-def _from_store_or_trained(specs, recipe: str) -> list[store.Run]:
-    """The runs of `specs(recipe)`; for `auto` of the recipe of which most are stored, or of the one that suits the machine."""
     if recipe == "auto":
-        stored = {name: len(specs(name)) - len(missing(specs(name))) for name in RECIPES if name != "smoke"}
+        stored = {
+            name: sum(store.find(spec) is not None for of in specs(name) for spec in of) for name in RECIPES if name != "smoke"
+        }
         most = max(stored, key=stored.__getitem__)
         recipe = most if stored[most] else "paper" if torch.cuda.is_available() else "short"
     found = []
-    for spec in specs(recipe):
-        if run := store.find(spec):
-            print(f"{run.id}: stored, {run.accuracy:.1%} (recipe {recipe})")
-        else:
-            print(f"{spec.id}: not stored; training it now with recipe {recipe}, {spec.settings.epochs} epochs", flush=True)
-            run = training.train(spec)
-        found.append(run)
+    for replicates in specs(recipe):
+        for spec in replicates:
+            run = store.find(spec)
+            said = f"stored, {run.accuracy:.1%} (recipe {recipe})" if run else f"not stored; training it now with recipe {recipe}"
+            print(f"{spec.id}: {said}" + ("" if run else f", {spec.settings.epochs} epochs"), flush=True)
+        found += training.train_together(replicates) if missing(replicates) else map(store.find, replicates)
     return found
 
 

@@ -101,10 +101,10 @@ def test_an_experiment_lists_each_run_once_in_order_of_value():
 
 
 def test_a_point_takes_what_is_stored_and_paper_first(capsys):
-    assert experiments.point("fig2_depth", "resnet14", "all", recipe="short").accuracy > 0.8
+    assert experiments.points("fig2_depth", "resnet14", "all", "short")[0].accuracy > 0.8
     assert "stored" in capsys.readouterr().out
     with pytest.raises(ValueError, match="nearest: 428 and 434"):
-        experiments.point("fig2_depth", "resnet433")
+        experiments.points("fig2_depth", "resnet433")
     with pytest.raises(ValueError, match="fig2_depth has no line for trainable 'beta'"):
-        experiments.point("fig2_depth", "resnet14", "beta")
-    assert experiments.point("fig2_depth", "resnet14", "beta+gamma", "short").spec.trainable == "bn"
+        experiments.points("fig2_depth", "resnet14", "beta")
+    assert experiments.points("fig2_depth", "resnet14", "beta+gamma", "short")[0].spec.trainable == "bn"

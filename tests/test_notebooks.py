@@ -46,11 +46,11 @@ def test_fig2_depth_takes_a_stored_point_without_training(tmp_path):
 
 
 def test_fig2_depth_trains_a_missing_point(cifar10, tmp_path, runs_folder):
-    done = papermill("fig2_depth.ipynb", tmp_path / "out.ipynb", "-p", "depth", "14", "-p", "recipe", "smoke")
+    done = papermill("fig2_depth.ipynb", tmp_path / "out.ipynb", *"-p depth 14 -p recipe smoke -p seeds 2".split())
     assert done.returncode == 0, done.stderr[-2000:]
     text, kinds = shown(tmp_path / "out.ipynb")
     assert "not stored; training it now" in text and "ms a step" in text and "image/png" in kinds
-    assert list(runs_folder.glob("resnet14_bn_smoke_seed0-*/run.json"))
+    assert [len(list(runs_folder.glob(f"resnet14_bn_smoke_seed{seed}-*/run.json"))) for seed in range(3)] == [1, 1, 0]
 
 
 def test_quickstart_trains_live(tmp_path):
@@ -134,6 +134,10 @@ def test_a_notebook_shows_one_recipe(path, recipe):
 def test_a_notebook_adds_what_is_asked_for(monkeypatch, capsys):
     cells(ROOT / "notebooks" / "fig2_width.ipynb", width=1, trainable="all", recipe="short")
     assert "resnet14_all_short_seed0-45e7a78d: stored" in capsys.readouterr().out
+    cells(ROOT / "notebooks" / "fig2_depth.ipynb", depth=14, recipe="short", seeds=3)
+    assert capsys.readouterr().out.count(": stored, 4") == 3
+    with pytest.raises(ValueError, match="seeds 0: .* nearest: 1"):
+        cells(ROOT / "notebooks" / "fig6_clamping.ipynb", depth=14, seeds=0)
     with pytest.raises(ValueError, match="at least 1"):
         cells(ROOT / "notebooks" / "fig2_width.ipynb", width=0)
     with pytest.raises(ValueError, match="11, 13, 16 or 19"):
