@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bnlib import analysis, experiments, models, paper, store
+from bnlib import analysis, experiments, initialisation, models, paper, store
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _storage():
     rows, smallest = [], min(runs, key=lambda run: run.info["counts"]["total"], default=None)
     for run in runs:
         if run.info["counts"]["total"] == smallest.info["counts"]["total"]:
-            drawn = models.checksum(store.draw(run.spec)) == run.info["weights_checksum"]
+            drawn = initialisation.checksum(store.draw(run.spec)) == run.info["weights_checksum"]
             size = (run.folder / "bn.safetensors").stat().st_size
             rows.append({"recipe": run.spec.recipe, "size": size, "verdict": analysis.holds(run.spec.recipe, drawn)})
     if not rows:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bnlib import models
+from bnlib import initialisation
 
 FOLDER = "cifar-10-batches-py"
 MD5 = {  # the published ones, as in torchvision; the names of the classes are not needed
@@ -111,7 +111,7 @@ def _digits():
     images = np.kron(np.round(digits.images * (255 / 16)).astype(np.uint8), np.ones((1, 4, 4), np.uint8))
     images = np.repeat(images[..., None], 3, axis=3)
     labels = digits.target.astype(np.int64)
-    order = models.stream("digits split").permutation(len(images))
+    order = initialisation.stream("digits split").permutation(len(images))
     train, test = order[:1437], order[1437:]
     return images[train], labels[train], images[test], labels[test]
 
@@ -150,7 +150,7 @@ def draw(total: int, *, seed: int, epoch: int, kind: str) -> tuple[torch.Tensor,
     A function of its arguments alone, on every device, so that a training can go on from any epoch.
     kind: `flip+crop`, `flip`, `crop` or `none`.
     """
-    random = models.stream("epoch", seed, epoch)
+    random = initialisation.stream("epoch", seed, epoch)
     order = random.permutation(total)
     offsets = random.randint(0, 2 * CROP_PADDING + 1, (total, 2))
     flips = random.randint(0, 2, total).astype(bool)

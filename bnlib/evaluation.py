@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnlib import data, engine, machine, models
+from bnlib import data, engine, initialisation, machine, models
 
 BATCH = 500
 THRESHOLDS = (0.0, *(10 ** np.linspace(-3, 0.2, 49)).round(5).tolist())  # on |γ|, fifteen to a power of ten; 0.01 is one of them
@@ -68,7 +68,7 @@ def clamping(
     step = (engine.Fused if isinstance(model, models.ResNet) else engine.Plain)(model, precision)
     sizes = [gamma.numel() for gamma, _ in before]
     features = torch.cat([gamma for gamma, _ in before]).abs().cpu()
-    lot = torch.from_numpy(models.stream("clamping").permutation(len(features)))  # who goes first if chance decides
+    lot = torch.from_numpy(initialisation.stream("clamping").permutation(len(features)))  # who goes first if chance decides
 
     def accuracy(off, beta_too=False):
         masks = off.split(sizes)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-from bnlib import models
+from bnlib import initialisation
 
 GROUPS = ("gamma", "beta", "features", "shortcut", "output")
 _SETS = {
@@ -140,7 +140,7 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0) -> nn.Module:
             getattr(module, name).requires_grad_(group in chosen)
     for path, conv in convs if k else ():
         if not conv.weight.requires_grad:
-            random = models.stream("random", seed, path)
+            random = initialisation.stream("random", seed, path)
             rows = [random.permutation(conv.weight[0].numel())[:k] for _ in range(conv.out_channels)]
             index = torch.tensor([sorted(row) for row in rows], device=conv.weight.device)
             parametrize.register_parametrization(conv, "weight", RandomSubset(conv.weight, index))

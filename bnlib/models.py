@@ -1,20 +1,17 @@
-"""The paper's networks, drawn from a seed: the same bits on every machine.
+"""The paper's networks, by name.
 
 ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; VGG-N for CIFAR
 after the same code; ImageNet's ResNets in torchvision's layout.
 """
 
-import hashlib
-import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
-WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary")
-BN_INITS = ("uniform", "ones", "oneone", "signed_uniform")
+from bnlib.initialisation import initialise
+
 # Blocks in each of the four segments, and whether they are bottlenecks.
 IMAGENET = {
     18: ((2, 2, 2, 2), False),
@@ -24,8 +21,6 @@ IMAGENET = {
     152: ((3, 8, 36, 3), True),
     200: ((3, 24, 36, 3), True),
 }
-
-
 # Convolutions in each of the five segments of a VGG; a segment ends by halving the resolution.
 VGG_SEGMENTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 VGG_FEATURES = (64, 128, 256, 512, 512)
@@ -181,16 +176,6 @@ class VGG(nn.Module):
         return self.output(self.segments(x).mean(dim=(2, 3)))
 
 
-def stream(*key) -> np.random.RandomState:
-    """A random stream of its own for each key, such as ("weights", seed, "conv.weight").
-
-    `RandomState` because numpy promises never to change its stream: torch's normal draw gives other bits on
-    CPUs of another capability, and a seed that draws another network would make every stored run worthless.
-    """
-    words = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return np.random.RandomState(np.frombuffer(words, dtype="<u4"))
-
-
 def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The network `name` without numbers, on the meta device: names and shapes, for counting. Costs no memory.
 
@@ -228,55 +213,3 @@ def build(
     model = skeleton(name, classes).to_empty(device="cpu")
     initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
     return model
-
-
-@torch.no_grad()
-def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform") -> None:
-    """Draw every convolution, linear and BatchNorm layer of `model` anew, each tensor from its own stream of the seed."""
-    for kind, value, allowed in (("weight_init", weight_init, WEIGHT_INITS), ("bn_init", bn_init, BN_INITS)):
-        if value not in allowed:
-            raise ValueError(f"{kind} {value!r}: use one of {', '.join(allowed)}")
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.weight.copy_(_weights(tuple(module.weight.shape), weight_init, stream("weights", seed, name)))
-            if module.bias is not None:  # torch's default, which the authors' code leaves as it is
-                bound = 1 / math.sqrt(module.weight[0].numel())
-                module.bias.copy_(_uniform(-bound, bound, module.bias.shape, stream("bias", seed, name)))
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # γ = 1, β = 0, running mean 0 and variance 1
-            if bn_init in ("uniform", "signed_uniform"):
-                low = 0.0 if bn_init == "uniform" else -1.0
-                module.weight.copy_(_uniform(low, 1.0, module.weight.shape, stream("gamma", seed, name)))
-            elif bn_init == "oneone":
-                module.bias.fill_(1.0)
-
-
-def _uniform(low: float, high: float, shape, random: np.random.RandomState) -> torch.Tensor:
-    return torch.from_numpy(random.uniform(low, high, tuple(shape)).astype(np.float32))
-
-
-def _weights(shape: tuple[int, ...], kind: str, random: np.random.RandomState) -> torch.Tensor:
-    """One weight tensor (outputs, inputs, …), fp32."""
-    fan_in = math.prod(shape[1:])
-    if kind == "kaiming_uniform":
-        bound = math.sqrt(6 / fan_in)
-        return _uniform(-bound, bound, shape, random)
-    if kind == "orthogonal":
-        # Rounded to 6 decimals, so that the last bits of another machine's LAPACK do not show.
-        tall = random.standard_normal((max(shape[0], fan_in), min(shape[0], fan_in)))
-        q, r = np.linalg.qr(tall)
-        q = np.round(q * np.sign(np.diag(r)), 6)
-        return torch.from_numpy((q if shape[0] > fan_in else q.T).reshape(shape).astype(np.float32))
-    weights = (random.standard_normal(shape) * math.sqrt(2 / fan_in)).astype(np.float32)
-    if kind == "binary":
-        weights = np.sign(weights) * np.float32(np.round(weights.std(dtype=np.float64, ddof=1), 6))
-    return torch.from_numpy(weights)
-
-
-def checksum(model: nn.Module) -> str:
-    """SHA-256 (hex) over all parameters of a freshly drawn model: equal on two machines exactly when they drew the same."""
-    digest = hashlib.sha256()
-    for name, parameter in model.named_parameters():
-        digest.update(name.encode())
-        digest.update(parameter.detach().contiguous().cpu().numpy().astype("<f4", copy=False).tobytes())
-    return digest.hexdigest()

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 
-from bnlib import freezing, models
+from bnlib import freezing, initialisation, models
 
 PRECISIONS = ("bf16", "fp32")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
@@ -85,8 +85,8 @@ class RunSpec:
         put("trainable", freezing.canonical(self.trainable))
         _choice("recipe", self.recipe, tuple(RECIPES))
         _choice("dataset", self.dataset, DATASETS)
-        _choice("weight_init", self.weight_init, models.WEIGHT_INITS)
-        _choice("bn_init", self.bn_init, models.BN_INITS)
+        _choice("weight_init", self.weight_init, initialisation.WEIGHT_INITS)
+        _choice("bn_init", self.bn_init, initialisation.BN_INITS)
         _choice("precision", self.precision, PRECISIONS)
         _whole("seed", self.seed, least=0)
         freezing.check_random(self.trainable, models.smallest_filter(self.model), self.model)

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
 
-from bnlib import freezing, models
+from bnlib import freezing, initialisation, models
 from bnlib.spec import Recipe, RunSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -118,7 +118,7 @@ class Run:
         if "features" in freezing.parse(self.spec.trainable)[0]:
             raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
         model = draw(self.spec)
-        if models.checksum(model) != self.info["weights_checksum"]:
+        if initialisation.checksum(model) != self.info["weights_checksum"]:
             raise StoreError(
                 f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with"
             )
@@ -243,7 +243,7 @@ def verify(run: Run, dataset=None) -> list[str]:
         wrong.append(f"{len(run.history)} epochs in history.csv, {run.spec.settings.epochs} in its spec")
     if not np.isclose(last.test_accuracy, info["accuracy"], atol=1e-5, equal_nan=True):
         wrong.append(f"accuracy {info['accuracy']} in run.json, {last.test_accuracy} in the last line of history.csv")
-    if models.checksum(draw(run.spec)) != info["weights_checksum"]:
+    if initialisation.checksum(draw(run.spec)) != info["weights_checksum"]:
         wrong.append(f"seed {run.spec.seed} draws other weights here")
     elif dataset is not None and "features" not in freezing.parse(run.spec.trainable)[0] and info["status"] == "finished":
         from bnlib.evaluation import evaluate

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, evaluation, freezing, machine, models, optimiser, store
+from bnlib import data, engine, evaluation, freezing, initialisation, machine, models, optimiser, store
 from bnlib.spec import RunSpec
 
 
@@ -36,7 +36,7 @@ class Trainer:
         self.data = dataset
         machine.keep_memory()
         model = store.draw(spec)
-        self.weights_checksum = models.checksum(model)
+        self.weights_checksum = initialisation.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last).train()
         self.optimiser = optimiser.make(self.model, self.settings)

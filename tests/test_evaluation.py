@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 import bnlib
-from bnlib import RunSpec, cli, data, evaluation, models, store, training
+from bnlib import RunSpec, cli, data, evaluation, initialisation, store, training
 from bnlib.trainer import Trainer
 
 
@@ -46,7 +46,7 @@ def test_clamping_is_setting_gamma_to_zero(network):
                 assert found[key][i] == pytest.approx(float((model(x).argmax(1) == labels).float().mean()))
             assert found["share"][i] == off / features
     total = sum(m.num_features for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    lot = models.stream("clamping").permutation(total)
+    lot = initialisation.stream("clamping").permutation(total)
     assert [i for i, asked in enumerate(found["accuracy_random"]) if asked is not None] == [0, 1]
     chosen, model, feature = set(lot[: round(found["share"][1] * total)]), copy.deepcopy(network), 0
     for module in model.modules():

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.figures.panels import groups, nothing
-from bnlib.figures.style import house_style, label, look
+from bnlib.figures.style import LABELS, house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -22,17 +22,17 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
     with house_style():
         if not found:
             return nothing("nothing to compare has been run yet")
-        figure = Figure(figsize=(6.4, 0.27 * len(names) * len(found) + 0.75 * len(found) + 0.3), layout="constrained")
+        figure = Figure(figsize=(6.4, 0.36 * len(names) * len(found) + 0.75 * len(found) + 0.3), layout="constrained")
         axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
         for ax, ((network, recipe), own) in zip(axes, found, strict=True):
             for y, name in enumerate(names):
                 for row in own[own.variant == name].itertuples():
                     colour = look(row.trainable)[0]
                     ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=look(row.trainable)[1], color=colour)
-                    ax.annotate(f"{row.mean:.1f}", (row.mean, y), (7, 0), textcoords="offset points", va="center", fontsize=8)
+                    ax.annotate(f"{row.mean:.1f}", (row.mean, y), (5, 4), textcoords="offset points", fontsize=8)
                     if y == 0:
                         ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
-            ax.set_yticks(range(len(names)), names)
+            ax.set_yticks(range(len(names)), [LABELS.get(name, name) for name in names])
             for tick, name in zip(ax.get_yticklabels(), names, strict=True):
                 tick.set_color("black" if (own.variant == name).any() else "#999999")
             ax.set_ylim(len(names) - 0.5, -0.5)
