@@ -55,7 +55,7 @@ bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; t
 
 figure: $(READY)  ## redraw the README's figure from the stored runs
 	python -c "from bnlib import analysis, experiments, figures, paper; \
-	  figures.fig2_depth(analysis.summarise(experiments.runs('fig2_depth')), paper.values('fig2', 'abstract', metric='test_accuracy_percent')) \
+	  figures.fig2_depth(analysis.summarise(experiments.runs('fig2_depth')), paper.accuracies()) \
 	  .savefig('book/_static/fig2_depth.png', dpi=120)"
 
 clean:  ## remove what was built, but not the environment

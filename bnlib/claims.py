@@ -7,23 +7,26 @@ import pandas as pd
 
 from bnlib import analysis, experiments, initialisation, models, paper, store
 
+NO_VERDICT = "no verdict"
+
 
 @dataclass(frozen=True)
 class Claim:
     """A claim: what the paper says, how that is known, the pages that show it, and `evidence`, which looks.
 
-    evidence: gives words, and rows with a recipe and a verdict each, as `analysis.judge` does.
+    evidence: gives words, and rows with a recipe and a verdict each, as `analysis.judge` does; None where nothing of the paper's is
+    known that ours could be held against.
     """
 
     says: str
     known: str
     pages: tuple[str, ...]
-    evidence: Callable[[], tuple[str, pd.DataFrame]]
+    evidence: Callable[[], tuple[str, pd.DataFrame | None]]
 
     def settle(self) -> tuple[str, str]:
         """The evidence in words, and the verdict: the least of its rows', at recipe `paper` if there are any."""
         words, rows = self.evidence()
-        return words, analysis.overall(rows)
+        return words, NO_VERDICT if rows is None else analysis.overall(rows)
 
 
 class Markdown(str):
@@ -62,29 +65,28 @@ def _title(page: str) -> str:
 def count() -> str:
     """How many claims have each verdict, in words."""
     verdicts = [claim.settle()[1] for claim in CLAIMS]
-    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in analysis.VERDICTS if verdict in verdicts)
+    return ", ".join(f"{verdicts.count(v)} {v}" for v in (*analysis.VERDICTS, NO_VERDICT) if v in verdicts)
 
 
-def accuracy_points() -> pd.DataFrame:
-    """Every point of Figure 2, deep and wide, judged."""
-    runs = pd.concat([experiments.runs(name) for name in ("fig2_depth", "fig2_width")]).drop_duplicates("id")
+def accuracy_points(*experiments_: str, trainable: str) -> pd.DataFrame:
+    """The points of `trainable` that these experiments show, judged: of Figure 2, deep or wide or both."""
+    runs = pd.concat([experiments.runs(name) for name in experiments_]).drop_duplicates("id")
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent", kinds=paper.PAPER)
-    return analysis.judge(analysis.summarise(runs), reference)
+    return analysis.judge(analysis.summarise(runs[runs.trainable == trainable]), reference)
 
 
 def _listed(rows: pd.DataFrame, of_what: str) -> str:
     """Differences in words, those that count for the verdict: the best recipe's."""
     shown = analysis.best(rows)
     if not len(shown):
-        return "Not run."
-    each = ", ".join(f"{row.difference:+.1f} in {row.network}" for row in shown.itertuples())
+        return f"{of_what}: too close to decide." if len(rows) else "Not run."
+    each = ", ".join(f"{row.difference:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
     return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
 
 
 def _reaches():
-    points = accuracy_points()
-    found = analysis.deepest(points[points.width == 1])
-    return f"So far {found}. ImageNet: not run.", points[(points.network == "ResNet-866") & (points.trainable == "bn")]
+    points = accuracy_points("fig2_depth", trainable="bn")
+    return f"So far {analysis.deepest(points)}. ImageNet: not run.", points[points.network == "ResNet-866"]
 
 
 def _control():
@@ -94,7 +96,9 @@ def _control():
 
 def _disabled():
     small = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
-    return f"{analysis.small_headline(small)}.", analysis.judge(small, paper.small_gammas())
+    rows = analysis.ordered(analysis.judge(small, paper.small_gammas()))
+    shown = analysis.best(rows) if len(rows) else small
+    return f"{'' if len(rows) else 'So far '}{analysis.small_headline(shown)}; {analysis.small_against(shown)}.", rows
 
 
 def _affine():
@@ -110,12 +114,12 @@ def _depth_or_width():
 
 
 def _collapse():
-    points = accuracy_points()
-    points = points[points.trainable == "shortcut+output"]
-    shown = analysis.best(points).sort_values(["width", "depth"])
+    points = accuracy_points("fig2_depth", "fig2_width", trainable="shortcut+output")
+    shown = points[points.recipe == points.recipe.min()].sort_values(["width", "depth"])  # `paper` before `short`
     words = ", ".join(f"{row['mean']:.1f} % in {row.network}" for _, row in shown.iterrows())
-    told = (shown.width > 1).any() and (shown.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
-    return (f"At recipe {shown.recipe.iloc[0]}: {words}." if len(shown) else "Not run."), points if told else points[:0]
+    rows = analysis.best(analysis.ordered(points))
+    told = (rows.width > 1).any() and (rows.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
+    return (f"At recipe {shown.recipe.iloc[0]}: {words}." if words else "Not run."), rows if told else rows[:0]
 
 
 def _thousand_classes():
@@ -123,9 +127,9 @@ def _thousand_classes():
 
 
 def _clamping():
-    rows = analysis.judge_clamping(analysis.clamping_answer(analysis.clamping(experiments.runs("fig6_clamping"))))
-    words = analysis.clamping_words(analysis.best(rows))
-    return words["small"], rows
+    answer = analysis.clamping_answer(analysis.clamping(experiments.runs("fig6_clamping")))
+    words = analysis.clamping_words(analysis.best(answer[answer.trainable == "bn"]))
+    return f"Measured: {words['small']}; with β at 0 too, {words['beta']}.", None
 
 
 def _off_units():
@@ -136,14 +140,20 @@ def _off_units():
 
 
 def _overfitting():
-    gaps = analysis.overfitting(experiments.runs("fig4_gamma"))
-    rows = gaps[gaps.trainable == "bn"].rename(columns={"mean": "difference"})
-    rows = rows.assign(verdict=[analysis.holds(row.recipe, row.difference <= analysis.TOLERANCE) for row in rows.itertuples()])
-    return _listed(rows, "Training against test accuracy"), rows
+    rows = analysis.judge_overfitting(analysis.overfitting(experiments.runs("fig4_gamma")))
+    shown = analysis.best(rows)
+    words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network}" for row in shown.itertuples())
+    told = (
+        f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}."
+        if words
+        else ""
+    )
+    return told or "Not run.", rows
 
 
 def _storage():
-    runs = [run for run in store.all_runs() if run.spec.trainable == "bn" and run.spec.recipe in analysis.RECIPES]
+    shown = experiments.runs("fig4_gamma")
+    runs = [store.load(name) for name in shown[shown.trainable == "bn"].id]
     rows, smallest = [], min(runs, key=lambda run: run.info["counts"]["total"], default=None)
     for run in runs:
         if run.info["counts"]["total"] == smallest.info["counts"]["total"]:
@@ -154,7 +164,10 @@ def _storage():
         return "Not run.", pd.DataFrame(columns=["recipe", "verdict"])
     title, whole = models.architecture(smallest.spec.model).title, 4 * smallest.info["counts"]["total"]
     sizes = f"{rows[0]['size'] / 1000:.0f} KB instead of {whole / 1000:,.0f} KB"
-    words = f"{title} is stored in {sizes}, and its seed draws the same weights again. What a step costs:"
+    words = (
+        f"{title} is stored in {sizes}: its seed, γ, β and running statistics. That the seed draws the same weights again is "
+        "checked here. What a step costs:"
+    )
     return words, pd.DataFrame(rows)
 
 
@@ -203,8 +216,7 @@ CLAIMS = (
         _thousand_classes,
     ),
     Claim(
-        "What happens when small γ are set to 0: one review of Figure 6 reads little change, another a sharp drop. *Little "
-        "change* is judged: within 2 points at 0.01.",
+        "What happens when small γ are set to 0: one review of Figure 6 reads little change, another a sharp drop.",
         "reviews, which disagree",
         ("fig6_clamping",),
         _clamping,
@@ -217,14 +229,14 @@ CLAIMS = (
         _off_units,
     ),
     Claim(
-        "Such a network does not overfit: training and test accuracy stay together. Judged: the former, on augmented images, "
-        "is at most 2 points above the latter.",
+        "Such a network does not overfit: training and test accuracy stay together. Judged: training accuracy, on augmented "
+        "images, is at most 2 points above test accuracy, and less above it than when everything is trained.",
         "a review",
         ("curve_resnet110",),
         _overfitting,
     ),
     Claim(
-        "A seed, γ and β are enough to store such a network; training does not get cheaper.",
+        "A seed, γ and β are enough to store such a network; training does not get cheaper. Judged: the former.",
         "a review of its discussion",
         ("engine_speed",),
         _storage,

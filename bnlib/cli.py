@@ -142,12 +142,17 @@ def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_lis
         click.echo("\n".join(sweeping.plan(specs, device=device, data_root=data_root)))
     if only_list or not missing:
         return
-    budget = budget and max(0.0, budget - (time.monotonic() - started))  # of which the list above has taken its part
+    if budget is not None:
+        budget = max(0.0, budget - (time.monotonic() - started))  # of which the list above has taken its part
     if jobs == 1:
         sweeping.sweep(missing, budget=budget, device=device, data_root=data_root, probes=probes)
     else:
         words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
-        for option, value in (("--budget", budget and f"{budget}s"), ("--device", device), ("--data", data_root)):
+        for option, value in (
+            ("--budget", None if budget is None else f"{budget:.1f}s"),
+            ("--device", device),
+            ("--data", data_root),
+        ):
             words += [option, value] if value else []
         sweeping.side_by_side(jobs, words)
     if not no_list:
@@ -272,25 +277,11 @@ def probe(names, data_root):
 
     Of all such runs, or of those named. Their networks are drawn again from the seed, but not where convolutions were trained.
     """
-    from tqdm import tqdm
-
-    from bnlib import data as datasets
-    from bnlib import evaluation, store
+    from bnlib import store, training
 
     runs = [store.load(name) for name in names] or store.all_runs()
     for one in runs if names else ():
         if one.probes is not None:
             click.echo(f"{one.id} has its probes already")
     missing = [one for one in runs if one.probes is None and one.info["status"] == "finished"]
-    missing = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
-    dataset = datasets.load("cifar10", data_root) if missing else None
-    for one in (bar := tqdm(missing, unit="run")):
-        bar.set_postfix_str(one.id)
-        try:
-            network = one.model()
-        except store.StoreError as error:
-            bar.write(str(error))
-            continue
-        store.add_probes(
-            one, evaluation.probe(network, dataset, images=one.spec.settings.test_images, precision=one.spec.precision)
-        )
+    training.ask([one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"], data_root)

@@ -27,13 +27,15 @@ class Experiment:
     variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
     ResNet-N, `width` every WRN-14-W, `both` either, `vgg` every VGG. networks_first: the order in which a sweep trains; a
-    figure is worth most with one line over all networks, an ablation with all variants of one network.
+    figure is worth most with one line over all networks, an ablation with all variants of one network. asks: it shows the probes
+    of trained networks, not only their accuracy, γ and β.
     """
 
     variants: dict[str, dict]
     networks: tuple[str, ...] = DEEP
     along: str = "depth"
     networks_first: bool = field(default=True, kw_only=True)
+    asks: bool = field(default=False, kw_only=True)
 
     def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = ()) -> list[RunSpec]:
         """The trainings of one seed, in order of value; on `networks` instead of the experiment's own if there are any."""
@@ -85,10 +87,8 @@ EXPERIMENTS = {
     "fig2_depth": Experiment(FIG2),
     "fig2_width": Experiment(FIG2, ("resnet14", *WIDE), "width"),
     "fig3_depth_or_width": Experiment(_sets("bn"), DEEP + WIDE, "both"),
-    **dict.fromkeys(
-        ("fig4_gamma", "fig5_thresholds", "fig6_clamping", "fig7_relu"),
-        Experiment(_sets("bn", "all"), PAPERS_GAMMA),
-    ),
+    **dict.fromkeys(("fig4_gamma", "fig5_thresholds"), Experiment(_sets("bn", "all"), PAPERS_GAMMA)),
+    **dict.fromkeys(("fig6_clamping", "fig7_relu"), Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks=True)),
     "curve_resnet110": Experiment(_sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
     "ablation_initialisation": Experiment(INITIALISATIONS, SHALLOW, networks_first=False),
     "ablation_gamma_or_beta": Experiment(_sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
@@ -148,12 +148,16 @@ def precisions() -> pd.DataFrame:
     return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
 
 
-def coverage(name: str, found: pd.DataFrame | None = None) -> pd.DataFrame:
+def coverage(name: str) -> pd.DataFrame:
     """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*.
 
-    found: the runs that count, if not all of `runs`.
+    Where the figure shows probes and the networks of a recipe have none, *not asked*.
     """
-    shown, found = experiment(name), runs(name) if found is None else found
+    shown, found = experiment(name), runs(name)
+    if shown.asks:
+        found["recipe"] = [
+            recipe if store.load(run).probes else f"{recipe}, not asked" for run, recipe in zip(found.id, found.recipe, strict=True)
+        ]
     titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
 
     def cell(variant, network):
@@ -205,6 +209,8 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
             said = f"stored, {run.accuracy:.1%} (recipe {recipe})" if run else f"not stored; training it now with recipe {recipe}"
             print(f"{spec.id}: {said}" + ("" if run else f", {spec.settings.epochs} epochs"), flush=True)
         found += training.train_together(replicates) if missing(replicates) else map(store.find, replicates)
+    if shown.asks:
+        training.ask([run for run in found if run.probes is None])
     return found
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-CITATION = "Frankle, Schwab and Morcos, ICLR 2021, arXiv 2003.00152"
 KINDS = {
     "paper-table": "the paper's table of parameter counts",
     "paper-text": "the paper's abstract or introduction",
@@ -43,6 +42,12 @@ def values(*figures: str, metric: str | None = None, kinds: tuple[str, ...] | No
     if kinds is not None:
         keep &= table.kind.isin(kinds)
     return table[keep].reset_index(drop=True)
+
+
+def accuracies() -> pd.DataFrame:
+    """Test accuracies on CIFAR-10 in percent, as `values`: the paper's and reproductions'; not what reviews quote."""
+    rows = values("fig2", "abstract", metric="test_accuracy_percent")
+    return rows[rows.kind != "review"].reset_index(drop=True)
 
 
 def curve(network: str) -> pd.DataFrame:

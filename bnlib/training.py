@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, machine, store
+from bnlib import data, evaluation, machine, store
 from bnlib.spec import RunSpec
 from bnlib.trainer import OutOfTime, Trainer
 
@@ -60,6 +60,23 @@ def train_together(
             stack.enter_context(machine.exact())
             _in_turn([Trainer(spec, where, datasets[spec.dataset], target, probes) for spec in missing], progress, until)
         return [store.find(spec, folder) for spec in specs]
+
+
+def ask(runs: list[store.Run], data_root: str | Path | None = None) -> None:
+    """Ask the networks of stored `runs` what only they can tell (`evaluation.probe`), and store it with them.
+
+    Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
+    minutes each.
+    """
+    for run in (bar := tqdm(runs, unit="run", desc="asking", disable=not runs)):
+        bar.set_postfix_str(run.id)
+        try:
+            network = run.model()
+        except store.StoreError as error:
+            bar.write(str(error), file=sys.stdout)
+            continue
+        dataset, settings = data.load(run.spec.dataset, data_root), run.spec.settings
+        store.add_probes(run, evaluation.probe(network, dataset, images=settings.test_images, precision=run.spec.precision))
 
 
 @contextlib.contextmanager

@@ -44,16 +44,14 @@ class Slider:
 
 
 def threshold_slider(gammas: pd.DataFrame) -> Slider:
-    """How many features have |γ| below a threshold, for every network. gammas: of `analysis.gammas`; replicates are pooled."""
+    """How many features have |γ| below a threshold, for every network. gammas: of `analysis.gammas`; replicates are averaged."""
 
-    def curve(trainable, values):
-        below = np.searchsorted(np.sort(values), STEPS, side="left") / len(values)
-        return {"name": label(trainable), "colour": look(trainable)[0], "values": below.round(5).tolist(), "of": len(values)}
+    def curve(trainable, rows):
+        below = np.searchsorted(np.sort(rows.gamma.abs()), STEPS, side="left") / len(rows)
+        features = len(rows) // rows.seed.nunique()
+        return {"name": label(trainable), "colour": look(trainable)[0], "values": below.round(5).tolist(), "of": features}
 
-    curves = {
-        title: [curve(t, own[own.trainable == t].gamma.abs().to_numpy()) for t in order(set(own.trainable))]
-        for title, own in _menu(gammas)
-    }
+    curves = {title: [curve(t, own[own.trainable == t]) for t in order(set(own.trainable))] for title, own in _menu(gammas)}
     return Slider(curves, STEPS.tolist(), "Features with |γ| below @: ", "Share of features with |γ| below the threshold")
 
 

@@ -42,13 +42,40 @@ def test_outside_the_tolerance_the_order_decides():
 
 def test_short_is_at_most_in_trend():
     assert verdicts((14, "bn", "short", 48.3), (32, "bn", "short", 57.6)) == ["in trend", "in trend"]
-    assert verdicts((14, "bn", "short", 58), (32, "bn", "short", 57)) == ["not reproduced", "not reproduced"]
+    assert verdicts((14, "bn", "short", 60), (32, "bn", "short", 57)) == ["not reproduced", "not reproduced"]
     assert verdicts((14, "bn", "short", 48.3)) == ["not run"]
 
 
 def test_recipes_are_not_compared_with_each_other_and_smoke_is_not_judged():
     points = analysis.judge(summary((14, "bn", "short", 90), (32, "bn", "paper", 57.6), (14, "bn", "smoke", 48.3)), REFERENCE)
     assert dict(zip(points.recipe, points.verdict, strict=True)) == {"short": "not run", "paper": "reproduced", "smoke": "not run"}
+
+
+def test_an_order_that_chance_may_have_made_decides_nothing():
+    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 51.9)) == ["too close", "too close"]
+    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 48.1)) == ["too close", "too close"]
+    many = summary((14, "bn", "short", 50), (32, "bn", "short", 51)).assign(n=3, sd=0.3)
+    assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, twice the error is 0.49
+    assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
+    assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1"
+    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "0 of 0 (1 more are too close to decide)"
+
+
+def test_points_of_another_set_and_another_network_are_not_compared():
+    points = analysis.judge(summary((14, "all", "short", 55), (32, "bn", "short", 60), (14, "bn", "short", 50)), REFERENCE)
+    assert dict(zip(points.network + points.trainable, points.verdict, strict=True)) == {
+        "ResNet-14all": "in trend",
+        "ResNet-32bn": "in trend",
+        "ResNet-14bn": "in trend",
+    }
+
+
+def test_a_run_that_diverged_judges_nothing():
+    rows = summary((14, "bn", "short", 50), (32, "bn", "short", 10)).assign(diverged=[0, 1])
+    assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["not run"]
+    assert not len(analysis.differences(rows.assign(network="ResNet-14", depth=14, variant=["bn", "random:2"]), "bn", "random:2"))
+    runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"])
+    assert analysis.summarise(runs).diverged.tolist() == [0, 1]
 
 
 def test_what_the_reference_cannot_tell_apart_is_not_compared():
@@ -64,11 +91,22 @@ def test_a_figures_verdict_is_its_least_point_at_the_better_recipe():
     assert judge((14, "bn", "short", 40), (32, "bn", "short", 50), (14, "all", "short", 80)) == "in trend"
 
 
+def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
+    def judge(*rows, trainable=None):
+        return analysis.overall(analysis.ordered(analysis.judge(summary(*rows), REFERENCE), trainable))
+
+    assert judge((14, "bn", "paper", 48)) == "not run"
+    assert judge((14, "bn", "paper", 48), (14, "bn", "short", 40), (32, "bn", "short", 50)) == "in trend"
+    assert judge((14, "bn", "paper", 48), (32, "bn", "paper", 58)) == "reproduced"
+    assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5)) == "reproduced"
+    assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5), trainable="bn") == "not run"
+
+
 def test_replicates_are_put_together():
     runs = pd.DataFrame(
         {"network": "ResNet-14", "depth": 14, "width": 1, "variant": "bn", "trainable": "bn", "recipe": "short"},
         index=range(3),
-    ).assign(accuracy=[0.4, 0.5, 0.6])
+    ).assign(accuracy=[0.4, 0.5, 0.6], status="finished")
     row = analysis.summarise(runs).iloc[0]
     assert (row["mean"], row.sd, row.n, len(row.each)) == (pytest.approx(50), pytest.approx(10), 3, 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)

@@ -57,3 +57,19 @@ def test_run_then_list_then_verify(runs_folder):
     next(runs_folder.glob("digits*/history.csv")).unlink()
     broken = call("results", "verify")
     assert broken.exit_code == 1 and "no history.csv" in broken.output
+
+
+def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monkeypatch):
+    from bnlib import sweep
+
+    asked = []
+    monkeypatch.setattr(sweep, "plan", lambda specs, **_: [])
+    monkeypatch.setattr(sweep, "side_by_side", lambda jobs, words: asked.append((jobs, words)))
+    assert call("sweep", "fig2_depth", "--recipe", "smoke", "--budget", "0s", "--jobs", "2").exit_code == 0
+    (jobs, words) = asked[0]
+    assert jobs == 2 and words[words.index("--budget") + 1] == "0.0s"
+
+
+def test_probes_that_are_there_are_not_asked_for_again(runs_folder):
+    said = call("results", "probe", "resnet14_bn_paper_seed0-3c3e6a91")
+    assert said.exit_code == 0 and "has its probes already" in said.output

@@ -4,21 +4,24 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.verdicts import summarise, together
+from bnlib.analysis.verdicts import RECIPES, TOLERANCE, judge_differences, margin, sound, summarise, together
+from bnlib.spec import RECIPES as SETTINGS
 
 _PLACE = ["network", "depth", "width", "recipe"]
 
 
 def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
-    """By how many points the variant `more` is above `less`, wherever both have been run.
+    """By how many points the variant `more` is above `less`, wherever both have been run and have not diverged.
 
-    summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, n (the fewer of the
-    two's replicates).
+    summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, margin (that it must
+    exceed to count), n (the fewer of the two's replicates).
     """
-    columns = [*_PLACE, "mean", "n"]
+    columns = [*_PLACE, "mean", "sd", "n"]
+    summary = sound(summary)
     one, other = (summary[summary.variant == variant][columns] for variant in (more, less))
     both = one.merge(other, on=_PLACE, suffixes=("", "_less"))
     found = both[_PLACE].assign(more=both["mean"], less=both.mean_less, difference=(both["mean"] - both.mean_less).astype(float))
+    found["margin"] = [margin(*both_sides) for both_sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
     return found.assign(n=both[["n", "n_less"]].min(axis=1))
 
 
@@ -27,17 +30,18 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
 
     points: rows with network, depth, width, recipe, parameters (γ and β) and mean. The accuracy of a ResNet with exactly as many is
     interpolated between its neighbours, linear in the logarithm of the number; nothing is extrapolated. Returns network, depth,
-    width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference.
+    width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, n (the fewest replicates).
     """
     rows = []
-    for recipe, own in points.groupby("recipe", sort=False):
+    for recipe, own in sound(points).groupby("recipe", sort=False):
         deep = own[own.width == 1].sort_values("parameters")
         for wide in own[own.width > 1].itertuples():
             if len(deep) > 1 and deep.parameters.iloc[0] <= wide.parameters <= deep.parameters.iloc[-1]:
                 more = np.interp(np.log(wide.parameters), np.log(deep.parameters.astype(float)), deep["mean"].astype(float))
                 row = {"network": wide.network, "depth": wide.depth, "width": wide.width, "recipe": recipe}
-                rows.append({**row, "parameters": wide.parameters, "more": more, "less": wide.mean, "difference": more - wide.mean})
-    return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference"])
+                row |= {"parameters": wide.parameters, "more": more, "less": wide.mean, "difference": more - wide.mean}
+                rows.append({**row, "n": min(wide.n, deep.n.min())})
+    return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference", "n"])
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:
@@ -62,11 +66,24 @@ def overfitting(runs: pd.DataFrame) -> pd.DataFrame:
     return together(runs.assign(gap=100 * (runs.train_accuracy.astype(float) - runs.accuracy.astype(float))), "gap")
 
 
+def judge_overfitting(gaps: pd.DataFrame) -> pd.DataFrame:
+    """By how much less γ and β alone overfit than everything, as `differences` of `overfitting`, judged.
+
+    *reproduced* and *in trend*, as `judge_differences` says, where the gap of γ and β is also within the tolerance; more is the
+    gap of everything, less that of γ and β.
+    """
+    rows = judge_differences(differences(gaps, "all", "bn"))
+    wide = rows.less.astype(float) > TOLERANCE
+    return rows.assign(verdict=rows.verdict.where(~wide | ~rows.recipe.isin(RECIPES), "not reproduced"))
+
+
 def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The points of learning curves at the epochs of `reference`, for `analysis.judge`: as `summarise`; and the reference.
 
-    reference: with a column `epoch`, of recipe `paper`. Each epoch is a network of its own, as `judge` sees it.
+    reference: with a column `epoch`, of recipe `paper`. Each epoch is a network of its own, as `judge` sees it. Only after the
+    first drop of the learning rate: before it, test accuracy goes up and down by several points from one epoch to the next.
     """
+    reference = reference[reference.epoch > SETTINGS["paper"].milestones[0]]
     named = lambda frame: frame.assign(network=frame.network + ", epoch " + frame.epoch.astype(int).astype(str))  # noqa: E731
     own = histories[histories.epoch.isin(set(reference.epoch)) & (histories.recipe == "paper")]
     percent = named(own).assign(percent=100 * own.test_accuracy.astype(float), width=1)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
+from bnlib.analysis.accuracy import differences
 from bnlib.analysis.verdicts import POINT, of_deepest, together
 
 THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
@@ -70,3 +71,11 @@ def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
 def small_headline(small: pd.DataFrame, trainable: str = "bn") -> str:
     """The deepest network's share of small γ in words, at recipe `paper` or, if there is none, `short`; *not run* if none has."""
     return of_deepest(small, "{mean:.1f} % of the γ of {network} end below 0.01 in magnitude (recipe {recipe}, n = {n})", trainable)
+
+
+def small_against(small: pd.DataFrame) -> str:
+    """The shares of small γ with γ and β only against all, in words, at the better recipe that has both; *not run* if none has."""
+    rows = differences(small, "bn", "all")
+    rows = rows[rows.recipe == rows.recipe.min()]  # `paper` before `short`
+    said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network}" for row in rows.itertuples())
+    return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "against all: not run"

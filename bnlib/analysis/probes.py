@@ -5,7 +5,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.analysis.gamma import of_runs
-from bnlib.analysis.verdicts import POINT, TOLERANCE, holds, judge_differences, together
+from bnlib.analysis.verdicts import POINT, judge_differences, margin, together
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
@@ -53,22 +53,17 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
     return pd.DataFrame(rows, columns=[*POINT, "n", *columns])
 
 
-def judge_clamping(answer: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `clamping_answer` of γ and β only, judged: whether setting small γ to 0 changes little, 2 points at most."""
-    own = answer[answer.trainable == "bn"].sort_values(["recipe", "depth"])
-    return own.assign(verdict=[holds(row.recipe, abs(row.change) <= TOLERANCE) for row in own.itertuples()])
-
-
 def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
     """What rows of `clamping_answer` say, in words: small, beta, random, safe, half; *not run* without any."""
     texts = {
-        "small": "{change:+.1f} points for the {share:.0%} of the features with |γ| up to " + f"{small:g}" + " in {place}",
+        "small": "{change:+.1f} points for the {share:.0f} % of the features with |γ| up to " + f"{small:g}" + " in {place}",
         "beta": "{change_beta:+.1f} points in {place}",
         "random": "{change_random:+.1f} points in {place}",
-        "safe": "up to |γ| = {safe:.2g}, {safe_share:.0%} of the features, in {place}",
-        "half": "at {half:.2g}, with {half_share:.0%} of the features at 0, in {place}",
+        "safe": "up to |γ| = {safe:.2g}, {safe_share:.0f} % of the features, in {place}",
+        "half": "at {half:.2g}, with {half_share:.0f} % of the features at 0, in {place}",
     }
     answer = answer.assign(**{name: answer[name].round(1) + 0.0 for name in ("change", "change_beta", "change_random")})  # no −0.0
+    answer = answer.assign(**{name: 100 * answer[name] for name in ("share", "safe_share", "half_share")})
     rows = [{**row, "place": f"{row['network']} (recipe {row['recipe']})"} for row in answer.to_dict("records")]
     said = {key: "; ".join(text.format(**row) for row in rows if row["half"] > 0 or key != "half") for key, text in texts.items()}
     return {key: text or ("never" if rows else "not run") for key, text in said.items()}
@@ -121,7 +116,8 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     """
     place = ["network", "depth", "width", "recipe", "definition"]
     known = relu[relu.definition != "zero"]
-    one, other = (known[known.trainable == trainable][[*place, "mean"]] for trainable in ("bn", "all"))
+    one, other = (known[known.trainable == trainable][[*place, "mean", "sd", "n"]] for trainable in ("bn", "all"))
     both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
     percent = [f"> {100 * float(share):g} %" for share in both.definition]
+    both["margin"] = [margin(*sides) for sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
     return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))

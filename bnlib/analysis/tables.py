@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from bnlib import store
+
 
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Parameter counts against the paper's table: network, family, total, bn, output, shortcut, bn share, equal.
@@ -71,9 +73,10 @@ def verdict_table(points: pd.DataFrame):
 
 def difference_table(differences: pd.DataFrame, more: str, less: str):
     """Rows of `differences` or `at_equal_parameters`, judged or not, as a table to read; more, less: names of the two columns."""
-    names = {"more": f"{more} (%)", "less": f"{less} (%)", "difference": "difference (points)"}
+    names = {"more": f"{more} (%)", "less": f"{less} (%)", "difference": "difference (points)", "margin": "counts beyond"}
     shown = differences.drop(columns=["depth", "width"]).rename(columns=names).sort_values("recipe", kind="stable")
-    return table(shown, {"difference (points)": "{:+.1f}", **({"parameters": "{:,}"} if "parameters" in shown else {})})
+    formats = {"difference (points)": "{:+.1f}", "counts beyond": "± {:.1f}", "parameters": "{:,}"}
+    return table(shown, {name: text for name, text in formats.items() if name in shown})
 
 
 def counts_table(counts: pd.DataFrame):
@@ -86,9 +89,12 @@ def counts_table(counts: pd.DataFrame):
 
 
 def provenance(runs: pd.DataFrame):
-    """Where each run comes from, one row a run: its folder in results/, machine, minutes, commit, and which have diverged."""
+    """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
     shown = pd.DataFrame({"run": runs.id, "machine": runs.device, "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.astype(str).str[:8]
     if (runs.status != "finished").any():
         shown["status"] = runs.status
+    own = [store.load(name).folder.parent != store.results_folder() for name in runs.id]
+    if any(own):
+        shown["where"] = ["runs/, not committed" if one else "results/" for one in own]
     return table(shown, {"minutes": "{:.0f}"})

@@ -1,23 +1,28 @@
 """Replicates put together, and verdicts by rule."""
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
 
 TOLERANCE = 2.0  # points of accuracy; see `judge`
+MANY = 3  # replicates from which their spread counts
 VERDICTS = ("reproduced", "in trend", "not reproduced", "not run")
 RECIPES = ("paper", "short")  # those whose runs are judged, the better first
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Replicates put together: network, depth, width, variant, trainable, recipe; mean, sd, n, each. In the order of `runs`.
+    """Replicates put together: network, depth, width, variant, trainable, recipe; mean, sd, n, each, diverged.
 
-    runs: rows of `experiments.runs`. mean and sd (of the sample) in percent; sd is NaN for a single run; each: the
-    replicates' values. Diverged runs count with the accuracy they ended at.
+    runs: rows of `experiments.runs`, whose order is kept. mean and sd (of the sample) in percent; sd is NaN for a single run;
+    each: the replicates' values; diverged: how many of them diverged: those count with the accuracy they ended at, and judge
+    nothing.
     """
-    return together(runs.assign(percent=100 * runs.accuracy.astype(float)), "percent")
+    points = together(runs.assign(percent=100 * runs.accuracy.astype(float)), "percent")
+    lost = together(runs.assign(lost=(runs.status == "diverged").astype(float)), "lost")
+    return points.assign(diverged=(lost["mean"] * lost.n).astype(float).round().astype(int))
 
 
 def together(frame: pd.DataFrame, column: str, *keys: str) -> pd.DataFrame:
@@ -28,21 +33,35 @@ def together(frame: pd.DataFrame, column: str, *keys: str) -> pd.DataFrame:
     return grouped.agg(mean="mean", sd="std", n="count", each=tuple).reset_index()
 
 
+def sound(points: pd.DataFrame) -> pd.DataFrame:
+    """Those of `points` none of whose replicates diverged."""
+    return points[points.diverged == 0] if "diverged" in points else points
+
+
+def margin(sd: float, n: int, other_sd: float, other_n: int) -> float:
+    """How far apart two means must be for their order to count, in points: more than chance makes of replicates.
+
+    Twice the standard error of the difference if both have three replicates; else the tolerance, by convention.
+    """
+    return 2 * math.sqrt(sd**2 / n + other_sd**2 / other_n) if min(n, other_n) >= MANY else TOLERANCE
+
+
 def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Each point held against its reference: one row for each recipe and each reference value that has been run.
 
     summary: from `summarise`. reference: rows of `bnlib.paper.values`, one for a network and trainable set, in percent.
     Adds reference, uncertainty, kind, difference (ours minus the reference, in points), tolerance and verdict:
     *reproduced*: recipe `paper`, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
-    *in trend*: not that, but with every other point of the same recipe the order is the reference's (see `comparisons`).
-    *not reproduced*: neither. Runs of `smoke`, and single points at `short`, have nothing to be judged by: *not run*.
+    *in trend*: not that, but all that is decided of its order among the other points is the reference's (see `comparisons`).
+    *not reproduced*: neither. Runs of `smoke`, and single points at `short`, have nothing to be judged by: *not run*; and where
+    no order is decided at `short` it is *too close*. Points that diverged are left out.
 
     The 2 points are a convention: with γ and β alone, the one faithful reproduction by others known to us differs from the paper
-    by up to 1.6 points (tdtce, one run each, in `paper_values.csv`), and every step in depth changes the accuracy by more.
+    by up to 1.6 points (tdtce, one run each, in `paper_values.csv`).
     """
     known = reference[["network", "trainable", "value", "uncertainty", "kind"]].rename(columns={"value": "reference"})
     known = known.fillna({"uncertainty": 0.0})
-    points = summary.merge(known, on=["network", "trainable"])
+    points = sound(summary).merge(known, on=["network", "trainable"])
     points["difference"] = points["mean"].astype(float) - points.reference
     points["tolerance"] = TOLERANCE + points.uncertainty
     pairs = comparisons(points)
@@ -51,18 +70,38 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons(points: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of points of one recipe whose order the reference decides, and whether ours agrees: recipe, first, second, agrees.
+    """Every pair of points of one recipe whose order the reference decides: recipe, first, second, ours.
 
-    A pair whose reference values differ by no more than both uncertainties together is a tie and is left out; so are two networks
-    of which nothing was trained: both guess.
+    Compared are points of one trainable set, and points of one network. ours: *agrees*, *differs*, or *too close* where ours are
+    within their `margin`. A pair whose reference values differ by no more than both uncertainties together is a tie and is left
+    out; so are two networks of which nothing was trained: both guess.
     """
     rows = []
     for recipe, group in points.groupby("recipe"):
         for a, b in itertools.combinations(group.itertuples(), 2):
             gap, guess = a.reference - b.reference, a.trainable == b.trainable == "none"
-            if abs(gap) > a.uncertainty + b.uncertainty and not guess:
-                rows.append((recipe, (a.network, a.trainable), (b.network, b.trainable), gap * (a.mean - b.mean) > 0))
-    return pd.DataFrame(rows, columns=["recipe", "first", "second", "agrees"])
+            related = a.trainable == b.trainable or a.network == b.network
+            if related and abs(gap) > a.uncertainty + b.uncertainty and not guess:
+                own = a.mean - b.mean
+                ours = "too close" if abs(own) <= margin(a.sd, a.n, b.sd, b.n) else "agrees" if gap * own > 0 else "differs"
+                rows.append((recipe, (a.network, a.trainable), (b.network, b.trainable), ours))
+    return pd.DataFrame(rows, columns=["recipe", "first", "second", "ours"])
+
+
+def compared(points: pd.DataFrame) -> str:
+    """How many of the `comparisons` of judged points come out in the reference's order, in words."""
+    ours = comparisons(points).ours
+    said = f"{(ours == 'agrees').sum()} of {(ours != 'too close').sum()}"
+    return said + (f" ({(ours == 'too close').sum()} more are too close to decide)" if (ours == "too close").any() else "")
+
+
+def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
+    """Judged points of those recipes at which the order of two of them is decided: a statement about an order needs two.
+
+    trainable: two of this set.
+    """
+    pairs = comparisons(points if trainable is None else points[points.trainable == trainable])
+    return points[points.recipe.isin(set(pairs[pairs.ours != "too close"].recipe))]
 
 
 def _verdict(point, pairs: pd.DataFrame) -> str:
@@ -72,19 +111,23 @@ def _verdict(point, pairs: pd.DataFrame) -> str:
         return "reproduced"
     name = (point.network, point.trainable)
     mine = pairs[(pairs.recipe == point.recipe) & ((pairs["first"] == name) | (pairs["second"] == name))]
-    if not len(mine):
-        return "not reproduced" if point.recipe == "paper" else "not run"
-    return "in trend" if mine.agrees.all() else "not reproduced"
+    decided = mine.ours[mine.ours != "too close"]
+    if not len(decided):
+        return "not reproduced" if point.recipe == "paper" else "too close" if len(mine) else "not run"
+    return "in trend" if (decided == "agrees").all() else "not reproduced"
 
 
 def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float = np.inf) -> pd.DataFrame:
     """Differences that the paper says are positive, from `low` to `high` points; adds a verdict to each row.
 
-    differences: rows with recipe and difference. *reproduced*: recipe `paper`, above 0, and from `low` to `high` within the
-    tolerance. *in trend*: above 0. *not reproduced*: not even that.
+    differences: rows with recipe, difference and, if it is not the tolerance, margin. *reproduced*: recipe `paper`, above the
+    margin, and from `low` to `high` within the tolerance. *in trend*: above the margin. *not reproduced*: below minus the margin.
+    *too close*: between, where the sign may be chance.
     """
 
     def verdict(row):
+        if row.recipe in RECIPES and abs(row.difference) <= getattr(row, "margin", TOLERANCE):
+            return "too close"
         inside = low - TOLERANCE <= row.difference <= high + TOLERANCE
         said = holds(row.recipe, row.difference > 0)
         return "in trend" if said == "reproduced" and not inside else said
@@ -102,7 +145,7 @@ def best(points: pd.DataFrame) -> pd.DataFrame:
     """The rows at recipe `paper`, or at `short` if there are none at `paper`; those that have nothing to be judged by left out."""
     for recipe in RECIPES:
         found = points[points.recipe == recipe] if len(points) else points
-        found = found[found.verdict != "not run"] if "verdict" in found else found
+        found = found[~found.verdict.isin(["not run", "too close"])] if "verdict" in found else found
         if len(found):
             return found
     return points[:0]
@@ -132,10 +175,25 @@ def of_deepest(points: pd.DataFrame, text: str, trainable: str = "bn", recipes: 
 
 
 def leaders(summary: pd.DataFrame) -> str:
-    """The best variant of each network and recipe of which at least two have been run, in words."""
-    found = [own.sort_values("mean").iloc[-1] for _, own in summary.groupby(["recipe", "depth"]) if len(own) > 1]
-    each = [f"{row.network} ({row.recipe}): {row.variant}, {row['mean']:.1f} %" for row in found]
-    return "; ".join(each) or "nothing to compare has been run yet"
+    """The best variant of each network and recipe of which at least two have been run, and those too close to it, in words."""
+    said = []
+    for _, own in sound(summary).groupby(["recipe", "depth"]):
+        best, *others = own.sort_values("mean", ascending=False).itertuples()
+        near = [row.variant for row in others if best.mean - row.mean <= margin(best.sd, best.n, row.sd, row.n)]
+        close = f"; too close to it: {', '.join(near)}" if near else ""
+        said += [f"{best.network} ({best.recipe}): {best.variant}, {best.mean:.1f} %{close}"] if others else []
+    return ". ".join(said) or "nothing to compare has been run yet"
+
+
+def noise(summary: pd.DataFrame) -> str:
+    """How much replicates of one training differ, where there are three or more, in words."""
+    many = summary[summary.n >= MANY].itertuples()
+    said = "; ".join(f"± {row.sd:.1f} points ({row.variant}, {row.network}, {row.recipe}, n = {row.n})" for row in many)
+    return (
+        f"replicates of one and the same training differ by a standard deviation of {said}"
+        if said
+        else "not known before there are three replicates"
+    )
 
 
 def replicates(summary: pd.DataFrame) -> str:

@@ -29,7 +29,10 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
                 for row in own[own.variant == name].itertuples():
                     colour = look(row.trainable)[0]
                     ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=look(row.trainable)[1], color=colour)
-                    ax.annotate(f"{row.mean:.1f}", (row.mean, y), (5, 4), textcoords="offset points", fontsize=8)
+                    if row.n == 2:
+                        ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
+                    said = f"{row.mean:.1f}" + (", diverged" if row.diverged else "")
+                    ax.annotate(said, (row.mean, y), (5, 4), textcoords="offset points", fontsize=8)
                     if y == 0:
                         ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
             ax.set_yticks(range(len(names)), [LABELS.get(name, name) for name in names])

@@ -90,10 +90,11 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
             places = pd.concat([reference, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
-                offset = (7, -13) if network.startswith("WRN") else (-7, 8)
-                ax.annotate(short, (x, y), offset, textcoords="offset points", ha="center", fontsize=8, color="#444444")
+                offset, ha = ((6, -4), "left") if network.startswith("WRN") else ((-7, 8), "center")
+                ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444")
             ax.set_xscale("log")
-            ax.set_xticks([1000, 2000, 5000, 10000, 20000, 50000], ["1,000", "2,000", "5,000", "10,000", "20,000", "50,000"])
+            deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
+            ax.set_xticks(deep, [f"{count:,}" for count in deep])
             ax.minorticks_off()
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
@@ -115,7 +116,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """
     if not len(histories) and not len(reference):
         return nothing()
-    recipes = _recipes(histories)
+    recipes = [r for r in RECIPE_TITLES if r in set(histories.recipe) or (r == "paper" and len(reference))]
     with house_style():
         figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.2), layout="constrained")
         axes = figure.subplots(len(recipes), 1, squeeze=False)[:, 0]
@@ -126,15 +127,14 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             for trainable in order(set(own.trainable)):
                 rows = own[own.trainable == trainable]
                 _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
+            _accuracy_axis(ax)
             ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
         axes[-1].set_xlabel("epoch")
-        sets = order(set(histories.trainable) | set(reference.trainable))
-        handles = [
-            Line2D([], [], color=look(t)[0], label=label(t) + ("" if t in set(histories.trainable) else " (not run here)"))
-            for t in sets
-        ]
-        handles += [Line2D([], [], color="#555555", linestyle=":", label="training, the same colour")]
-        figure.legend(handles=handles + (_others(reference) if "paper" in recipes else []), loc="outside lower center", ncols=2)
+        ours = set(histories.trainable)
+        handles = [Line2D([], [], color=look(t)[0], label=label(t)) for t in order(ours)]
+        handles += [Line2D([], [], color="#555555", linestyle=":", label="training, the same colour")] if ours else []
+        handles += [_handle(t, ours=False) for t in order(set(reference.trainable) - ours)]
+        figure.legend(handles=handles + _others(reference), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -162,6 +162,10 @@ def _course(ax, history: pd.DataFrame, colour: str, chance: float = 0.1) -> None
             ax.axvline(epoch - 0.5, color="#BBBBBB", linewidth=1)
         if len(drops):
             ax.text(drops.iloc[0] - 0.4, 3, "learning rate drops", color="#666666", fontsize=8)
+    _accuracy_axis(ax)
+
+
+def _accuracy_axis(ax) -> None:
     ax.set_ylim(0, 100)
     ax.set_xlim(left=0)
     ax.set_ylabel("accuracy (%)")
@@ -216,6 +220,8 @@ def _line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
     colour, marker, dash = look(trainable)
     ax.plot(rows[x], rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
     _band(ax, rows, x, colour)
+    for row in rows[rows.get("diverged", pd.Series(0, rows.index)) > 0].itertuples():
+        ax.annotate("diverged", (getattr(row, x), row.mean), (0, -12), textcoords="offset points", ha="center", fontsize=8)
 
 
 def _band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:

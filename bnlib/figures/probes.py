@@ -78,9 +78,11 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             ax.axhline(known["all", "off"], color=look("all")[0], linewidth=1, linestyle=":")
             sets = order(set(own.trainable))
             for i, trainable in enumerate(sets):
-                rows = own[own.trainable == trainable].set_index("definition")["mean"].reindex(list(DEFINITIONS))
+                rows = own[own.trainable == trainable].set_index("definition").reindex(list(DEFINITIONS))
                 places = [k + (i - (len(sets) - 1) / 2) * 0.38 for k in range(len(DEFINITIONS))]
-                ax.bar(places, rows, width=0.36, color=look(trainable)[0])
+                ax.bar(
+                    places, rows["mean"], width=0.36, color=look(trainable)[0], yerr=rows.sd.where(rows.n >= 3), ecolor="#8A8A8A"
+                )
             ax.set_xticks(range(len(DEFINITIONS)), list(DEFINITIONS.values()), fontsize=8)
             ax.grid(axis="x", visible=False)
         more = [
