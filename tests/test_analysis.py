@@ -58,7 +58,7 @@ def test_an_order_that_chance_may_have_made_decides_nothing():
     assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, twice the error is 0.49
     assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
     assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1"
-    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "0 of 0 (1 more are too close to decide)"
+    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "0 of 0 (1 more: too close to decide)"
 
 
 def test_points_of_another_set_and_another_network_are_not_compared():

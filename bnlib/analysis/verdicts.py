@@ -91,8 +91,8 @@ def comparisons(points: pd.DataFrame) -> pd.DataFrame:
 def compared(points: pd.DataFrame) -> str:
     """How many of the `comparisons` of judged points come out in the reference's order, in words."""
     ours = comparisons(points).ours
-    said = f"{(ours == 'agrees').sum()} of {(ours != 'too close').sum()}"
-    return said + (f" ({(ours == 'too close').sum()} more are too close to decide)" if (ours == "too close").any() else "")
+    close = (ours == "too close").sum()
+    return f"{(ours == 'agrees').sum()} of {len(ours) - close}" + (f" ({close} more: too close to decide)" if close else "")
 
 
 def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
