@@ -9,7 +9,7 @@ from bnlib.analysis.accuracy import (
     overfitting,
     with_parameters,
 )
-from bnlib.analysis.gamma import gammas, layers, shares, small_against, small_gammas, small_headline
+from bnlib.analysis.gamma import gammas, layers, shares, small_against, small_by_recipe, small_gammas, small_headline
 from bnlib.analysis.probes import (
     clamping,
     clamping_answer,
@@ -79,6 +79,7 @@ __all__ = [
     "replicates",
     "shares",
     "small_against",
+    "small_by_recipe",
     "small_gammas",
     "small_headline",
     "speed",

@@ -6,6 +6,7 @@ import pandas as pd
 from bnlib import store
 from bnlib.analysis.accuracy import differences
 from bnlib.analysis.verdicts import POINT, of_deepest, together
+from bnlib.spec import RECIPES
 
 THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
 FIELDS = [*POINT, "seed"]
@@ -79,3 +80,13 @@ def small_against(small: pd.DataFrame) -> str:
     rows = rows[rows.recipe == rows.recipe.min()]  # `paper` before `short`
     said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network}" for row in rows.itertuples())
     return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "against all: not run"
+
+
+def small_by_recipe(small: pd.DataFrame, trainable: str = "bn") -> str:
+    """The shares of small γ of networks trained with several recipes, in words; nothing if there are none."""
+    own = small[small.trainable == trainable].sort_values(["depth", "recipe"])
+    said = []
+    for network, rows in own.groupby("network", sort=False):
+        each = [f"{row['mean']:.1f} % after {RECIPES[row.recipe].epochs} epochs" for _, row in rows.iterrows()]
+        said += [f"{network}: {', '.join(reversed(each))}"] if len(each) > 1 else []
+    return "; ".join(said) or "not run with several recipes"
