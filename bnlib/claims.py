@@ -79,7 +79,7 @@ def _listed(rows: pd.DataFrame, of_what: str) -> str:
     """Differences in words, those that count for the verdict: the best recipe's."""
     shown = analysis.best(rows)
     if not len(shown):
-        return f"{of_what}: too close to decide." if len(rows) else "Not run."
+        return "Not run."
     each = ", ".join(f"{row.difference:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
     return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
 
@@ -115,9 +115,10 @@ def _depth_or_width():
 
 def _collapse():
     points = accuracy_points("fig2_depth", "fig2_width", trainable="shortcut+output")
-    shown = points[points.recipe == points.recipe.min()].sort_values(["width", "depth"])  # `paper` before `short`
-    words = ", ".join(f"{row['mean']:.1f} % in {row.network}" for _, row in shown.iterrows())
     rows = analysis.best(analysis.ordered(points))
+    shown = rows if len(rows) else points[points.recipe == points.recipe.min()]  # `paper` before `short`
+    shown = shown.sort_values(["width", "depth"])
+    words = ", ".join(f"{row['mean']:.1f} % in {row.network} (n = {row.n})" for _, row in shown.iterrows())
     told = (rows.width > 1).any() and (rows.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
     return (f"At recipe {shown.recipe.iloc[0]}: {words}." if words else "Not run."), rows if told else rows[:0]
 
@@ -135,14 +136,16 @@ def _clamping():
 def _off_units():
     rows = analysis.relu_differences(analysis.relu(experiments.runs("fig7_relu")))
     shown = analysis.best(rows)
-    words = ", ".join(f"{row.more:.0f} % against {row.less:.0f} % ({row.network}, {row.definition})" for row in shown.itertuples())
+    words = ", ".join(
+        f"{row.more:.0f} % against {row.less:.0f} % ({row.network}, {row.definition}, n = {row.n})" for row in shown.itertuples()
+    )
     return (f"γ and β only against all: {words}, at recipe {shown.recipe.iloc[0]}." if len(shown) else "Not run."), rows
 
 
 def _overfitting():
     rows = analysis.judge_overfitting(analysis.overfitting(experiments.runs("fig4_gamma")))
     shown = analysis.best(rows)
-    words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network}" for row in shown.itertuples())
+    words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
     told = (
         f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}."
         if words

@@ -156,7 +156,8 @@ def coverage(name: str) -> pd.DataFrame:
     shown, found = experiment(name), runs(name)
     if shown.asks:
         found["recipe"] = [
-            recipe if store.load(run).probes else f"{recipe}, not asked" for run, recipe in zip(found.id, found.recipe, strict=True)
+            recipe if store.load(run).probes else f"{recipe} (not asked)"
+            for run, recipe in zip(found.id, found.recipe, strict=True)
         ]
     titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
 
@@ -181,7 +182,8 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
 
     trainable: a set that the experiment shows; None: every variant. recipe: `auto` takes the one of which the store has most,
     `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU. seeds: the replicates, from seed 0 on; those of
-    a variant that are missing train together. Raises ValueError for what the figure has no place for, before any work.
+    a variant that are missing train together. Where the figure shows probes, stored networks that have none are asked, which
+    on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
     shown, variants = experiment(name), None if trainable is None else [freezing.canonical(trainable)]
     if not shown.takes(model):
@@ -196,10 +198,8 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
         by_variant = zip(shown.variants, *(shown.specs(recipe, seed, (model,)) for seed in range(seeds)), strict=True)
         return [replicates for variant, *replicates in by_variant if variants is None or variant in variants]
 
-    if recipe == "auto":
-        stored = {
-            name: sum(store.find(spec) is not None for of in specs(name) for spec in of) for name in RECIPES if name != "smoke"
-        }
+    if recipe == "auto":  # by seed 0 alone: further seeds of a lesser recipe do not make it the better one
+        stored = {name: sum(store.find(of[0]) is not None for of in specs(name)) for name in RECIPES if name != "smoke"}
         most = max(stored, key=stored.__getitem__)
         recipe = most if stored[most] else "paper" if torch.cuda.is_available() else "short"
     found = []
@@ -210,7 +210,7 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
             print(f"{spec.id}: {said}" + ("" if run else f", {spec.settings.epochs} epochs"), flush=True)
         found += training.train_together(replicates) if missing(replicates) else map(store.find, replicates)
     if shown.asks:
-        training.ask([run for run in found if run.probes is None])
+        training.ask([run for run in found if run.probes is None and run.info["status"] == "finished"])
     return found
 
 

@@ -69,12 +69,12 @@ def ask(runs: list[store.Run], data_root: str | Path | None = None) -> None:
     minutes each.
     """
     for run in (bar := tqdm(runs, unit="run", desc="asking", disable=not runs)):
-        bar.set_postfix_str(run.id)
         try:
             network = run.model()
         except store.StoreError as error:
             bar.write(str(error), file=sys.stdout)
             continue
+        bar.write(f"{run.id}: asking its network what this figure needs; on a CPU that takes minutes", file=sys.stdout)
         dataset, settings = data.load(run.spec.dataset, data_root), run.spec.settings
         store.add_probes(run, evaluation.probe(network, dataset, images=settings.test_images, precision=run.spec.precision))
 

@@ -44,7 +44,7 @@ class Slider:
 
 
 def threshold_slider(gammas: pd.DataFrame) -> Slider:
-    """How many features have |γ| below a threshold, for every network. gammas: of `analysis.gammas`; replicates are averaged."""
+    """How many features have |γ| below a threshold, for every network. gammas: of `analysis.gammas`; replicates are pooled."""
 
     def curve(trainable, rows):
         below = np.searchsorted(np.sort(rows.gamma.abs()), STEPS, side="left") / len(rows)

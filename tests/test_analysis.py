@@ -10,7 +10,7 @@ from bnlib import analysis, experiments, figures, paper
 def summary(*rows):
     """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
-    frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1)
+    frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1, diverged=0)
     return frame.assign(each=[(mean,) for mean in frame["mean"]])
 
 
@@ -58,7 +58,7 @@ def test_an_order_that_chance_may_have_made_decides_nothing():
     assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, twice the error is 0.49
     assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
     assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1"
-    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "0 of 0 (1 more: too close to decide)"
+    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "none yet (1 more: too close to decide)"
 
 
 def test_points_of_another_set_and_another_network_are_not_compared():
@@ -76,6 +76,7 @@ def test_a_run_that_diverged_judges_nothing():
     assert not len(analysis.differences(rows.assign(network="ResNet-14", depth=14, variant=["bn", "random:2"]), "bn", "random:2"))
     runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"])
     assert analysis.summarise(runs).diverged.tolist() == [0, 1]
+    assert "not known" in analysis.noise(rows.assign(n=3, sd=19.0, diverged=1))
 
 
 def test_what_the_reference_cannot_tell_apart_is_not_compared():
@@ -96,6 +97,10 @@ def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
         return analysis.overall(analysis.ordered(analysis.judge(summary(*rows), REFERENCE), trainable))
 
     assert judge((14, "bn", "paper", 48)) == "not run"
+    assert (
+        judge((14, "bn", "paper", 40), (32, "bn", "paper", 41), (14, "bn", "short", 40), (32, "bn", "short", 50))
+        == "not reproduced"
+    )
     assert judge((14, "bn", "paper", 48), (14, "bn", "short", 40), (32, "bn", "short", 50)) == "in trend"
     assert judge((14, "bn", "paper", 48), (32, "bn", "paper", 58)) == "reproduced"
     assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5)) == "reproduced"

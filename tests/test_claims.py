@@ -12,7 +12,7 @@ from bnlib import analysis, claims, experiments, paper, store
 def points(*rows):
     """Rows (network, depth, width, variant, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["network", "depth", "width", "variant", "recipe", "mean"])
-    return frame.assign(trainable=frame.variant, sd=np.nan, n=1)
+    return frame.assign(trainable=frame.variant, sd=np.nan, n=1, diverged=0)
 
 
 def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
@@ -33,8 +33,9 @@ def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
     found = analysis.judge_differences(analysis.differences(summary, "all", "all-bn"), 0.5, 2.0)
     assert found.difference.round(6).tolist() == [1.0, 9.0, -2.1, 2.1, 1.9]
     assert found.verdict.tolist() == ["reproduced", "in trend", "not reproduced", "in trend", "too close"]
-    assert analysis.overall(found) == "not reproduced" and analysis.overall(found.iloc[[0, 1, 4]]) == "in trend"
-    assert analysis.overall(found[4:]) == "not run"
+    assert analysis.overall(found) == "not reproduced" and analysis.overall(found[:2]) == "in trend"
+    assert analysis.overall(found.iloc[[0, 4]]) == "too close"  # one that chance favoured does not speak for the others
+    assert analysis.overall(found.iloc[[3, 4]]) == "too close"  # nor one at a lesser recipe
 
 
 def test_overfitting_is_held_against_that_of_everything_trained():
@@ -55,10 +56,12 @@ def test_depth_and_width_are_compared_at_equal_parameters_without_extrapolation(
         ("ResNet-32", 32, 1, "bn", "short", 60.0),
         ("WRN-14-2", 14, 2, "bn", "short", 45.0),
         ("WRN-14-4", 14, 4, "bn", "short", 50.0),
-    ).assign(parameters=[1000, 4000, 2000, 8000])
+        ("ResNet-56", 56, 1, "bn", "short", 90.0),
+    ).assign(parameters=[1000, 4000, 2000, 8000, 4001], n=[3, 4, 3, 1, 1], sd=[0.3, 0.6, 0.9, np.nan, np.nan])
     found = analysis.at_equal_parameters(summary)
     assert found.network.tolist() == ["WRN-14-2"] and found.more.tolist() == [pytest.approx(50)]  # halfway in the logarithm
-    assert found.difference.tolist() == [pytest.approx(5)]
+    assert found.difference.tolist() == [pytest.approx(5)] and found.n.tolist() == [3]
+    assert found.margin.tolist() == [pytest.approx(2 * np.sqrt(0.6**2 / 3 + 0.9**2 / 3))]  # of the neighbours the more uncertain
 
 
 def test_the_clamping_curve_is_read_off():

@@ -28,20 +28,24 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
 def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
     """How much better the deeper of two networks with equally many γ and β is, for each wider network.
 
-    points: rows with network, depth, width, recipe, parameters (γ and β) and mean. The accuracy of a ResNet with exactly as many is
-    interpolated between its neighbours, linear in the logarithm of the number; nothing is extrapolated. Returns network, depth,
-    width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, n (the fewest replicates).
+    points: rows with network, depth, width, recipe, parameters (γ and β), mean, sd and n. The accuracy of a ResNet with exactly
+    as many is interpolated between its neighbours, linear in the logarithm of the number; nothing is extrapolated. Returns network,
+    depth, width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, margin (that it must exceed
+    to count), n (the fewest replicates).
     """
     rows = []
     for recipe, own in sound(points).groupby("recipe", sort=False):
         deep = own[own.width == 1].sort_values("parameters")
         for wide in own[own.width > 1].itertuples():
             if len(deep) > 1 and deep.parameters.iloc[0] <= wide.parameters <= deep.parameters.iloc[-1]:
+                after = max(1, int(np.searchsorted(deep.parameters, wide.parameters)))
+                near = deep.iloc[after - 1 : after + 1]  # the two between which it lies; the more uncertain of them counts
                 more = np.interp(np.log(wide.parameters), np.log(deep.parameters.astype(float)), deep["mean"].astype(float))
                 row = {"network": wide.network, "depth": wide.depth, "width": wide.width, "recipe": recipe}
                 row |= {"parameters": wide.parameters, "more": more, "less": wide.mean, "difference": more - wide.mean}
-                rows.append({**row, "n": min(wide.n, deep.n.min())})
-    return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference", "n"])
+                row["margin"] = margin(wide.sd, wide.n, near.sd.max(), near.n.min())
+                rows.append({**row, "n": min(wide.n, near.n.min())})
+    return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference", "margin", "n"])
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:

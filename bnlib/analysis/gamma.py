@@ -79,11 +79,11 @@ def small_against(small: pd.DataFrame) -> str:
     rows = differences(small, "bn", "all")
     rows = rows[rows.recipe == rows.recipe.min()]  # `paper` before `short`
     said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network}" for row in rows.itertuples())
-    return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "against all: not run"
+    return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "γ and β only against all: not run"
 
 
 def small_by_recipe(small: pd.DataFrame, trainable: str = "bn") -> str:
-    """The shares of small γ of networks trained with several recipes, in words; nothing if there are none."""
+    """The shares of small γ of networks trained with several recipes, in words; says so if there are none."""
     own = small[small.trainable == trainable].sort_values(["depth", "recipe"])
     said = []
     for network, rows in own.groupby("network", sort=False):

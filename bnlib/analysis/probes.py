@@ -120,4 +120,5 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
     percent = [f"> {100 * float(share):g} %" for share in both.definition]
     both["margin"] = [margin(*sides) for sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
+    both["n"] = both[["n", "n_less"]].min(axis=1)
     return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))

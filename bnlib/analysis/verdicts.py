@@ -8,7 +8,7 @@ import pandas as pd
 
 TOLERANCE = 2.0  # points of accuracy; see `judge`
 MANY = 3  # replicates from which their spread counts
-VERDICTS = ("reproduced", "in trend", "not reproduced", "not run")
+VERDICTS = ("reproduced", "in trend", "too close", "not reproduced", "not run")
 RECIPES = ("paper", "short")  # those whose runs are judged, the better first
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common
 
@@ -92,16 +92,18 @@ def compared(points: pd.DataFrame) -> str:
     """How many of the `comparisons` of judged points come out in the reference's order, in words."""
     ours = comparisons(points).ours
     close = (ours == "too close").sum()
-    return f"{(ours == 'agrees').sum()} of {len(ours) - close}" + (f" ({close} more: too close to decide)" if close else "")
+    said = f"{(ours == 'agrees').sum()} of {len(ours) - close}" if len(ours) > close else "none yet"
+    return said + (f" ({close} more: too close to decide)" if close else "")
 
 
 def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
     """Judged points of those recipes at which the order of two of them is decided: a statement about an order needs two.
 
-    trainable: two of this set.
+    trainable: two of this set. A point that is *not reproduced* stays, whatever there is beside it.
     """
     pairs = comparisons(points if trainable is None else points[points.trainable == trainable])
-    return points[points.recipe.isin(set(pairs[pairs.ours != "too close"].recipe))]
+    decided = {*pairs[pairs.ours != "too close"].recipe, *points[points.verdict == "not reproduced"].recipe}
+    return points[points.recipe.isin(decided)]
 
 
 def _verdict(point, pairs: pd.DataFrame) -> str:
@@ -145,14 +147,17 @@ def best(points: pd.DataFrame) -> pd.DataFrame:
     """The rows at recipe `paper`, or at `short` if there are none at `paper`; those that have nothing to be judged by left out."""
     for recipe in RECIPES:
         found = points[points.recipe == recipe] if len(points) else points
-        found = found[~found.verdict.isin(["not run", "too close"])] if "verdict" in found else found
+        found = found[found.verdict != "not run"] if "verdict" in found else found
         if len(found):
             return found
     return points[:0]
 
 
 def overall(points: pd.DataFrame) -> str:
-    """One verdict for a figure: the least of its points' verdicts, of those at recipe `paper` or, if there are none, `short`."""
+    """One verdict for a figure: the least of its points' verdicts, of those at recipe `paper` or, if there are none, `short`.
+
+    From the least on: not reproduced, too close, in trend, reproduced.
+    """
     return max(best(points).verdict, key=VERDICTS.index, default="not run") if len(points) else "not run"
 
 
@@ -187,7 +192,7 @@ def leaders(summary: pd.DataFrame) -> str:
 
 def noise(summary: pd.DataFrame) -> str:
     """How much replicates of one training differ, where there are three or more, in words."""
-    many = summary[summary.n >= MANY].itertuples()
+    many = sound(summary)[lambda points: points.n >= MANY].itertuples()
     said = "; ".join(f"± {row.sd:.1f} points ({row.variant}, {row.network}, {row.recipe}, n = {row.n})" for row in many)
     return (
         f"replicates of one and the same training differ by a standard deviation of {said}"

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.panels import nothing
+from bnlib.figures.panels import mark_diverged, nothing
 from bnlib.figures.style import PAPER, RECIPE_TITLES, SETS, house_style, label, look, order
 
 NOTHING = "nothing run yet: the paper's values alone"
@@ -87,6 +87,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
                 rows = rows.sort_values("parameters")
                 ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
                 _band(ax, rows, "parameters", colour)
+                mark_diverged(ax, rows, "parameters")
             places = pd.concat([reference, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
@@ -94,7 +95,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
                 ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444")
             ax.set_xscale("log")
             deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
-            ax.set_xticks(deep, [f"{count:,}" for count in deep])
+            ax.set_xticks(deep, [f"{count:,.0f}" for count in deep])
             ax.minorticks_off()
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
@@ -128,7 +129,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 rows = own[own.trainable == trainable]
                 _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
             _accuracy_axis(ax)
-            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
+            ax.set_title(RECIPE_TITLES[recipe] if len(own) else "the paper's values, 160 epochs", loc="left")
         axes[-1].set_xlabel("epoch")
         ours = set(histories.trainable)
         handles = [Line2D([], [], color=look(t)[0], label=label(t)) for t in order(ours)]
@@ -220,8 +221,7 @@ def _line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
     colour, marker, dash = look(trainable)
     ax.plot(rows[x], rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
     _band(ax, rows, x, colour)
-    for row in rows[rows.get("diverged", pd.Series(0, rows.index)) > 0].itertuples():
-        ax.annotate("diverged", (getattr(row, x), row.mean), (0, -12), textcoords="offset points", ha="center", fontsize=8)
+    mark_diverged(ax, rows, x)
 
 
 def _band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
