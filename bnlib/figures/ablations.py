@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.panels import groups, mark_diverged, nothing
+from bnlib.figures.marks import diverged
+from bnlib.figures.panels import groups, nothing
 from bnlib.figures.style import LABELS, house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -64,7 +65,7 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
                 line = some[(some.recipe == recipe) & (some.network == network)]
                 line = line.assign(k=line.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
                 ax.errorbar(line.k, line["mean"], yerr=line.sd.where(line.n >= 3), color=look("random")[0], marker=mark)
-                mark_diverged(ax, line, "k")
+                diverged(ax, line, "k")
                 for row in own[own.trainable == "bn"].itertuples() if len(line) else ():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])

@@ -38,12 +38,6 @@ def nothing(what: str = "nothing has been run yet") -> Figure:
     return figure
 
 
-def mark_diverged(ax, rows: pd.DataFrame, x: str) -> None:
-    """Say so at points of which a replicate diverged. rows: of `analysis.summarise`, with `x`, what they are drawn against."""
-    for place, mean in zip(*(rows.loc[rows.diverged > 0, column] for column in (x, "mean")), strict=True):
-        ax.annotate("diverged", (place, mean), (0, -12), textcoords="offset points", ha="center", fontsize=8)
-
-
 def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list, lines: bool = True) -> None:
     """The axes' names, and one legend below: the trainable sets, as lines or else as areas, and `more`."""
     if not len(axes):
