@@ -82,6 +82,24 @@ def test_off_units_are_judged_by_every_definition_but_not_by_the_zeros():
     assert found.definition.tolist() == ["> 90 %", "> 99 %"] and found.verdict.tolist() == ["in trend", "not reproduced"]
 
 
+def test_off_units_are_counted_behind_batchnorm_and_behind_additions_each_unit_once():
+    layers = points(("ResNet-14", 14, 1, "bn", "short", 0)).merge(
+        pd.DataFrame([(0, "BatchNorm", 300, 40.0), (1, "addition", 50, 5.0), (2, "BatchNorm", 100, 20.0)]).set_axis(
+            ["layer", "after", "units", "off"], axis=1
+        ),
+        how="cross",
+    )
+    found = analysis.relu_after(layers.assign(definition="0.9"))
+    assert found[["network", "definition", "BatchNorm", "addition"]].values.tolist() == [["ResNet-14", "0.9", 35, 5]]
+    assert not len(analysis.relu_after(analysis.relu_layers(experiments.runs("fig7_relu").head(0))))
+
+
+def test_a_block_has_one_relu_behind_batchnorm_and_one_behind_its_addition():
+    layers = analysis.relu_layers(experiments.runs("fig7_relu", "short", ["resnet14"]))
+    kinds = layers[(layers.trainable == "bn") & (layers.definition == "0.9")].sort_values("layer").after
+    assert kinds.tolist() == ["BatchNorm"] + 6 * ["BatchNorm", "addition"]
+
+
 def test_there_are_eleven_claims_each_with_a_page_that_exists():
     assert len(claims.CLAIMS) == 11
     for claim in claims.CLAIMS:

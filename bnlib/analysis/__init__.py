@@ -16,6 +16,7 @@ from bnlib.analysis.probes import (
     clamping_words,
     probed,
     relu,
+    relu_after,
     relu_differences,
     relu_layers,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "probed",
     "provenance",
     "relu",
+    "relu_after",
     "relu_differences",
     "relu_layers",
     "replicates",

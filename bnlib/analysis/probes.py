@@ -1,5 +1,7 @@
 """What the probes of trained networks say: accuracy when small γ are set to 0, and how often ReLUs are off."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -90,23 +92,36 @@ def relu(runs: pd.DataFrame) -> pd.DataFrame:
 def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
     """The share of units that are off in each layer, in percent, replicates averaged.
 
-    Returns a row for each point, layer and definition: the point's fields; layer, from 0; place, from 0 to 1; definition, as
-    `relu`; off; n.
+    Returns a row for each point, layer and definition: the point's fields; layer, from 0; place, from 0 to 1; after, what the
+    ReLU follows: `BatchNorm`, or the `addition` of the shortcut at a block's end; units; definition, as `relu`; off; n.
     """
 
     def read(run):
         rows = [
-            {"layer": i, "definition": key, "off": 100 * share}
+            {"layer": i, "after": after(one["layer"]), "units": one["units"], "definition": key, "off": 100 * share}
             for i, one in enumerate(run.probes["relu"]["layers"])
             for key, share in one["off"].items()
         ]
         return [pd.DataFrame(rows).assign(place=lambda frame: frame.layer / frame.layer.max())]
 
+    def after(layer):
+        return "addition" if re.fullmatch(r"segments\.\d+\.\d+", layer) else "BatchNorm"
+
     found = of_runs(probed(runs), read)
-    keys = [*POINT, "layer", "place", "definition"]
+    keys = [*POINT, "layer", "place", "after", "units", "definition"]
     if not len(found):
         return pd.DataFrame(columns=[*keys, "off", "n"])
     return found.groupby(keys, sort=False, observed=True).agg(off=("off", "mean"), n=("seed", "nunique")).reset_index()
+
+
+def relu_after(layers: pd.DataFrame) -> pd.DataFrame:
+    """The share of units that are off behind BatchNorm and behind an addition, in percent, over all layers of the kind.
+
+    layers: of `relu_layers`. Returns a row for each point and definition: the point's fields, definition, BatchNorm, addition.
+    """
+    keys = [*POINT, "definition", "after"]
+    off = layers.assign(off=layers.off * layers.units).groupby(keys, sort=False, observed=True)[["off", "units"]].sum()
+    return (off.off / off.units).unstack("after").reindex(columns=["BatchNorm", "addition"]).reset_index()
 
 
 def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:

@@ -94,17 +94,23 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
 
 
 def relu_layers(layers: pd.DataFrame) -> Figure:
-    """The share of units that are off, layer by layer, by three definitions. layers: of `analysis.relu_layers`."""
-    dashes = {"0.9": ":", "0.99": "-", "0.999": "--"}
+    """The share of units that are off, layer by layer: those behind BatchNorm apart from those behind an addition.
+
+    layers: of `analysis.relu_layers`. A line is the definition > 99 %; its shade reaches from > 99.9 % to > 90 %.
+    """
+    kinds = {"BatchNorm": ("-", "o", "behind BatchNorm"), "addition": (":", "D", "behind a block's addition")}
     with house_style():
         figure, axes = panels(layers, sharey=True)
         for ax, (_, own) in zip(axes, groups(layers), strict=True):
-            for (trainable, definition), rows in own.groupby(["trainable", "definition"]):
-                rows = rows.sort_values("layer")
-                ax.plot(rows.place * 100, rows.off, color=look(trainable)[0], linestyle=dashes[definition], linewidth=1.2)
+            for (trainable, after), rows in own.groupby(["trainable", "after"]):
+                off = rows.assign(place=100 * rows.place).pivot(index="place", columns="definition", values="off")
+                dash, marker, _ = kinds[after]
+                ax.plot(off["0.99"], dash, color=look(trainable)[0], marker=marker, markersize=3, linewidth=1.2)
+                ax.fill_between(off.index, off["0.999"], off["0.9"], color=look(trainable)[0], alpha=0.15, linewidth=0)
             ax.set_ylim(bottom=0)
         more = [
-            Line2D([], [], color="#555555", linestyle=dash, label=f"{DEFINITIONS[d]} of the images") for d, dash in dashes.items()
+            Line2D([], [], color="#555555", linestyle=dash, marker=marker, markersize=3, label=text)
+            for dash, marker, text in kinds.values()
         ]
         finish(figure, axes, layers, "place of the ReLU (% of the depth)", "units off (%)", more, lines=False)
     return figure
