@@ -77,5 +77,7 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
 def _work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
     groups, k = freezing.parse(spec.trainable)
-    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs.
-    return bench.work(spec.model)[0] * (1.5 if k or "features" in groups else 1.0)
+    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
+    # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
+    passes = 3 if k or "features" in groups else 2 if groups - {"output"} else 1
+    return bench.work(spec.model)[0] * passes
