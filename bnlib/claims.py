@@ -1,5 +1,6 @@
 """The paper's eleven claims, and what the stored runs say of each: words and verdicts made of results, with no number typed."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,10 +57,9 @@ def table(numbers: list[int] | None = None) -> Markdown:
 
 
 def _title(page: str) -> str:
-    """What a link to a page says: `Figure 2, depth`, `Random parameters`."""
-    first, _, rest = page.removeprefix("ablation_").partition("_")
-    rest = rest.replace("_", " ")
-    return f"Figure {first[3:]}, {rest}" if first.startswith("fig") else f"{first} {rest}".capitalize()
+    """The heading of a page, as the book's contents have it."""
+    first = json.loads((store.ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+    return "".join(first["source"]).splitlines()[0].removeprefix("# ")
 
 
 def count() -> str:

@@ -109,6 +109,7 @@ def test_there_are_eleven_claims_each_with_a_page_that_exists():
     text = claims.table()
     assert text.count("\n| ") == 11 and text._repr_markdown_() == text
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 5 for line in text.splitlines())  # |γ| does not end a cell
+    assert "[ReLUs that are off](fig7_relu.ipynb)" in text
     assert claims.table([8]).count("\n| ") == 1 and "| 8 | What happens when small γ" in claims.table([8])
     with pytest.raises(ValueError, match="from 1 to 11"):
         claims.table([12])
