@@ -54,17 +54,24 @@ def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):
     for figure in (
         figures.fig4_gamma(gammas),
         figures.fig4_gamma(gammas, "beta"),
-        figures.fig5_thresholds(analysis.shares(gammas), paper.values("fig4")),
+        figures.fig5_thresholds(analysis.shares(gammas), paper.small_gammas()),
     ):
         assert sum(ax.get_visible() for ax in figure.axes) == panels
     assert (
-        figures.fig5_thresholds(analysis.shares(gammas), paper.values("fig4")).axes[0].get_title(loc="left") == "ResNet-14, paper"
+        figures.fig5_thresholds(analysis.shares(gammas), paper.small_gammas()).axes[0].get_title(loc="left") == "ResNet-14, paper"
     )
+
+
+def test_the_papers_shares_lie_on_the_axes_of_their_network():
+    shares = pd.DataFrame({"threshold": [0.001, 0.01], "share": [0.1, 0.3], "network": "ResNet-110", "depth": 110})
+    figure = figures.fig5_thresholds(shares.assign(trainable="bn", recipe="short"), paper.small_gammas())
+    diamonds = [float(line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert diamonds == pytest.approx([27, 9])
 
 
 def test_with_nothing_run_the_figures_say_so():
     empty = analysis.gammas(experiments.runs("fig4_gamma", networks=["resnet20"]))
-    for figure in (figures.fig4_gamma(empty), figures.fig5_thresholds(analysis.shares(empty), paper.values("fig4"))):
+    for figure in (figures.fig4_gamma(empty), figures.fig5_thresholds(analysis.shares(empty), paper.small_gammas())):
         assert not figure.axes[0].axison and "nothing has been run" in figure.axes[0].texts[0].get_text()
     assert "nothing has been run" in widgets.threshold_slider(empty)._repr_html_()
 

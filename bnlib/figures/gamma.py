@@ -38,7 +38,7 @@ def fig4_gamma(gammas: pd.DataFrame, column: str = "gamma") -> Figure:
 def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """Figure 5: the share of features with |γ| below a threshold, a panel for each network and recipe.
 
-    shares: of `analysis.shares`. reference: rows of `paper.values("fig4")`, shares below 0.01; hollow diamonds.
+    shares: of `analysis.shares`. reference: `paper.small_gammas()`, percent below 0.01; hollow diamonds.
     """
     with house_style():
         figure, axes = panels(shares)
@@ -49,7 +49,7 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 ax.plot(line.threshold, 100 * line.share, color=colour, linestyle=dash)
             for row in reference[reference.network == network].itertuples():
                 colour = look(row.trainable)[0]
-                ax.errorbar(0.01, 100 * row.value, 100 * row.uncertainty, fmt="D", color=colour, markerfacecolor="white")
+                ax.errorbar(0.01, row.value, row.uncertainty, fmt="D", color=colour, markerfacecolor="white")
             ax.axvline(0.01, color="#BBBBBB", linewidth=1, zorder=0)
             ax.set_xscale("log")
             ax.set_xlim(1e-4, 2)
