@@ -41,13 +41,18 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     frame = frame.drop(columns="each", errors="ignore")  # the replicates' values are for figures
     if not len(frame):
         frame, formats = pd.DataFrame(columns=["nothing run yet"]), None
+    formats = dict(formats or {})
+    if "trainable" in frame:  # breaks behind a +: else the table is wider than the page, and its last column, the verdict, not seen
+        formats.setdefault("trainable", lambda groups: groups.replace("+", "+<wbr>"))
     style = frame.style.hide(axis="index").set_table_attributes('class="dataframe"')
-    return style.format(formats or {}, na_rep="", precision=1)
+    return style.format(formats, na_rep="", precision=1)
 
 
 def mean_and_sd(points: pd.DataFrame) -> list[str]:
     """`mean ± sd` of each row in words, with one decimal; the mean alone of a single run."""
-    return [f"{m:.1f}" + (f" ± {s:.1f}" if n > 1 else "") for m, s, n in zip(points["mean"], points.sd, points.n, strict=True)]
+    return [
+        f"{m:.1f}" + (f"\u00a0±\u00a0{s:.1f}" if n > 1 else "") for m, s, n in zip(points["mean"], points.sd, points.n, strict=True)
+    ]
 
 
 def verdict_table(points: pd.DataFrame):
@@ -61,10 +66,11 @@ def verdict_table(points: pd.DataFrame):
                 "network": points.network,
                 "ours (%)": mean_and_sd(points),
                 "n": points.n,
-                "paper (%)": [f"{r:.1f} ± {u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
+                "paper (%)": [f"{r:.1f}\u00a0±\u00a0{u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
                 "source": points.kind,
-                "difference": [f"{difference:+.1f}" for difference in points.difference],
-                "tolerance": [f"± {tolerance:.1f}" for tolerance in points.tolerance],
+                "difference (tolerance)": [
+                    f"{d:+.1f}\u00a0(±\u00a0{t:.1f})" for d, t in zip(points.difference, points.tolerance, strict=True)
+                ],
                 "verdict": points.verdict,
             }
         )
