@@ -35,11 +35,17 @@ def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_norma
                 module.bias.copy_(_uniform(-bound, bound, module.bias.shape, stream("bias", seed, name)))
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()  # γ = 1, β = 0, running mean 0 and variance 1
-            if bn_init in ("uniform", "signed_uniform"):
-                low = 0.0 if bn_init == "uniform" else -1.0
-                module.weight.copy_(_uniform(low, 1.0, module.weight.shape, stream("gamma", seed, name)))
-            elif bn_init == "oneone":
+            module.weight.copy_(torch.from_numpy(gamma(seed, name, module.num_features, bn_init)))
+            if bn_init == "oneone":
                 module.bias.fill_(1.0)
+
+
+def gamma(seed: int, layer: str, features: int, bn_init: str = "uniform") -> np.ndarray:
+    """γ of the BatchNorm called `layer` at the start, (features,), fp32: to be had without drawing the network."""
+    if bn_init in ("ones", "oneone"):
+        return np.ones(features, np.float32)
+    low = 0.0 if bn_init == "uniform" else -1.0
+    return stream("gamma", seed, layer).uniform(low, 1.0, features).astype(np.float32)
 
 
 def _uniform(low: float, high: float, shape, random: np.random.RandomState) -> torch.Tensor:

@@ -36,6 +36,10 @@ class Recipe:
     train_images: int | None = None
     test_images: int | None = None
 
+    def learning_rate(self, epoch: int) -> float:
+        """The learning rate of `epoch`, counted from 0: `lr` times `lr_drop` for each milestone reached."""
+        return self.lr * self.lr_drop ** sum(epoch >= milestone for milestone in self.milestones)
+
 
 RECIPES = {
     "paper": Recipe(),

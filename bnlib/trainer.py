@@ -15,12 +15,6 @@ from bnlib import data, engine, evaluation, freezing, initialisation, machine, m
 from bnlib.spec import RunSpec
 
 
-def learning_rate(spec: RunSpec, epoch: int) -> float:
-    """The learning rate of `epoch`, counted from 0: the recipe's, times `lr_drop` for each milestone reached."""
-    settings = spec.settings
-    return settings.lr * settings.lr_drop ** sum(epoch >= milestone for milestone in settings.milestones)
-
-
 class OutOfTime(Exception):
     """There is not time enough for one more epoch; the checkpoint is there to go on from."""
 
@@ -61,7 +55,7 @@ class Trainer:
             data.constants(device)
             torch.cuda.synchronize()  # what was made so far, on the stream that all share, is there for this one
             self.stream = torch.cuda.Stream()
-        self._use_lr(learning_rate(spec, len(self.history)))
+        self._use_lr(spec.settings.learning_rate(len(self.history)))
 
     def train(self, until: float | None = None) -> Iterator[str]:
         """Train what is left and store the run: a generator that takes a step at each `next`.
@@ -73,7 +67,7 @@ class Trainer:
             start, epoch = time.perf_counter(), len(self.history)
             if until is not None and time.monotonic() + self._epoch_seconds() > until:
                 raise OutOfTime
-            self._use_lr(learning_rate(self.spec, epoch))
+            self._use_lr(self.settings.learning_rate(epoch))
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
             with self.on_stream():
                 self.totals.zero_()

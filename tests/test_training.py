@@ -189,7 +189,7 @@ def test_a_committed_run_gives_its_accuracy_again(cifar10):
 
 def test_the_schedule_drops_at_the_milestones():
     spec = bnlib.RunSpec("resnet14")
-    assert [trainer.learning_rate(spec, epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
+    assert [spec.settings.learning_rate(epoch) for epoch in (0, 79, 80, 119, 120, 159)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
 
