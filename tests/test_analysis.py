@@ -37,12 +37,12 @@ def test_a_point_within_tolerance_at_paper_is_reproduced():
 def test_outside_the_tolerance_the_order_decides():
     assert verdicts((14, "bn", "paper", 45.8)) == ["not reproduced"]  # nothing to compare it with
     assert verdicts((14, "bn", "paper", 45.8), (32, "bn", "paper", 57)) == ["in trend", "reproduced"]
-    assert verdicts((14, "bn", "paper", 60.0), (32, "bn", "paper", 57)) == ["not reproduced", "reproduced"]
+    assert verdicts((14, "bn", "paper", 61.0), (32, "bn", "paper", 57)) == ["not reproduced", "reproduced"]
 
 
 def test_short_is_at_most_in_trend():
     assert verdicts((14, "bn", "short", 48.3), (32, "bn", "short", 57.6)) == ["in trend", "in trend"]
-    assert verdicts((14, "bn", "short", 60), (32, "bn", "short", 57)) == ["not reproduced", "not reproduced"]
+    assert verdicts((14, "bn", "short", 60), (32, "bn", "short", 56)) == ["not reproduced", "not reproduced"]
     assert verdicts((14, "bn", "short", 48.3)) == ["not run"]
 
 
@@ -52,13 +52,14 @@ def test_recipes_are_not_compared_with_each_other_and_smoke_is_not_judged():
 
 
 def test_an_order_that_chance_may_have_made_decides_nothing():
-    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 51.9)) == ["too close", "too close"]
-    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 48.1)) == ["too close", "too close"]
+    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 52.9)) == ["too close", "too close"]
+    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 47.1)) == ["too close", "too close"]
     many = summary((14, "bn", "short", 50), (32, "bn", "short", 51)).assign(n=3, sd=0.3)
     assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, twice the error is 0.49
     assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
-    assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1"
-    assert analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE)) == "none yet (1 more: too close to decide)"
+    assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1 between two networks, none between two trainable sets"
+    close = analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE))
+    assert close.startswith("none (1 more: too close to decide) between two networks")
 
 
 def test_points_of_another_set_and_another_network_are_not_compared():
@@ -115,7 +116,35 @@ def test_replicates_are_put_together():
     row = analysis.summarise(runs).iloc[0]
     assert (row["mean"], row.sd, row.n, len(row.each)) == (pytest.approx(50), pytest.approx(10), 3, 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
-    assert analysis.replicates(analysis.summarise(runs)) == "n = 3 for every point"
+    assert analysis.replicates(analysis.summarise(runs)) == "n = 3"
+
+
+def test_networks_and_recipes_are_said_in_order():
+    rows = summary((32, "bn", "short", 50), (14, "bn", "paper", 48.26), (14, "bn", "short", 44), (14, "all", "short", 80))
+    rows = rows.assign(n=[1, 1, 3, 1], sd=[np.nan, np.nan, 1.2, np.nan])
+    words = lambda text: text.replace("\u00a0", " ")  # noqa: E731
+    assert words(analysis.by_network(rows, "short")) == "ResNet-14 44.0 ± 1.2 % (n = 3), ResNet-32 50.0 % (n = 1)"
+    assert analysis.by_network(rows, "paper", "all") == "not run"
+    assert words(analysis.by_recipe(rows)) == "ResNet-14: 44.0 ± 1.2 % after 16 epochs (n = 3), 48.3 % after 160 epochs (n = 1)"
+    assert analysis.by_recipe(rows[:1]) == "not run with several recipes"
+
+
+def test_what_a_learning_rate_comes_to_is_the_mean_of_its_last_half():
+    history = pd.DataFrame({"epoch": range(1, 7), "lr": [0.1] * 4 + [0.01] * 2, "test_accuracy": [0.1, 0.2, 0.3, 0.5, 0.6, 0.7]})
+    history = history.assign(network="ResNet-14", depth=14, trainable="bn", recipe="short", seed=0)
+    other = history.assign(seed=1, test_accuracy=history.test_accuracy + 0.02)
+    found = analysis.plateaus(pd.concat([history, other], ignore_index=True))
+    assert found[["0.1", "0.01"]].values.tolist() == [[pytest.approx(41), pytest.approx(71)]]
+    assert not len(analysis.plateaus(analysis.histories(experiments.runs("curve_resnet110").head(0))))
+
+
+def test_the_papers_curve_is_shown_where_the_training_is_the_papers():
+    run = analysis.histories(experiments.runs("curve_resnet110", "short", ["resnet110"]))
+    reference = paper.curve("ResNet-110")
+    panels = figures.curves(run, reference).axes
+    places = [{line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"} for ax in panels]
+    assert places[0] == set(reference.epoch) and places[1] == {1, 5}  # `short` drops its learning rate after epoch 8
+    assert [line.get_xdata()[0] for line in panels[0].lines if line.get_color() == "#BBBBBB"] == [80.5, 120.5]
 
 
 def test_reference_values_all_have_a_source():

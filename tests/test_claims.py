@@ -21,7 +21,7 @@ def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
         ("ResNet-14", 14, 1, "all-bn", "paper", 90.0),
         ("ResNet-32", 32, 1, "all", "paper", 99.0),
         ("ResNet-32", 32, 1, "all-bn", "paper", 90.0),
-        ("ResNet-56", 56, 1, "all", "paper", 87.9),
+        ("ResNet-56", 56, 1, "all", "paper", 86.9),
         ("ResNet-56", 56, 1, "all-bn", "paper", 90.0),
         ("ResNet-14", 14, 1, "all", "short", 82.1),
         ("ResNet-14", 14, 1, "all-bn", "short", 80.0),
@@ -31,7 +31,7 @@ def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
     )
     summary.loc[summary.network == "ResNet-14", ["sd", "n"]] = 0.3, 3
     found = analysis.judge_differences(analysis.differences(summary, "all", "all-bn"), 0.5, 2.0)
-    assert found.difference.round(6).tolist() == [1.0, 9.0, -2.1, 2.1, 1.9]
+    assert found.difference.round(6).tolist() == [1.0, 9.0, -3.1, 2.1, 1.9]
     assert found.verdict.tolist() == ["reproduced", "in trend", "not reproduced", "in trend", "too close"]
     assert analysis.overall(found) == "not reproduced" and analysis.overall(found[:2]) == "in trend"
     assert analysis.overall(found.iloc[[0, 4]]) == "too close"  # one that chance favoured does not speak for the others
@@ -41,7 +41,7 @@ def test_a_difference_is_judged_by_its_sign_and_the_papers_range():
 def test_overfitting_is_held_against_that_of_everything_trained():
     gaps = points(
         ("ResNet-14", 14, 1, "bn", "short", -1.0),
-        ("ResNet-14", 14, 1, "all", "short", 2.0),
+        ("ResNet-14", 14, 1, "all", "short", 2.5),
         ("ResNet-32", 32, 1, "bn", "short", -1.0),
         ("ResNet-32", 32, 1, "all", "short", 0.0),
         ("ResNet-56", 56, 1, "bn", "paper", 3.0),
@@ -76,7 +76,7 @@ def test_the_clamping_curve_is_read_off():
 
 
 def test_off_units_are_judged_by_every_definition_but_not_by_the_zeros():
-    rows = [("0.9", "bn", 40), ("0.9", "all", 10), ("0.99", "bn", 5), ("0.99", "all", 8), ("zero", "bn", 60)]
+    rows = [("0.9", "bn", 40), ("0.9", "all", 10), ("0.99", "bn", 5), ("0.99", "all", 9), ("zero", "bn", 60)]
     frame = pd.DataFrame(rows, columns=["definition", "trainable", "mean"]).assign(n=1, sd=np.nan)
     found = analysis.relu_differences(frame.assign(network="ResNet-14", depth=14, width=1, recipe="short"))
     assert found.definition.tolist() == ["> 90 %", "> 99 %"] and found.verdict.tolist() == ["in trend", "not reproduced"]

@@ -6,8 +6,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from bnlib import analysis, experiments, figures, paper, store, widgets
+from bnlib.spec import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,48 @@ def test_the_share_of_small_gammas_is_judged_by_the_rule_of_every_figure():
     assert dict(zip(points.trainable, points.verdict, strict=True)) == {"bn": "reproduced", "all": "in trend"}
 
 
+def test_a_gamma_is_where_its_network_was_drawn(gammas):
+    own = gammas[(gammas.recipe == "short") & (gammas.trainable == "bn") & (gammas.seed == 1)]
+    drawn = store.draw(store.load("resnet14_bn_short_seed1-0d02cbdf").spec)
+    assert np.array_equal(own.start, np.concatenate([m.weight.detach() for m in drawn.modules() if hasattr(m, "running_var")]))
+
+
+def test_a_block_ends_in_the_batchnorm_that_is_added(gammas):
+    added = gammas[gammas.added == True].layer.unique()  # noqa: E712  a column
+    assert set(added) == {f"segments.{i}.{j}.bn2" for i in range(3) for j in range(2)} | {
+        f"segments.{i}.0.shortcut.1" for i in (1, 2)
+    }
+
+
+def test_weight_decay_alone_is_what_torchs_sgd_does_without_a_gradient():
+    recipe = RECIPES["short"]
+    gamma = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    sgd = torch.optim.SGD([gamma], lr=0.1, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    gamma.grad = torch.zeros_like(gamma)
+    for epoch in range(recipe.epochs):
+        sgd.param_groups[0]["lr"] = recipe.learning_rate(epoch)
+        for _ in range(391):
+            sgd.step()
+    assert analysis.shrunk(recipe) == pytest.approx(gamma.item(), rel=1e-9)
+
+
+def test_where_small_gammas_are_is_counted_and_how_far_they_have_shrunk():
+    frame = pd.DataFrame({"gamma": [0.001, -0.002, 0.5, 0.003, 0.5, 0.5], "beta": [-1.0, 1.0, -1.0, -1.0, 0.0, 0.0]})
+    frame = frame.assign(added=[False, False, False, True, True, True], start=[0.1, 0.2, 0.5, 1.0, 0.5, 0.5])
+    frame = frame.assign(network="ResNet-14", depth=14, width=1, variant="bn", trainable="bn", recipe="paper", seed=0)
+    found = analysis.small_where(frame).iloc[0]
+    assert (found.relu, found.added, found.silent) == pytest.approx((200 / 3, 100 / 3, 50))
+    words = analysis.weight_decay_words(frame)
+    assert words["fate"] == "1 % in ResNet-14 after 160 epochs"  # the median of 1, 1 and 0.3
+    assert words["left"] == "72 % after 16 epochs, 3.7 % after 160 epochs"
+    assert analysis.weight_decay_words(frame[frame.gamma > 0.1])["fate"] == "not run"
+
+
+def test_zero_is_an_edge_of_the_bars(gammas):
+    edges = figures.fig4_gamma(gammas).axes[0].patches[0].get_data().edges
+    assert np.isclose(edges, 0, atol=1e-12).any() and np.allclose(np.diff(edges), 0.05)
+
+
 def test_layers_are_those_of_the_network_in_order(gammas):
     run = store.load("resnet14_bn_short_seed0-f7b08146")
     found = analysis.layers(gammas[(gammas.recipe == "short") & (gammas.trainable == "bn") & (gammas.seed == 0)])
@@ -63,7 +107,9 @@ def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):
 
 
 def test_the_papers_shares_lie_on_the_axes_of_their_network():
-    shares = pd.DataFrame({"threshold": [0.001, 0.01], "share": [0.1, 0.3], "network": "ResNet-110", "depth": 110})
+    shares = pd.DataFrame(
+        {"threshold": [0.001, 0.01], "share": [0.1, 0.3], "decayed": [0.03, 0.3], "network": "ResNet-110", "depth": 110}
+    )
     figure = figures.fig5_thresholds(shares.assign(trainable="bn", recipe="short"), paper.small_gammas())
     diamonds = [float(line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "D"]
     assert diamonds == pytest.approx([27, 9])

@@ -1,12 +1,16 @@
 """γ after training: of every feature, and how much of it is small."""
 
+import functools
+import math
+
 import numpy as np
 import pandas as pd
 
-from bnlib import store
+from bnlib import initialisation, store
 from bnlib.analysis.accuracy import differences
-from bnlib.analysis.verdicts import POINT, of_deepest, together
-from bnlib.spec import RECIPES
+from bnlib.analysis.verdicts import POINT, RECIPES, together
+from bnlib.spec import RECIPES as SETTINGS
+from bnlib.spec import Recipe
 
 THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
 FIELDS = [*POINT, "seed"]
@@ -23,44 +27,61 @@ def of_runs(runs: pd.DataFrame, read) -> pd.DataFrame:
 
 
 def gammas(runs: pd.DataFrame) -> pd.DataFrame:
-    """γ and β of every feature of `runs`: network, depth, width, variant, trainable, recipe, seed; layer, gamma, beta.
+    """γ and β of every feature of `runs`, rows of `experiments.runs`: the point's fields, seed; layer, gamma, beta, start, added.
 
-    runs: rows of `experiments.runs`.
+    start: γ as it was drawn. added: whether the layer's output goes to a block's addition, as that of a block's last BatchNorm and
+    of a shortcut's does, or else to a ReLU of its own.
     """
-    layers = lambda run: [  # noqa: E731
-        pd.DataFrame({"layer": layer, "gamma": gamma, "beta": beta})
-        for (layer, gamma), beta in zip(run.gamma.items(), run.beta.values(), strict=True)
-    ]
-    return of_runs(runs, layers).reindex(columns=[*FIELDS, "layer", "gamma", "beta"])
+
+    def layers(run):
+        start = lambda layer, n: initialisation.gamma(run.spec.seed, layer, n, run.spec.bn_init)  # noqa: E731
+        return [
+            pd.DataFrame({"layer": layer, "gamma": gamma, "beta": beta, "start": start(layer, len(gamma)), "added": layer in ends})
+            for ends in [_ends(list(run.gamma))]
+            for (layer, gamma), beta in zip(run.gamma.items(), run.beta.values(), strict=True)
+        ]
+
+    return of_runs(runs, layers).reindex(columns=[*FIELDS, "layer", "gamma", "beta", "start", "added"])
+
+
+def _ends(layers: list[str]) -> set[str]:
+    """Those of a network's BatchNorm layers whose output is added to another's: in a shortcut, or the last bnK of a block."""
+    last = {layer.rpartition(".bn")[0]: layer for layer in layers if ".bn" in layer}
+    return {*last.values(), *(layer for layer in layers if ".shortcut." in layer)}
 
 
 def shares(gammas: pd.DataFrame, thresholds=THRESHOLDS) -> pd.DataFrame:
-    """The share of features with |γ| below each threshold, replicates pooled: the point's fields; threshold, share, n."""
+    """The share of features with |γ| below each threshold, replicates pooled: the point's fields; threshold, share, n, decayed.
+
+    decayed: the share that weight decay alone would bring there, of γ that start uniform on [0, 1] and have no gradient.
+    """
     rows = []
     for key, own in gammas.groupby(POINT, sort=False, observed=True):
         values = own.gamma.abs().to_numpy()
         for threshold in thresholds:
             share = float((values < threshold).mean())
             rows.append({**dict(zip(POINT, key, strict=True)), "threshold": threshold, "share": share, "n": own.seed.nunique()})
-    return pd.DataFrame(rows, columns=[*POINT, "threshold", "share", "n"])
+    found = pd.DataFrame(rows, columns=[*POINT, "threshold", "share", "n"])
+    return found.assign(decayed=(found.threshold / found.recipe.map(lambda name: shrunk(SETTINGS[name]))).clip(upper=1))
 
 
 def layers(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
-    """γ and β of each layer: the point's fields; layer, its place (0 to 1), features, and of γ and β median, low and high quartile.
+    """γ and β of each layer, replicates pooled: the point's fields; layer, its place (0 to 1), features, added (as `gammas`).
 
-    small: the share of γ below `threshold`. Replicates are pooled.
+    And of γ and β median, low and high quartile; and small, the share of γ below `threshold` in magnitude.
     """
     rows = []
     for key, own in gammas.groupby(POINT, sort=False, observed=True):
         names = list(dict.fromkeys(own.layer))
         for place, (layer, part) in enumerate(own.groupby("layer", sort=False)):
             row = {"layer": layer, "place": place / max(1, len(names) - 1), "features": len(part) // part.seed.nunique()}
+            row["added"] = part.added.iloc[0]
             for column in ("gamma", "beta"):
                 low, median, high = np.percentile(part[column], [25, 50, 75])
                 row |= {column: median, f"{column}_low": low, f"{column}_high": high}
             rows.append({**dict(zip(POINT, key, strict=True)), **row, "small": float((part.gamma.abs() < threshold).mean())})
-    columns = ["layer", "place", "features", *(f"{c}{end}" for c in ("gamma", "beta") for end in ("", "_low", "_high")), "small"]
-    return pd.DataFrame(rows, columns=[*POINT, *columns])
+    quartiles = [f"{column}{end}" for column in ("gamma", "beta") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*POINT, "layer", "place", "features", "added", *quartiles, "small"])
 
 
 def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
@@ -69,9 +90,49 @@ def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
     return together(small.groupby(FIELDS, sort=False, observed=True).small.mean().reset_index(), "small")
 
 
-def small_headline(small: pd.DataFrame, trainable: str = "bn") -> str:
-    """The deepest network's share of small γ in words, at recipe `paper` or, if there is none, `short`; *not run* if none has."""
-    return of_deepest(small, "{mean:.1f} % of the γ of {network} end below 0.01 in magnitude (recipe {recipe}, n = {n})", trainable)
+@functools.cache
+def shrunk(recipe: Recipe, images: int = 50_000) -> float:
+    """What weight decay alone leaves of a γ of 1 that never has a gradient, after SGD with `recipe` on so many images."""
+    gamma, velocity = 1.0, 0.0
+    for epoch in range(recipe.epochs):
+        for _ in range(math.ceil(images / recipe.batch_size)):
+            velocity = recipe.momentum * velocity + recipe.weight_decay * gamma
+            gamma -= recipe.learning_rate(epoch) * velocity
+    return gamma
+
+
+def small_where(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
+    """Where small γ are, replicates pooled: the point's fields; relu, added, silent, in percent.
+
+    relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. silent: of the small
+    ones ahead of a ReLU, those with β < 0, which the ReLU sets to 0.
+    """
+    rows = []
+    for key, own in gammas.groupby(POINT, sort=False, observed=True):
+        small = own.gamma.abs() < threshold
+        row = {name: 100 * small[own.added == added].mean() for name, added in (("relu", False), ("added", True))}
+        quiet = own.beta[small & (own.added == False)] < 0  # noqa: E712  a column
+        rows.append({**dict(zip(POINT, key, strict=True)), **row, "silent": 100 * quiet.mean()})
+    return pd.DataFrame(rows, columns=[*POINT, "relu", "added", "silent"])
+
+
+def weight_decay_words(gammas: pd.DataFrame, threshold: float = 0.01) -> dict[str, str]:
+    """What weight decay has to do with small γ, in words.
+
+    left: what it alone leaves of a γ without gradient. small: the share of U[0, 1] that would so end below `threshold`. fate: what
+    is really left of those of `gammas` that end there, with γ and β only, at the better recipe.
+    """
+    left = {name: shrunk(SETTINGS[name]) for name in reversed(RECIPES)}
+    after = {name: f"after {SETTINGS[name].epochs} epochs" for name in left}
+    own = gammas[(gammas.trainable == "bn") & (gammas.gamma.abs() < threshold)]
+    own = own[own.recipe == own.recipe.min()]  # `paper` before `short`
+    ratios = (own.gamma / own.start).abs().groupby([own.depth, own.network])
+    fate = [f"{100 * ratio.median():.1g} % in {network}" for (_, network), ratio in ratios]
+    return {
+        "left": ", ".join(f"{100 * share:.2g} % {after[name]}" for name, share in left.items()),
+        "small": ", ".join(f"{100 * min(1, threshold / share):.2g} % {after[name]}" for name, share in left.items()),
+        "fate": f"{', '.join(fate)} {after[own.recipe.iloc[0]]}" if fate else "not run",
+    }
 
 
 def small_against(small: pd.DataFrame) -> str:
@@ -80,13 +141,3 @@ def small_against(small: pd.DataFrame) -> str:
     rows = rows[rows.recipe == rows.recipe.min()]  # `paper` before `short`
     said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network}" for row in rows.itertuples())
     return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "γ and β only against all: not run"
-
-
-def small_by_recipe(small: pd.DataFrame, trainable: str = "bn") -> str:
-    """The shares of small γ of networks trained with several recipes, in words; says so if there are none."""
-    own = small[small.trainable == trainable].sort_values(["depth", "recipe"])
-    said = []
-    for network, rows in own.groupby("network", sort=False):
-        each = [f"{row['mean']:.1f} % after {RECIPES[row.recipe].epochs} epochs" for _, row in rows.iterrows()]
-        said += [f"{network}: {', '.join(reversed(each))}"] if len(each) > 1 else []
-    return "; ".join(said) or "not run with several recipes"

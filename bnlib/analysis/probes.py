@@ -36,36 +36,41 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
 
     share: of the features with |γ| ≤ `small`. change, change_beta, change_random: of the accuracy when they are set to 0 with β
     kept, with β at 0, or as many random ones, in points. safe and safe_share: the largest threshold, and its share of the
-    features, up to which accuracy never falls by more than `points`. half and half_share: the threshold and the share at
-    which half of what the network had learnt above chance is lost, NaN if it never is.
+    features, up to which accuracy never falls by more than `points`; safe_beta and safe_beta_share: the same with β at 0 too.
+    half and half_share: the threshold and the share at which half of what the network had learnt above chance is lost, NaN if it
+    never is.
     """
     rows = []
     for key, own in clamping.groupby(POINT, sort=False, observed=True):
         own = own.sort_values("threshold").reset_index(drop=True)
         full, at = own.accuracy[0], own[own.threshold <= small].iloc[-1]
-        lost = (100 * (full - own.accuracy) > points).to_numpy()
         gone = (own.accuracy < CHANCE + (full - CHANCE) / 2).to_numpy()
-        safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
         half = own.iloc[gone.argmax()] if gone.any() else {"threshold": np.nan, "share": np.nan}
         changes = {f"change{name.removeprefix('accuracy')}": 100 * (at[name] - full) for name in CURVES}
-        found = {"share": at["share"], **changes, "safe": safe["threshold"], "safe_share": safe["share"]}
+        found = {"share": at["share"], **changes}
+        for name, curve in (("safe", own.accuracy), ("safe_beta", own.accuracy_beta)):
+            lost = (100 * (full - curve) > points).to_numpy()
+            safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
+            found |= {name: safe["threshold"], f"{name}_share": safe["share"]}
         found |= {"half": half["threshold"], "half_share": half["share"]}
         rows.append({**dict(zip(POINT, key, strict=True)), "n": at.n, **found})
-    columns = ["share", *(f"change{name.removeprefix('accuracy')}" for name in CURVES), "safe", "safe_share", "half", "half_share"]
+    safe = [f"safe{ending}" for ending in ("", "_share", "_beta", "_beta_share")]
+    columns = ["share", *(f"change{name.removeprefix('accuracy')}" for name in CURVES), *safe, "half", "half_share"]
     return pd.DataFrame(rows, columns=[*POINT, "n", *columns])
 
 
 def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
-    """What rows of `clamping_answer` say, in words: small, beta, random, safe, half; *not run* without any."""
+    """What rows of `clamping_answer` say, in words: small, beta, random, safe, safe_beta, half; *not run* without any."""
     texts = {
-        "small": "{change:+.1f} points for the {share:.0f} % of the features with |γ| up to " + f"{small:g}" + " in {place}",
+        "small": "{change:+.1f} points for the {share:.1f} % of the features with |γ| up to " + f"{small:g}" + " in {place}",
         "beta": "{change_beta:+.1f} points in {place}",
         "random": "{change_random:+.1f} points in {place}",
-        "safe": "up to |γ| = {safe:.2g}, {safe_share:.0f} % of the features, in {place}",
+        "safe": "up to |γ| = {safe:.2g}, {safe_share:.1f} % of the features, in {place}",
+        "safe_beta": "up to |γ| = {safe_beta:.2g}, {safe_beta_share:.1f} % of the features, in {place}",
         "half": "at {half:.2g}, with {half_share:.0f} % of the features at 0, in {place}",
     }
     answer = answer.assign(**{name: answer[name].round(1) + 0.0 for name in ("change", "change_beta", "change_random")})  # no −0.0
-    answer = answer.assign(**{name: 100 * answer[name] for name in ("share", "safe_share", "half_share")})
+    answer = answer.assign(**{name: 100 * answer[name] for name in ("share", "safe_share", "safe_beta_share", "half_share")})
     rows = [{**row, "place": f"{row['network']} (recipe {row['recipe']})"} for row in answer.to_dict("records")]
     said = {key: "; ".join(text.format(**row) for row in rows if row["half"] > 0 or key != "half") for key, text in texts.items()}
     return {key: text or ("never" if rows else "not run") for key, text in said.items()}

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bnlib import store
+from bnlib.analysis.words import mean_and_sd
 
 
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
@@ -46,13 +47,6 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
         formats.setdefault("trainable", lambda groups: groups.replace("+", "+<wbr>"))
     style = frame.style.hide(axis="index").set_table_attributes('class="dataframe"')
     return style.format(formats, na_rep="", precision=1)
-
-
-def mean_and_sd(points: pd.DataFrame) -> list[str]:
-    """`mean ± sd` of each row in words, with one decimal; the mean alone of a single run."""
-    return [
-        f"{m:.1f}" + (f"\u00a0±\u00a0{s:.1f}" if n > 1 else "") for m, s, n in zip(points["mean"], points.sd, points.n, strict=True)
-    ]
 
 
 def verdict_table(points: pd.DataFrame):

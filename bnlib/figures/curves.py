@@ -1,5 +1,7 @@
 """Accuracy during a training."""
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -7,13 +9,17 @@ from matplotlib.lines import Line2D
 from bnlib.figures.marks import handle, other_handles, reference_points
 from bnlib.figures.panels import nothing
 from bnlib.figures.style import RECIPE_TITLES, house_style, label, look, order
+from bnlib.spec import RECIPES, Recipe
+
+PAPER = RECIPES["paper"]
 
 
 def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """Accuracy during the training of one network, a panel for each recipe, a line for each trainable set.
 
     histories: of `analysis.histories`; solid the test accuracy, dotted the training accuracy, of the first replicate.
-    reference: rows of `paper.values("curve")` with a column `epoch`; at recipe `paper` only, whose epochs they are.
+    reference: rows of `paper.values("curve")` with a column `epoch`, of recipe `paper`; in the panels of others those epochs whose
+    learning rate is the same.
     """
     if not len(histories) and not len(reference):
         return nothing()
@@ -23,12 +29,12 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         axes = figure.subplots(len(recipes), 1, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
             own = histories[histories.recipe == recipe]
-            if recipe == "paper":
-                reference_points(ax, reference, "epoch")
+            settings = RECIPES[recipe]
+            reference_points(ax, reference[[_alike(settings, epoch) for epoch in reference.epoch]], "epoch")
             for trainable in order(set(own.trainable)):
                 rows = own[own.trainable == trainable]
                 _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
-            _accuracy_axis(ax)
+            _frame(ax, settings.epochs, settings.milestones)
             ax.set_title(RECIPE_TITLES[recipe] if len(own) else "the paper's values, 160 epochs", loc="left")
         axes[-1].set_xlabel("epoch")
         ours = set(histories.trainable)
@@ -44,29 +50,34 @@ def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
     with house_style():
         figure = Figure(figsize=(6.4, 3.6), layout="constrained")
         ax = figure.subplots()
-        _course(ax, history, look("bn")[0], chance)
+        _course(ax, history, look("bn")[0])
+        _frame(ax, history.epoch.iloc[-1], history.epoch[history.lr.diff() < 0] - 1, chance)
         ax.set_xlabel("epoch")
         ax.set_title(title, loc="left")
         ax.legend(loc="upper left")
     return figure
 
 
-def _course(ax, history: pd.DataFrame, colour: str, chance: float = 0.1) -> None:
-    """One training: test accuracy solid, training accuracy dotted, chance, and where the learning rate drops."""
+def _course(ax, history: pd.DataFrame, colour: str) -> None:
+    """One training: test accuracy solid, training accuracy dotted."""
     ax.plot(history.epoch, 100 * history.test_accuracy, color=colour, label="test")
     ax.plot(history.epoch, 100 * history.train_accuracy, color=colour, linestyle=":", label="training")
-    if not ax.texts:
-        ax.axhline(100 * chance, color="#8A8A8A", linestyle="--", linewidth=1)
-        ax.text(history.epoch.iloc[-1], 100 * chance + 1, "chance", color="#666666", fontsize=8, ha="right", va="bottom")
-        drops = history.epoch[history.lr.diff() < 0]
-        for epoch in drops:
-            ax.axvline(epoch - 0.5, color="#BBBBBB", linewidth=1)
-        if len(drops):
-            ax.text(drops.iloc[0] - 0.4, 3, "learning rate drops", color="#666666", fontsize=8)
-    _accuracy_axis(ax)
 
 
-def _accuracy_axis(ax) -> None:
+def _frame(ax, epochs: int, drops, chance: float = 0.1) -> None:
+    """The axes of a training of so many epochs: chance, and the epochs after which the learning rate drops."""
+    ax.axhline(100 * chance, color="#8A8A8A", linestyle="--", linewidth=1)
+    ax.text(epochs, 100 * chance + 1, "chance", color="#666666", fontsize=8, ha="right", va="bottom")
+    for i, epoch in enumerate(drops):
+        ax.axvline(epoch + 0.5, color="#BBBBBB", linewidth=1, zorder=0)
+        if i == 0:
+            ax.text(epoch + 0.5 + epochs / 160, 3, "learning rate drops", color="#666666", fontsize=8)
     ax.set_ylim(0, 100)
-    ax.set_xlim(left=0)
+    ax.set_xlim(0, 1.03 * epochs)
     ax.set_ylabel("accuracy (%)")
+
+
+def _alike(recipe: Recipe, epoch: int) -> bool:
+    """Whether training with `recipe` is the paper's up to and with `epoch`, counted from 1."""
+    same = replace(recipe, epochs=PAPER.epochs, milestones=PAPER.milestones) == PAPER
+    return same and epoch <= recipe.epochs and all(recipe.learning_rate(i) == PAPER.learning_rate(i) for i in range(epoch))

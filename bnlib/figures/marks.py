@@ -34,14 +34,15 @@ def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
 
 
 def reference_points(ax, reference: pd.DataFrame, x: str) -> None:
-    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses."""
+    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left."""
     for _, row in reference.iterrows():
         colour = look(row.trainable)[0]
         if row.kind in ("reproduction", "blog"):
-            ax.plot(row[x], row.value, "x", color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
+            ax.plot(0.95 * row[x], row.value, "x", color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
         else:
-            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", color=colour, markerfacecolor="white", markersize=6.5,
-                        markeredgewidth=1.2, elinewidth=1, capsize=0, zorder=3)  # fmt: skip
+            # Empty, not white: one diamond does not hide another. Whole, even on the axis.
+            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", color=colour, markerfacecolor="none", markersize=6.5,
+                        markeredgewidth=1.2, elinewidth=1, capsize=0, zorder=3, clip_on=False)  # fmt: skip
 
 
 def handle(trainable: str, ours: bool = True) -> Line2D:
