@@ -84,9 +84,9 @@ def _listed(rows: pd.DataFrame, of_what: str) -> str:
     return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
 
 
-def _each_network(points: pd.DataFrame) -> str:
+def _each_network(points: pd.DataFrame, unit: str = "%") -> str:
     """What each network has with γ and β only, by recipe."""
-    return "; ".join(f"recipe {recipe}: {analysis.by_network(points, recipe)}" for recipe in analysis.RECIPES)
+    return "; ".join(f"recipe {recipe}: {analysis.by_network(points, recipe, unit=unit)}" for recipe in analysis.RECIPES)
 
 
 def _reaches():
@@ -149,13 +149,14 @@ def _off_units():
 def _overfitting():
     rows = analysis.judge_overfitting(analysis.overfitting(experiments.runs("fig4_gamma")))
     shown = analysis.best(rows)
+    if not len(shown):
+        return "Not run.", rows
     words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
-    told = (
-        f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}."
-        if words
-        else ""
-    )
-    return told or "Not run.", rows
+    clean = _each_network(analysis.overfitting_as_they_are(experiments.runs("fig4_gamma")), "points")
+    return (
+        f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}. "
+        f"On the training images as they are, γ and β only, {clean}."
+    ), rows
 
 
 def _storage():

@@ -270,18 +270,24 @@ def verify(accuracy, data_root):
 
 @results.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
+@click.option("--only", "asked", multiple=True, help="clamping, relu or train; may be given more than once.  [default: all three]")
 @_data
 @_one_line
-def probe(names, data_root):
-    """Ask the networks of stored runs that have no probes: accuracy with small γ set to 0, how often ReLUs are off.
+def probe(names, asked, data_root):
+    """Ask the networks of stored runs what they have not been asked.
 
-    Of all such runs, or of those named. Their networks are drawn again from the seed, but not where convolutions were trained.
+    That is: accuracy with small γ set to 0 (clamping, which takes longest), how often ReLUs are off (relu), accuracy on the
+    training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
+    where convolutions were trained.
     """
-    from bnlib import store, training
+    from bnlib import evaluation, spec, store, training
 
+    for name in asked:
+        spec.choice("--only", name, evaluation.PROBES)
+    asked = asked or evaluation.PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
+    missing = [one for one in runs if one.info["status"] == "finished" and not all(map(one.probe, asked))]
     for one in runs if names else ():
-        if one.probes is not None:
+        if all(map(one.probe, asked)):
             click.echo(f"{one.id} has its probes already")
-    missing = [one for one in runs if one.probes is None and one.info["status"] == "finished"]
-    training.ask([one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"], data_root)
+    training.ask([one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"], data_root, asked)

@@ -1,6 +1,6 @@
-"""What a network can be asked over the test images: accuracy, accuracy when small γ are set to 0, how often each ReLU is off.
+"""What a network can be asked: accuracy, on training images too, accuracy when small γ are set to 0, how often each ReLU is off.
 
-The last two are probes, stored with a run because they need its whole network. Paper, the sections on γ and on ReLU activity.
+All but the first are probes, stored with a run because they need its whole network. Paper, the sections on γ and on ReLU activity.
 What the paper counts as an off ReLU is not known: three definitions are kept.
 """
 
@@ -11,24 +11,29 @@ import torch
 from torch import nn
 
 from bnlib import data, engine, initialisation, machine, models
+from bnlib.spec import RunSpec
 
 BATCH = 500
 THRESHOLDS = (0.0, *(10 ** np.linspace(-3, 0.2, 49)).round(5).tolist())  # on |γ|, fifteen to a power of ten; 0.01 is one of them
+PROBES = ("clamping", "relu", "train")
 OFF = (0.9, 0.99, 0.999)  # a unit counts as off if it is 0 for more than this share of the images
 
 
 @machine.exact()
 @torch.no_grad()
-def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: engine.Plain | None = None) -> tuple[float, float]:
+def evaluate(
+    model, dataset: data.Dataset, *, images: int | None = None, step: engine.Plain | None = None, train: bool = False
+) -> tuple[float, float]:
     """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
 
     In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another
-    step instead. images: only the first so many.
+    step instead. images: only the first so many. train: on the training images instead, in the same way, not augmented.
     """
     step, mode = step or engine.Plain(model, "fp32"), model.training
     model.eval().to(memory_format=torch.channels_last)
     device = next(model.parameters()).device
-    pixels, labels = dataset.test_images[:images], dataset.test_labels[:images].to(device)
+    pixels, labels = (dataset.train_images, dataset.train_labels) if train else (dataset.test_images, dataset.test_labels)
+    pixels, labels = pixels[:images], labels[:images].to(device)
     correct, loss = 0.0, 0.0
     for start in range(0, len(labels), BATCH):
         part = slice(start, start + BATCH)
@@ -38,12 +43,21 @@ def evaluate(model, dataset: data.Dataset, *, images: int | None = None, step: e
     return float(correct) / len(labels), float(loss) / len(labels)
 
 
-def probe(model: nn.Module, dataset: data.Dataset, *, images: int | None = None, precision: str = "fp32") -> dict:
-    """All probes of `model` over the test images (the first `images` of them), as plain JSON values."""
-    return {
-        "clamping": clamping(model, dataset, images=images, precision=precision),
-        "relu": relu_activity(model, dataset, images=images),
+def probe(model: nn.Module, dataset: data.Dataset, spec: RunSpec, known: dict | None = None, names=PROBES) -> dict:
+    """The probes `names` of `model`, trained as `spec` says, as plain JSON values; those that are `known` already are kept.
+
+    clamping and relu over the test images, train over the training images; as many of them as the recipe uses.
+    """
+    settings = spec.settings
+    ask = {
+        "clamping": lambda: clamping(model, dataset, images=settings.test_images, precision=spec.precision),
+        "relu": lambda: relu_activity(model, dataset, images=settings.test_images),
+        "train": lambda: dict(
+            zip(("accuracy", "loss"), evaluate(model, dataset, images=settings.train_images, train=True), strict=True)
+        ),
     }
+    known = known or {}
+    return known | {name: ask[name]() for name in names if name not in known}
 
 
 @torch.no_grad()

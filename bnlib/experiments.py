@@ -27,15 +27,15 @@ class Experiment:
     variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
     ResNet-N, `width` every WRN-14-W, `both` either, `vgg` every VGG. networks_first: the order in which a sweep trains; a
-    figure is worth most with one line over all networks, an ablation with all variants of one network. asks: it shows the probes
-    of trained networks, not only their accuracy, γ and β.
+    figure is worth most with one line over all networks, an ablation with all variants of one network. asks: the
+    probe of trained networks that it shows, if it shows one.
     """
 
     variants: dict[str, dict]
     networks: tuple[str, ...] = DEEP
     along: str = "depth"
     networks_first: bool = field(default=True, kw_only=True)
-    asks: bool = field(default=False, kw_only=True)
+    asks: str | None = field(default=None, kw_only=True)
 
     def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = ()) -> list[RunSpec]:
         """The trainings of one seed, in order of value; on `networks` instead of the experiment's own if there are any."""
@@ -88,7 +88,8 @@ EXPERIMENTS = {
     "fig2_width": Experiment(FIG2, ("resnet14", *WIDE), "width"),
     "fig3_depth_or_width": Experiment(_sets("bn"), DEEP + WIDE, "both"),
     **dict.fromkeys(("fig4_gamma", "fig5_thresholds"), Experiment(_sets("bn", "all"), PAPERS_GAMMA)),
-    **dict.fromkeys(("fig6_clamping", "fig7_relu"), Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks=True)),
+    "fig6_clamping": Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks="clamping"),
+    "fig7_relu": Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks="relu"),
     "curve_resnet110": Experiment(_sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
     "ablation_initialisation": Experiment(INITIALISATIONS, SHALLOW, networks_first=False),
     "ablation_gamma_or_beta": Experiment(_sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
@@ -151,12 +152,12 @@ def precisions() -> pd.DataFrame:
 def coverage(name: str) -> pd.DataFrame:
     """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*.
 
-    Where the figure shows probes and the networks of a recipe have none, *not asked*.
+    Where the figure shows a probe and networks of a recipe do not have it, *not asked*.
     """
     shown, found = experiment(name), runs(name)
     if shown.asks:
         found["recipe"] = [
-            recipe if store.load(run).probes else f"{recipe} (not asked)"
+            recipe if store.load(run).probe(shown.asks) else f"{recipe} (not asked)"
             for run, recipe in zip(found.id, found.recipe, strict=True)
         ]
     titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
@@ -182,7 +183,7 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
 
     trainable: a set that the experiment shows; None: every variant. recipe: `auto` takes the one of which the store has most,
     `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU. seeds: the replicates, from seed 0 on; those of
-    a variant that are missing train together. Where the figure shows probes, stored networks that have none are asked, which
+    a variant that are missing train together. Where the figure shows a probe, stored networks that lack it are asked, which
     on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
     shown, variants = experiment(name), None if trainable is None else [freezing.canonical(trainable)]
@@ -210,7 +211,8 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
             print(f"{spec.id}: {said}" + ("" if run else f", {spec.settings.epochs} epochs"), flush=True)
         found += training.train_together(replicates) if missing(replicates) else map(store.find, replicates)
     if shown.asks:
-        training.ask([run for run in found if run.probes is None and run.info["status"] == "finished"])
+        unasked = [run for run in found if not run.probe(shown.asks) and run.info["status"] == "finished"]
+        training.ask(unasked, names=(shown.asks,))
     return found
 
 

@@ -87,11 +87,11 @@ class RunSpec:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
         put("model", models.architecture(self.model).name)
         put("trainable", freezing.canonical(self.trainable))
-        _choice("recipe", self.recipe, tuple(RECIPES))
-        _choice("dataset", self.dataset, DATASETS)
-        _choice("weight_init", self.weight_init, initialisation.WEIGHT_INITS)
-        _choice("bn_init", self.bn_init, initialisation.BN_INITS)
-        _choice("precision", self.precision, PRECISIONS)
+        choice("recipe", self.recipe, tuple(RECIPES))
+        choice("dataset", self.dataset, DATASETS)
+        choice("weight_init", self.weight_init, initialisation.WEIGHT_INITS)
+        choice("bn_init", self.bn_init, initialisation.BN_INITS)
+        choice("precision", self.precision, PRECISIONS)
         _whole("seed", self.seed, least=0)
         freezing.check_random(self.trainable, models.smallest_filter(self.model), self.model)
         if self.milestones is not None:
@@ -139,7 +139,8 @@ def _plain(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _choice(name: str, value, allowed: tuple[str, ...]) -> None:
+def choice(name: str, value, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError, one line that has the nearest, if `value` is not one of `allowed`."""
     if value not in allowed:
         near = difflib.get_close_matches(str(value), allowed, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -171,7 +172,7 @@ def _check_overrides(spec: RunSpec) -> None:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
     for name, allowed in (("augment", AUGMENTATIONS), ("optimiser", OPTIMISERS)):
         if getattr(spec, name) is not None:
-            _choice(name, getattr(spec, name), allowed)
+            choice(name, getattr(spec, name), allowed)
     if spec.decay_bn is not None and not isinstance(spec.decay_bn, bool):
         raise ValueError(
             f"decay_bn {spec.decay_bn!r}: use True or False; the recipe {spec.recipe!r} has {RECIPES[spec.recipe].decay_bn}"

@@ -95,6 +95,10 @@ class Run:
         path = self.folder / "probes.json"
         return json.loads(path.read_text()) if path.exists() else None
 
+    def probe(self, name: str) -> dict | None:
+        """What the probe `name` of `bnlib.evaluation.PROBES` found; None if the network was not asked that."""
+        return (self.probes or {}).get(name)
+
     @property
     def gamma(self) -> dict[str, np.ndarray]:
         """γ of every BatchNorm layer, by the layer's name, in the order of the network: arrays (features,)."""
@@ -177,8 +181,8 @@ def results() -> pd.DataFrame:
 
 
 def add_probes(run: Run, probes: dict) -> None:
-    """Store what was found in the network of a run that has no probes yet. Raises StoreError if it has."""
-    if run.probes is not None:
+    """Store what was found in a run's network. Raises StoreError if that would change a probe which it has already."""
+    if any(probes.get(name) != known for name, known in (run.probes or {}).items()):
         raise StoreError(f"{run.id} has its probes already; they are written once")
     _write_probes(run.folder, probes)
     run.__dict__.pop("probes")

@@ -179,7 +179,7 @@ class Trainer:
 
     def probes_seconds(self, test: float) -> float:
         """About how long asking the trained network will take, if an evaluation takes `test` seconds."""
-        return 2.2 * len(evaluation.THRESHOLDS) * test if self.probes else 0.0
+        return (2.2 * len(evaluation.THRESHOLDS) + 5) * test if self.probes else 0.0
 
     def _state(self) -> list[torch.Tensor]:
         """All that a step changes in place."""
@@ -196,7 +196,7 @@ class Trainer:
             print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
         with self.on_stream():
-            return evaluation.probe(self.model, self.data, images=self.settings.test_images, precision=self.spec.precision)
+            return evaluation.probe(self.model, self.data, self.spec)
 
     def _save(self) -> None:
         """Write the checkpoint, atomically."""

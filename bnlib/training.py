@@ -62,8 +62,8 @@ def train_together(
         return [store.find(spec, folder) for spec in specs]
 
 
-def ask(runs: list[store.Run], data_root: str | Path | None = None) -> None:
-    """Ask the networks of stored `runs` what only they can tell (`evaluation.probe`), and store it with them.
+def ask(runs: list[store.Run], data_root: str | Path | None = None, names=evaluation.PROBES) -> None:
+    """Ask the networks of stored `runs` those of the probes `names` that they have not been asked, and store them with them.
 
     Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
     minutes each.
@@ -74,9 +74,9 @@ def ask(runs: list[store.Run], data_root: str | Path | None = None) -> None:
         except store.StoreError as error:
             bar.write(str(error), file=sys.stdout)
             continue
-        bar.write(f"{run.id}: asking its network what this figure needs; on a CPU that takes minutes", file=sys.stdout)
-        dataset, settings = data.load(run.spec.dataset, data_root), run.spec.settings
-        store.add_probes(run, evaluation.probe(network, dataset, images=settings.test_images, precision=run.spec.precision))
+        bar.write(f"{run.id}: asking its network what a figure needs; on a CPU that takes minutes", file=sys.stdout)
+        dataset = data.load(run.spec.dataset, data_root)
+        store.add_probes(run, evaluation.probe(network, dataset, run.spec, run.probes, names))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
+from bnlib import evaluation, training
 from bnlib.cli import main
 
 
@@ -70,6 +71,11 @@ def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monk
     assert jobs == 2 and words[words.index("--budget") + 1] == "0.0s"
 
 
-def test_probes_that_are_there_are_not_asked_for_again(runs_folder):
-    said = call("results", "probe", "resnet14_bn_paper_seed0-3c3e6a91")
-    assert said.exit_code == 0 and "has its probes already" in said.output
+def test_probes_that_are_there_are_not_asked_for_again(runs_folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "ask", lambda runs, _, names: asked.extend((run.id, *names) for run in runs))
+    whole, half = "resnet14_bn_paper_seed0-3c3e6a91", "resnet14_all_short_seed0-45e7a78d"
+    said = call("results", "probe", whole, half)
+    assert said.exit_code == 0 and f"{whole} has its probes already" in said.output and asked == [(half, *evaluation.PROBES)]
+    assert call("results", "probe", half, "--only", "relu").exit_code == 0 and len(asked) == 1
+    assert "did you mean 'train'?" in call("results", "probe", whole, "--only", "trian").output

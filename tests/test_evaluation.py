@@ -1,6 +1,7 @@
 """Evaluation and probes against slow and obvious implementations, on a small network."""
 
 import copy
+import json
 import time
 
 import pytest
@@ -106,12 +107,18 @@ def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, m
     asked = training.train(RunSpec("resnet8", **small), progress=False)
     assert len(asked.probes["clamping"]["threshold"]) == 50 and asked.probes["relu"]["images"] == 100
     assert asked.probes["clamping"]["accuracy"][0] == asked.accuracy
+    images, labels = (data.load("cifar10").train_images[:256], data.load("cifar10").train_labels[:256])
+    right = (asked.model().eval()(data.normalise(images)).argmax(1) == labels).float().mean().item()
+    assert asked.probes["train"]["accuracy"] == pytest.approx(right, abs=0.005)  # not augmented, as the test images
     later, lost = (training.train(RunSpec("resnet8", t, seed=1, **small), progress=False, probes=False) for t in ("bn", "all"))
     assert later.probes is None and lost.probes is None
     call = lambda *names: CliRunner().invoke(cli.main, ["results", "probe", *names])  # noqa: E731
     assert "its convolutions were trained" in call(lost.id).output and store.Run(later.folder).probes is None
     assert call(later.id).exit_code == 0
-    assert store.Run(later.folder).probes["clamping"]["accuracy"][0] == later.accuracy
+    whole = store.Run(later.folder).probes
+    assert whole["clamping"]["accuracy"][0] == later.accuracy
+    (later.folder / "probes.json").write_text(json.dumps({"relu": whole["relu"]}))  # as one that was asked less
+    assert call(later.id).exit_code == 0 and store.Run(later.folder).probes == whole
     late = training.train(RunSpec("resnet8", seed=2, **small), progress=False, until=time.monotonic() + 3600)
     assert late.probes is not None
     monkeypatch.setattr(Trainer, "probes_seconds", lambda *_: 7200.0)  # an epoch ends in time, and the probes would not

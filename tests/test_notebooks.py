@@ -152,14 +152,16 @@ def test_what_was_trained_but_not_asked_is_said_so_and_asked(monkeypatch):
     from bnlib import experiments, training
 
     asked, without = [], "resnet14_bn_short_seed2-8c932eb8"
-    monkeypatch.setattr(store.Run, "probes", property(lambda run: None if run.id == without else {"relu": {}}))
-    monkeypatch.setattr(training, "ask", lambda runs: asked.extend(run.id for run in runs))
+    monkeypatch.setattr(
+        store.Run, "probes", property(lambda run: None if run.id == without else {"relu": {"total": {}}, "clamping": {"share": []}})
+    )
+    monkeypatch.setattr(training, "ask", lambda runs, names: asked.extend((run.id, *names) for run in runs))
     assert experiments.coverage("fig6_clamping").loc["ResNet-14", "bn"] == "paper, short ×2, short (not asked)"
     assert experiments.coverage("fig4_gamma").loc["ResNet-14", "bn"] == "paper, short ×3"
     experiments.points("fig4_gamma", "resnet14", "bn", "short", seeds=3)
     assert not asked
     experiments.points("fig7_relu", "resnet14", "bn", "short", seeds=3)
-    assert asked == [without]
+    assert asked == [(without, "relu")]
 
 
 def test_engine_speed_runs_as_it_is(tmp_path):

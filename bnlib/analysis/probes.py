@@ -13,9 +13,9 @@ CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
 
 
-def probed(runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of `runs` whose networks have been asked."""
-    return runs[runs.id.map(lambda name: store.load(name).probes is not None).astype(bool)]
+def probed(runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Those of `runs` whose networks have been asked for the probe `name`."""
+    return runs[runs.id.map(lambda one: store.load(one).probe(name) is not None).astype(bool)]
 
 
 def clamping(runs: pd.DataFrame) -> pd.DataFrame:
@@ -24,7 +24,7 @@ def clamping(runs: pd.DataFrame) -> pd.DataFrame:
     Returns the point's fields; threshold; n; share of the features set to 0; accuracy (β kept), accuracy_beta (β at 0 too) and
     accuracy_random (as many features, drawn at random): fractions.
     """
-    found = of_runs(probed(runs), lambda run: [pd.DataFrame(run.probes["clamping"])])
+    found = of_runs(probed(runs, "clamping"), lambda run: [pd.DataFrame(run.probe("clamping"))])
     if not len(found):
         return pd.DataFrame(columns=[*POINT, "threshold", "share", *CURVES, "n"])
     grouped = found.groupby([*POINT, "threshold"], sort=False, observed=True)
@@ -84,14 +84,14 @@ def relu(runs: pd.DataFrame) -> pd.DataFrame:
     """
 
     def read(run):
-        total = run.probes["relu"]["total"]
+        total = run.probe("relu")["total"]
         return [
             pd.DataFrame(
                 [{"definition": key, "off": 100 * share} for key, share in {**total["off"], "zero": total["zero"]}.items()]
             )
         ]
 
-    return together(of_runs(probed(runs), read), "off", "definition")
+    return together(of_runs(probed(runs, "relu"), read), "off", "definition")
 
 
 def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
     def read(run):
         rows = [
             {"layer": i, "after": after(one["layer"]), "units": one["units"], "definition": key, "off": 100 * share}
-            for i, one in enumerate(run.probes["relu"]["layers"])
+            for i, one in enumerate(run.probe("relu")["layers"])
             for key, share in one["off"].items()
         ]
         return [pd.DataFrame(rows).assign(place=lambda frame: frame.layer / frame.layer.max())]
@@ -112,7 +112,7 @@ def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
     def after(layer):
         return "addition" if re.fullmatch(r"segments\.\d+\.\d+", layer) else "BatchNorm"
 
-    found = of_runs(probed(runs), read)
+    found = of_runs(probed(runs, "relu"), read)
     keys = [*POINT, "layer", "place", "after", "units", "definition"]
     if not len(found):
         return pd.DataFrame(columns=[*keys, "off", "n"])
@@ -142,3 +142,13 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     both["margin"] = [margin(*sides) for sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
     both["n"] = both[["n", "n_less"]].min(axis=1)
     return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))
+
+
+def overfitting_as_they_are(runs: pd.DataFrame) -> pd.DataFrame:
+    """As `analysis.overfitting`, on the training images as they are: not augmented, evaluated as the test images are.
+
+    Of those of `runs` whose networks have been asked.
+    """
+    found = probed(runs[runs.status == "finished"], "train")
+    own = found.id.map(lambda name: store.load(name).probe("train")["accuracy"]).astype(float)
+    return together(found.assign(gap=100 * (own - found.accuracy.astype(float))), "gap")

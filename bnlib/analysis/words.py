@@ -12,10 +12,12 @@ def mean_and_sd(points: pd.DataFrame) -> list[str]:
     return [f"{m:.1f}{spread(sd, n)}" for m, sd, n in zip(points["mean"], points.sd, points.n, strict=True)]
 
 
-def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn") -> str:
+def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn", unit: str = "%") -> str:
     """Mean, spread and number of replicates of each network trained with `recipe`, in words, the shallowest first; or *not run*."""
     own = points[(points.recipe == recipe) & (points.trainable == trainable)].sort_values(["depth", "width"])
-    each = [f"{network} {value}\u00a0% (n = {n})" for network, value, n in zip(own.network, mean_and_sd(own), own.n, strict=True)]
+    each = [
+        f"{network} {value}\u00a0{unit} (n = {n})" for network, value, n in zip(own.network, mean_and_sd(own), own.n, strict=True)
+    ]
     return ", ".join(each) or "not run"
 
 
