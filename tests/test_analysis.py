@@ -126,6 +126,10 @@ def test_networks_and_recipes_are_said_in_order():
     assert words(analysis.by_network(rows, "short")) == "ResNet-14 44.0 ± 1.2 % (n = 3), ResNet-32 50.0 % (n = 1)"
     assert analysis.by_network(rows, "paper", "all") == "not run"
     assert words(analysis.by_recipe(rows)) == "ResNet-14: 44.0 ± 1.2 % after 16 epochs (n = 3), 48.3 % after 160 epochs (n = 1)"
+    assert (
+        analysis.span(rows.assign(**{"mean": rows["mean"] - 45})) == "-1.0 to +5.0 points"
+        and analysis.span(rows, "beta") == "not run"
+    )
     assert analysis.by_recipe(rows[:1]) == "not run with several recipes"
 
 

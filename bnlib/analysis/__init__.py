@@ -46,7 +46,7 @@ from bnlib.analysis.verdicts import (
     overall,
     summarise,
 )
-from bnlib.analysis.words import by_network, by_recipe, compared, leaders, noise, replicates
+from bnlib.analysis.words import by_network, by_recipe, compared, leaders, noise, replicates, span
 
 __all__ = [
     "RECIPES",
@@ -94,6 +94,7 @@ __all__ = [
     "small_against",
     "small_gammas",
     "small_where",
+    "span",
     "speed",
     "summarise",
     "table",

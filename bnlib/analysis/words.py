@@ -34,6 +34,12 @@ def by_recipe(points: pd.DataFrame, trainable: str = "bn") -> str:
     return "; ".join(said) or "not run with several recipes"
 
 
+def span(points: pd.DataFrame, trainable: str = "bn") -> str:
+    """From where to where the means of a trainable set lie, in words, with their sign; or *not run*."""
+    means = points[points.trainable == trainable]["mean"]
+    return f"{means.min():+.1f} to {means.max():+.1f} points" if len(means) else "not run"
+
+
 def compared(points: pd.DataFrame) -> str:
     """How many `comparisons` of judged points come out in the reference's order: of two networks, and of two trainable sets."""
     pairs = comparisons(points)
