@@ -1,0 +1,16 @@
+"""The command line: `bnlib run | sweep | estimate | bench | data | results`. `python -m bnlib` is the same."""
+
+import click
+
+from bnlib import __version__
+from bnlib.cli import measure, results, train
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def main():
+    """Train BatchNorm, and only BatchNorm."""
+
+
+for _command in (train.run, train.sweep, train.estimate, measure.bench, measure.data, results.results):
+    main.add_command(_command)

@@ -1,0 +1,66 @@
+"""Look at this machine: how fast a step is, and whether the data set is there."""
+
+import functools
+
+import click
+
+from bnlib.cli import options
+
+
+@click.command()
+@click.option(
+    "--model", "models", multiple=True, metavar="MODEL", help="resnetN or wrn14-W, may be given again.  [resnet14, resnet110]"
+)
+@click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
+@click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
+@click.option("--rounds", default=3, show_default=True, help="How often the ways take turns.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
+@click.option("--save", metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
+@options.device
+@options.data
+@options.one_line
+def bench(models, everything, scaling, rounds, as_json, save, device, data_root):
+    """Measure a training step here, beside other ways of taking it: speed, memory, start."""
+    import json
+    from pathlib import Path
+
+    from bnlib import bench, machine
+    from bnlib import data as datasets
+    from bnlib.models import architecture
+
+    models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
+    where = machine.device(device)
+    datasets.load("cifar10", data_root)
+    found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)
+    deeper = [architecture(name).name for family in bench.SCALING for name in family] if scaling else []
+    for model in dict.fromkeys([*models, *deeper]):
+        if model in models:
+            rows = bench.compare(model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds, say=say)
+        else:
+            rows = bench.compare(model, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say)
+        found["rows"] += rows
+        if save:
+            say(f"{model}: written to {bench.save(found, Path(save))}")
+        if not as_json:
+            click.echo(f"\n{model}, batch {bench.BATCH}, {found['machine']}\n{bench.table(rows).to_string()}\n")
+    ours = {row["model"]: row["epoch_seconds"] for row in found["rows"] if row["way"] == "fused bf16"}
+    found["seconds_per_epoch"] = ours[models[0]] if len(models) == 1 else ours
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+
+
+@click.command()
+@click.option("--download", is_flag=True, help="Get CIFAR-10 (170 MB) unless it is there and right.")
+@options.data
+@options.one_line
+def data(download, data_root):
+    """Check that CIFAR-10 is there and undamaged; with --download, get it."""
+    from bnlib import data as datasets
+
+    if download:
+        datasets.download(data_root)
+    loaded = datasets.load("cifar10", data_root)
+    click.echo(
+        f"CIFAR-10 in {datasets.folder(data_root)}: {len(loaded.train_labels):,} training and "
+        f"{len(loaded.test_labels):,} test images, every md5 right"
+    )

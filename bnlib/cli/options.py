@@ -1,0 +1,84 @@
+"""What the commands share: the options of a spec, of where and on what to train, and errors in one line."""
+
+import functools
+import re
+
+import click
+
+
+def one_line(function):
+    """Turn the errors a user can mend into one line and exit status 1; Ctrl-C into 130, after the loop has said how to go on."""
+
+    @functools.wraps(function)
+    def command(*args, **kwargs):
+        from bnlib.data import DataMissing
+        from bnlib.store import StoreError
+
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, StoreError, DataMissing) as error:
+            raise click.ClickException(str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+    return command
+
+
+device = click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
+data = click.option(
+    "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
+)
+probes = click.option(
+    "--probes/--no-probes",
+    default=True,
+    show_default=True,
+    help="Ask the trained network for Figures 6 and 7; unless convolutions are trained, that can be done later.",
+)
+
+
+class Duration(click.ParamType):
+    """A time such as 90s, 9m or 2h, in seconds."""
+
+    name = "time"
+
+    def convert(self, value, parameter, context):  # noqa: D102  click's own
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", str(value))
+        if match is None:
+            self.fail(f"{value!r}: a number with s, m or h is needed, such as 90s, 9m or 2h", parameter, context)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def spec_options(command):
+    """The fields of RunSpec as an argument and options."""
+
+    def epochs(_context, _parameter, value):
+        try:
+            return None if value is None else tuple(int(epoch) for epoch in value.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{value!r}: whole epochs joined by commas, such as 80,120") from None
+
+    options = [
+        click.argument("model"),
+        click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
+        click.option("--recipe", default="paper", show_default=True, help="paper (160 epochs), short (16) or smoke (a test)."),
+        click.option("--dataset", default="cifar10", show_default=True, help="cifar10 or digits."),
+        click.option("--seed", default=0, show_default=True, help="The replicate."),
+        click.option("--weight-init", default="kaiming_normal", show_default=True, help="Convolutions and output layer."),
+        click.option("--bn-init", default="uniform", show_default=True, help="γ and β."),
+        click.option("--precision", default="bf16", show_default=True, help="bf16 or fp32."),
+        click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones in proportion."),
+        click.option("--milestones", callback=epochs, metavar="E,E", help="Epochs at which the learning rate drops."),
+        click.option("--lr", type=float, help="Learning rate."),
+        click.option("--lr-drop", type=float, help="Factor on the learning rate at each milestone."),
+        click.option("--momentum", type=float),
+        click.option("--weight-decay", type=float),
+        click.option(
+            "--decay-bn/--no-decay-bn", default=None, help="Weight decay on γ and β too, or not.  [the recipe's: on them too]"
+        ),
+        click.option("--optimiser", help="sgd or adam."),
+        click.option("--batch-size", type=int),
+        click.option("--augment", help="flip+crop, flip, crop or none."),
+        device,
+        data,
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
