@@ -84,9 +84,9 @@ def _listed(rows: pd.DataFrame, of_what: str) -> str:
     return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
 
 
-def _each_network(points: pd.DataFrame, unit: str = "%") -> str:
-    """What each network has with γ and β only, by recipe."""
-    return "; ".join(f"recipe {recipe}: {analysis.by_network(points, recipe, unit=unit)}" for recipe in analysis.RECIPES)
+def _each_network(points: pd.DataFrame, **words) -> str:
+    """What each network has with γ and β only, by recipe. words: as for `analysis.by_network`."""
+    return "; ".join(f"recipe {recipe}: {analysis.by_network(points, recipe, **words)}" for recipe in analysis.RECIPES)
 
 
 def _reaches():
@@ -100,9 +100,13 @@ def _control():
 
 
 def _disabled():
-    small = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
+    gammas = analysis.gammas(experiments.runs("fig5_thresholds"))
+    small, alone = analysis.small_gammas(gammas), analysis.weight_decay_words(gammas)["small"]
     rows = analysis.ordered(analysis.judge(small, paper.small_gammas()))
-    return f"γ below 0.01, {_each_network(small)}. {analysis.small_against(small)}.", rows
+    words = (
+        f"γ below 0.01, {_each_network(small)}. {analysis.small_against(small)}. Weight decay alone, without a gradient: {alone}."
+    )
+    return words, rows
 
 
 def _affine():
@@ -120,8 +124,7 @@ def _depth_or_width():
 def _collapse():
     points = accuracy_points("fig2_depth", "fig2_width", trainable="shortcut+output")
     rows = analysis.best(analysis.ordered(points))
-    shown = rows if len(rows) else points[points.recipe == points.recipe.min()]  # `paper` before `short`
-    shown = shown.sort_values(["width", "depth"])
+    shown = (rows if len(rows) else analysis.best(points.drop(columns="verdict"))).sort_values(["width", "depth"])
     words = ", ".join(f"{row['mean']:.1f} % in {row.network} (n = {row.n})" for _, row in shown.iterrows())
     told = (rows.width > 1).any() and (rows.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
     return (f"At recipe {shown.recipe.iloc[0]}: {words}." if words else "Not run."), rows if told else rows[:0]
@@ -152,7 +155,8 @@ def _overfitting():
     if not len(shown):
         return "Not run.", rows
     words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
-    clean = _each_network(analysis.overfitting_as_they_are(experiments.runs("fig4_gamma")), "points")
+    clean = analysis.overfitting_as_they_are(experiments.runs("fig4_gamma"))
+    clean = _each_network(clean, unit="points above it", absent="not asked")
     return (
         f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}. "
         f"On the training images as they are, γ and β only, {clean}."

@@ -181,10 +181,12 @@ def results() -> pd.DataFrame:
 
 
 def add_probes(run: Run, probes: dict) -> None:
-    """Store what was found in a run's network. Raises StoreError if that would change a probe which it has already."""
-    if any(probes.get(name) != known for name, known in (run.probes or {}).items()):
+    """Store what was found in a run's network, beside what is there. Raises StoreError if that would change a probe."""
+    run.__dict__.pop("probes", None)  # another process may have asked meanwhile
+    known = run.probes or {}
+    if any(probes.get(name, known[name]) != known[name] for name in known):
         raise StoreError(f"{run.id} has its probes already; they are written once")
-    _write_probes(run.folder, probes)
+    _write_probes(run.folder, known | probes)
     run.__dict__.pop("probes")
 
 

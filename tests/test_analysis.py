@@ -55,11 +55,14 @@ def test_an_order_that_chance_may_have_made_decides_nothing():
     assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 52.9)) == ["too close", "too close"]
     assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 47.1)) == ["too close", "too close"]
     many = summary((14, "bn", "short", 50), (32, "bn", "short", 51)).assign(n=3, sd=0.3)
-    assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, twice the error is 0.49
+    assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, three times the error is 0.73
     assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
-    assert analysis.compared(analysis.judge(many, REFERENCE)) == "1 of 1 between two networks, none between two trainable sets"
+    assert (
+        analysis.compared(analysis.judge(many, REFERENCE))
+        == "1 of 1 between two networks, none decided yet between two trainable sets"
+    )
     close = analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE))
-    assert close.startswith("none (1 more: too close to decide) between two networks")
+    assert close.startswith("none decided yet (1 more: too close to decide) between two networks")
 
 
 def test_points_of_another_set_and_another_network_are_not_compared():
@@ -108,6 +111,12 @@ def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
     assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5), trainable="bn") == "not run"
 
 
+def test_the_margin_of_single_runs_is_what_the_replicates_here_say():
+    points = analysis.summarise(experiments.runs("fig2_depth", "short"))
+    spreads = points[(points.trainable == "bn") & points.network.isin(["ResNet-14", "ResNet-32"]) & (points.n == 3)].sd
+    assert len(spreads) == 2 and 2 * np.sqrt(2 * (spreads**2).mean()) == pytest.approx(3.0, abs=0.1)
+
+
 def test_replicates_are_put_together():
     runs = pd.DataFrame(
         {"network": "ResNet-14", "depth": 14, "width": 1, "variant": "bn", "trainable": "bn", "recipe": "short"},
@@ -130,6 +139,7 @@ def test_networks_and_recipes_are_said_in_order():
         analysis.span(rows.assign(**{"mean": rows["mean"] - 45})) == "-1.0 to +5.0 points"
         and analysis.span(rows, "beta") == "not run"
     )
+    assert analysis.span(rows[:1]) == "+50.0 points" and analysis.by_network(rows.assign(diverged=1), "short") == "not run"
     assert analysis.by_recipe(rows[:1]) == "not run with several recipes"
 
 

@@ -50,6 +50,16 @@ def test_overfitting_is_held_against_that_of_everything_trained():
     assert analysis.judge_overfitting(gaps).verdict.tolist() == ["in trend", "too close", "not reproduced"]
 
 
+def test_overfitting_on_the_images_as_they_are_is_of_those_that_were_asked(monkeypatch):
+    runs = experiments.runs("fig4_gamma", "short", ["resnet14"])
+    asked = runs.id[(runs.trainable == "bn") & (runs.seed == 1)].item()
+    monkeypatch.setattr(
+        store.Run, "probes", property(lambda run: {"train": {"accuracy": 0.5}} if run.id == asked else {"relu": {}})
+    )
+    found = analysis.overfitting_as_they_are(runs)
+    assert found.n.tolist() == [1] and found["mean"].tolist() == [pytest.approx(100 * (0.5 - store.load(asked).accuracy))]
+
+
 def test_depth_and_width_are_compared_at_equal_parameters_without_extrapolation():
     summary = points(
         ("ResNet-14", 14, 1, "bn", "short", 40.0),
@@ -61,7 +71,7 @@ def test_depth_and_width_are_compared_at_equal_parameters_without_extrapolation(
     found = analysis.at_equal_parameters(summary)
     assert found.network.tolist() == ["WRN-14-2"] and found.more.tolist() == [pytest.approx(50)]  # halfway in the logarithm
     assert found.difference.tolist() == [pytest.approx(5)] and found.n.tolist() == [3]
-    assert found.margin.tolist() == [pytest.approx(2 * np.sqrt(0.6**2 / 3 + 0.9**2 / 3))]  # of the neighbours the more uncertain
+    assert found.margin.tolist() == [pytest.approx(3 * np.sqrt(0.6**2 / 3 + 0.9**2 / 3))]  # of the neighbours the more uncertain
 
 
 def test_the_clamping_curve_is_read_off():
@@ -73,6 +83,7 @@ def test_the_clamping_curve_is_read_off():
     ).iloc[0]
     assert (found.share, found.change, found.change_beta, found.change_random) == pytest.approx((0.2, -0.5, -20, -20))
     assert (found.safe, found.safe_share, found.half, found.half_share) == (0.01, 0.2, 0.1, 0.5)
+    assert (found.safe_beta, found.safe_beta_share) == (0.0, 0.0)
 
 
 def test_off_units_are_judged_by_every_definition_but_not_by_the_zeros():

@@ -68,16 +68,28 @@ def test_weight_decay_alone_is_what_torchs_sgd_does_without_a_gradient():
     assert analysis.shrunk(recipe) == pytest.approx(gamma.item(), rel=1e-9)
 
 
-def test_where_small_gammas_are_is_counted_and_how_far_they_have_shrunk():
+def test_where_small_gammas_are_is_counted_and_where_they_started():
     frame = pd.DataFrame({"gamma": [0.001, -0.002, 0.5, 0.003, 0.5, 0.5], "beta": [-1.0, 1.0, -1.0, -1.0, 0.0, 0.0]})
     frame = frame.assign(added=[False, False, False, True, True, True], start=[0.1, 0.2, 0.5, 1.0, 0.5, 0.5])
     frame = frame.assign(network="ResNet-14", depth=14, width=1, variant="bn", trainable="bn", recipe="paper", seed=0)
     found = analysis.small_where(frame).iloc[0]
-    assert (found.relu, found.added, found.silent) == pytest.approx((200 / 3, 100 / 3, 50))
+    assert (found.n, found.relu, found.added, found.negative) == pytest.approx((1, 200 / 3, 100 / 3, 50))
     words = analysis.weight_decay_words(frame)
-    assert words["fate"] == "1 % in ResNet-14 after 160 epochs"  # the median of 1, 1 and 0.3
+    words = {key: text.replace("\u00a0", " ") for key, text in words.items()}
     assert words["left"] == "72 % after 16 epochs, 3.7 % after 160 epochs"
-    assert analysis.weight_decay_words(frame[frame.gamma > 0.1])["fate"] == "not run"
+    assert words["small"] == "1.4 % after 16 epochs, 27 % after 160 epochs"
+    fate = "in ResNet-14 after 160 epochs, 25 % of those that start above 0.27 and 100 % of those that start below"
+    assert words["fate"] == fate  # one of four (1.0, 0.5, 0.5, 0.5), two of two (0.1, 0.2)
+    assert analysis.weight_decay_words(frame.assign(recipe="smoke"))["fate"] == "not run"
+
+
+def test_each_layer_is_in_the_column_of_where_its_output_goes(gammas):
+    layers = analysis.layers(gammas)
+    first, second = figures.gamma_layers(layers).axes[:2]
+    own = layers[(layers.network == "ResNet-14") & (layers.recipe == "paper") & (layers.trainable == "bn")]
+    for ax, added in ((first, False), (second, True)):
+        assert ax.lines[0].get_ydata().tolist() == own.gamma[own.added == added].tolist()
+    assert len(first.lines[0].get_ydata()) == 7 and len(second.lines[0].get_ydata()) == 8
 
 
 def test_zero_is_an_edge_of_the_bars(gammas):

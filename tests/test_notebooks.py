@@ -156,8 +156,8 @@ def test_what_was_trained_but_not_asked_is_said_so_and_asked(monkeypatch):
         store.Run, "probes", property(lambda run: None if run.id == without else {"relu": {"total": {}}, "clamping": {"share": []}})
     )
     monkeypatch.setattr(training, "ask", lambda runs, names: asked.extend((run.id, *names) for run in runs))
-    assert experiments.coverage("fig6_clamping").loc["ResNet-14", "bn"] == "paper, short ×2, short (not asked)"
-    assert experiments.coverage("fig4_gamma").loc["ResNet-14", "bn"] == "paper, short ×3"
+    assert experiments.coverage("fig6_clamping").loc["ResNet-14", "bn"].endswith(", short ×2, short (not asked)")
+    assert experiments.coverage("fig4_gamma").loc["ResNet-14", "bn"].endswith(", short ×3")
     experiments.points("fig4_gamma", "resnet14", "bn", "short", seeds=3)
     assert not asked
     experiments.points("fig7_relu", "resnet14", "bn", "short", seeds=3)

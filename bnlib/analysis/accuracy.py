@@ -63,14 +63,15 @@ def histories(runs: pd.DataFrame) -> pd.DataFrame:
 def plateaus(histories: pd.DataFrame) -> pd.DataFrame:
     """What each learning rate comes to: test accuracy in percent, the mean over the last half of its epochs.
 
-    histories: of `histories`; replicates are averaged. Returns depth, network, trainable, recipe, and a column for each learning
+    histories: of `histories`; replicates are averaged. Returns depth, network, trainable, recipe, n, and a column for each learning
     rate, the largest first; NaN where a recipe does not have it.
     """
     keys = ["depth", "network", "trainable", "recipe"]
     phase = histories.groupby([*keys, "seed", "lr"])
     late = phase.epoch.rank(method="first") > phase.epoch.transform("size") / 2
     own = histories[late].assign(percent=100 * histories.test_accuracy.astype(float))
-    found = own.groupby([*keys, "lr"]).percent.mean().unstack("lr").sort_index(axis=1, ascending=False)
+    own = own.assign(n=own.groupby(keys).seed.transform("nunique"))
+    found = own.groupby([*keys, "n", "lr"]).percent.mean().unstack("lr").sort_index(axis=1, ascending=False)
     return found.rename(columns="{:g}".format).rename_axis(columns=None).reset_index()
 
 

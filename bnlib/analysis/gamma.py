@@ -8,7 +8,7 @@ import pandas as pd
 
 from bnlib import initialisation, store
 from bnlib.analysis.accuracy import differences
-from bnlib.analysis.verdicts import POINT, RECIPES, together
+from bnlib.analysis.verdicts import POINT, RECIPES, best, together
 from bnlib.spec import RECIPES as SETTINGS
 from bnlib.spec import Recipe
 
@@ -34,12 +34,12 @@ def gammas(runs: pd.DataFrame) -> pd.DataFrame:
     """
 
     def layers(run):
-        start = lambda layer, n: initialisation.gamma(run.spec.seed, layer, n, run.spec.bn_init)  # noqa: E731
-        return [
-            pd.DataFrame({"layer": layer, "gamma": gamma, "beta": beta, "start": start(layer, len(gamma)), "added": layer in ends})
-            for ends in [_ends(list(run.gamma))]
-            for (layer, gamma), beta in zip(run.gamma.items(), run.beta.values(), strict=True)
-        ]
+        ends, parts = _ends(list(run.gamma)), []
+        for layer, gamma in run.gamma.items():
+            start = initialisation.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
+            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": layer in ends}
+            parts.append(pd.DataFrame(own))
+        return parts
 
     return of_runs(runs, layers).reindex(columns=[*FIELDS, "layer", "gamma", "beta", "start", "added"])
 
@@ -91,53 +91,58 @@ def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
 
 
 @functools.cache
-def shrunk(recipe: Recipe, images: int = 50_000) -> float:
-    """What weight decay alone leaves of a γ of 1 that never has a gradient, after SGD with `recipe` on so many images."""
+def shrunk(recipe: Recipe) -> float:
+    """What weight decay alone leaves of a γ of 1 that never has a gradient, after SGD with `recipe` on CIFAR-10."""
     gamma, velocity = 1.0, 0.0
     for epoch in range(recipe.epochs):
-        for _ in range(math.ceil(images / recipe.batch_size)):
+        for _ in range(math.ceil((recipe.train_images or 50_000) / recipe.batch_size)):
             velocity = recipe.momentum * velocity + recipe.weight_decay * gamma
             gamma -= recipe.learning_rate(epoch) * velocity
     return gamma
 
 
 def small_where(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
-    """Where small γ are, replicates pooled: the point's fields; relu, added, silent, in percent.
+    """Where small γ are, replicates pooled: the point's fields; n; relu, added, negative, in percent.
 
-    relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. silent: of the small
-    ones ahead of a ReLU, those with β < 0, which the ReLU sets to 0.
+    relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. negative: of the
+    small ones ahead of a ReLU, those with β < 0: the ReLU behind is silent for nearly all images.
     """
     rows = []
     for key, own in gammas.groupby(POINT, sort=False, observed=True):
-        small = own.gamma.abs() < threshold
-        row = {name: 100 * small[own.added == added].mean() for name, added in (("relu", False), ("added", True))}
-        quiet = own.beta[small & (own.added == False)] < 0  # noqa: E712  a column
-        rows.append({**dict(zip(POINT, key, strict=True)), **row, "silent": 100 * quiet.mean()})
-    return pd.DataFrame(rows, columns=[*POINT, "relu", "added", "silent"])
+        small, added = own.gamma.abs() < threshold, own.added.astype(bool)
+        row = {"n": own.seed.nunique(), "relu": 100 * small[~added].mean(), "added": 100 * small[added].mean()}
+        rows.append({**dict(zip(POINT, key, strict=True)), **row, "negative": 100 * (own.beta[small & ~added] < 0).mean()})
+    return pd.DataFrame(rows, columns=[*POINT, "n", "relu", "added", "negative"])
 
 
 def weight_decay_words(gammas: pd.DataFrame, threshold: float = 0.01) -> dict[str, str]:
     """What weight decay has to do with small γ, in words.
 
-    left: what it alone leaves of a γ without gradient. small: the share of U[0, 1] that would so end below `threshold`. fate: what
-    is really left of those of `gammas` that end there, with γ and β only, at the better recipe.
+    left: what it alone leaves of a γ without gradient. small: the share of U[0, 1] that would so end below `threshold`. fate: how
+    many really end there, with γ and β only at the better recipe, of those that it alone would leave above, and of the others.
     """
     left = {name: shrunk(SETTINGS[name]) for name in reversed(RECIPES)}
     after = {name: f"after {SETTINGS[name].epochs} epochs" for name in left}
-    own = gammas[(gammas.trainable == "bn") & (gammas.gamma.abs() < threshold)]
-    own = own[own.recipe == own.recipe.min()]  # `paper` before `short`
-    ratios = (own.gamma / own.start).abs().groupby([own.depth, own.network])
-    fate = [f"{100 * ratio.median():.1g} % in {network}" for (_, network), ratio in ratios]
+    own, fate = best(gammas[gammas.trainable == "bn"]), []
+    for (_, network, recipe), rows in own.groupby(["depth", "network", "recipe"]):
+        ends, above = rows.gamma.abs() < threshold, rows.start >= threshold / left[recipe]
+        fate.append(
+            f"in {network} {after[recipe]}, {_percent(ends[above].mean())} of those that start above "
+            f"{threshold / left[recipe]:.2g} and {_percent(ends[~above].mean())} of those that start below"
+        )
     return {
-        "left": ", ".join(f"{100 * share:.2g} % {after[name]}" for name, share in left.items()),
-        "small": ", ".join(f"{100 * min(1, threshold / share):.2g} % {after[name]}" for name, share in left.items()),
-        "fate": f"{', '.join(fate)} {after[own.recipe.iloc[0]]}" if fate else "not run",
+        "left": ", ".join(f"{_percent(share)} {after[name]}" for name, share in left.items()),
+        "small": ", ".join(f"{_percent(min(1, threshold / share))} {after[name]}" for name, share in left.items()),
+        "fate": "; ".join(fate) or "not run",
     }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f}\u00a0%"
 
 
 def small_against(small: pd.DataFrame) -> str:
     """The shares of small γ with γ and β only against all, in words, at the better recipe that has both; *not run* if none has."""
-    rows = differences(small, "bn", "all")
-    rows = rows[rows.recipe == rows.recipe.min()]  # `paper` before `short`
-    said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network}" for row in rows.itertuples())
-    return f"γ and β only against all: {said} (recipe {rows.recipe.iloc[0]})" if said else "γ and β only against all: not run"
+    rows = best(differences(small, "bn", "all"))
+    said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network} (n = {row.n})" for row in rows.itertuples())
+    return f"γ and β only against all: {said}, recipe {rows.recipe.iloc[0]}" if said else "γ and β only against all: not run"

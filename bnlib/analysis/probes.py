@@ -1,4 +1,4 @@
-"""What the probes of trained networks say: accuracy when small γ are set to 0, and how often ReLUs are off."""
+"""What the probes of trained networks say: when small γ are set to 0, how often ReLUs are off, on the training images."""
 
 import re
 

@@ -42,10 +42,11 @@ def sound(points: pd.DataFrame) -> pd.DataFrame:
 def margin(sd: float, n: int, other_sd: float, other_n: int) -> float:
     """How far apart two means must be for their order to count, in points: more than chance makes of replicates.
 
-    Twice the standard error of the difference if both have three replicates; else 3, by convention: about what it is for two single
-    runs that spread as the replicates of ResNet-14 and 32 do, with γ and β only at `short` (pooled standard deviation 1.0 points).
+    Three times the standard error of the difference if both have three replicates: with their spread known no better than that,
+    chance exceeds it one time in 25. Else 3 points, by convention: twice the standard error of two single runs that spread
+    as the replicates of ResNet-14 and 32 do, with γ and β only at `short` (pooled standard deviation 1.0 points).
     """
-    return 2 * math.sqrt(sd**2 / n + other_sd**2 / other_n) if min(n, other_n) >= MANY else MARGIN
+    return 3 * math.sqrt(sd**2 / n + other_sd**2 / other_n) if min(n, other_n) >= MANY else MARGIN
 
 
 def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:

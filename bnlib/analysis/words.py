@@ -12,17 +12,21 @@ def mean_and_sd(points: pd.DataFrame) -> list[str]:
     return [f"{m:.1f}{spread(sd, n)}" for m, sd, n in zip(points["mean"], points.sd, points.n, strict=True)]
 
 
-def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn", unit: str = "%") -> str:
-    """Mean, spread and number of replicates of each network trained with `recipe`, in words, the shallowest first; or *not run*."""
-    own = points[(points.recipe == recipe) & (points.trainable == trainable)].sort_values(["depth", "width"])
+def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn", unit: str = "%", absent: str = "not run") -> str:
+    """Mean, spread and number of replicates of each network trained with `recipe`, in words, the shallowest first; or `absent`.
+
+    Without those that diverged.
+    """
+    own = sound(points)[lambda rows: (rows.recipe == recipe) & (rows.trainable == trainable)].sort_values(["depth", "width"])
     each = [
         f"{network} {value}\u00a0{unit} (n = {n})" for network, value, n in zip(own.network, mean_and_sd(own), own.n, strict=True)
     ]
-    return ", ".join(each) or "not run"
+    return ", ".join(each) or absent
 
 
 def by_recipe(points: pd.DataFrame, trainable: str = "bn") -> str:
     """What the networks trained with several recipes have after each, in words, the shorter first; says so if there are none."""
+    points = sound(points)
     own = points[points.trainable == trainable].sort_values(["depth", "recipe"], ascending=[True, False])
     said = []
     for network, rows in own.groupby("network", sort=False):
@@ -34,10 +38,10 @@ def by_recipe(points: pd.DataFrame, trainable: str = "bn") -> str:
     return "; ".join(said) or "not run with several recipes"
 
 
-def span(points: pd.DataFrame, trainable: str = "bn") -> str:
-    """From where to where the means of a trainable set lie, in words, with their sign; or *not run*."""
-    means = points[points.trainable == trainable]["mean"]
-    return f"{means.min():+.1f} to {means.max():+.1f} points" if len(means) else "not run"
+def span(points: pd.DataFrame, trainable: str = "bn", absent: str = "not run") -> str:
+    """From where to where the means of a trainable set lie, in words, with their sign; or `absent`."""
+    ends = [f"{end:+.1f}" for end in points[points.trainable == trainable]["mean"].agg(["min", "max"]).dropna()]
+    return f"{' to '.join(dict.fromkeys(ends))} points" if ends else absent
 
 
 def compared(points: pd.DataFrame) -> str:
@@ -49,7 +53,7 @@ def compared(points: pd.DataFrame) -> str:
 
 def _agreeing(ours: pd.Series) -> str:
     close = (ours == "too close").sum()
-    said = f"{(ours == 'agrees').sum()} of {len(ours) - close}" if len(ours) > close else "none"
+    said = f"{(ours == 'agrees').sum()} of {len(ours) - close}" if len(ours) > close else "none decided yet"
     return said + (f" ({close} more: too close to decide)" if close else "")
 
 

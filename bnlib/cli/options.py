@@ -32,7 +32,8 @@ probes = click.option(
     "--probes/--no-probes",
     default=True,
     show_default=True,
-    help="Ask the trained network for Figures 6 and 7; unless convolutions are trained, that can be done later.",
+    help="Ask the trained network for Figures 6 and 7 and on the training images; unless convolutions are trained, that can be "
+    "done later.",
 )
 
 

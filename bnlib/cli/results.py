@@ -58,13 +58,14 @@ def probe(names, asked, data_root):
     training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
     where convolutions were trained.
     """
-    from bnlib import evaluation, spec, store, training
+    from bnlib import evaluation, freezing, spec, store, training
 
     for name in asked:
         spec.choice("--only", name, evaluation.PROBES)
     asked = asked or evaluation.PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
-    missing = [one for one in runs if one.info["status"] == "finished" and not all(map(one.probe, asked))]
+    can = [one for one in runs if names or "features" not in freezing.parse(one.spec.trainable)[0]]
+    missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, asked))]
     for one in runs if names else ():
         if all(map(one.probe, asked)):
             click.echo(f"{one.id} has its probes already")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
 
 from bnlib.figures.style import PAPER, RECIPE_TITLES, label, look
 
@@ -35,10 +36,11 @@ def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
 
 def reference_points(ax, reference: pd.DataFrame, x: str) -> None:
     """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left."""
+    left = offset_copy(ax.transData, ax.figure, x=-6, units="points")
     for _, row in reference.iterrows():
         colour = look(row.trainable)[0]
         if row.kind in ("reproduction", "blog"):
-            ax.plot(0.95 * row[x], row.value, "x", color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
+            ax.plot(row[x], row.value, "x", transform=left, color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
         else:
             # Empty, not white: one diamond does not hide another. Whole, even on the axis.
             ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", color=colour, markerfacecolor="none", markersize=6.5,
