@@ -75,6 +75,11 @@ def test_every_image_has_an_alternative_text(name):
             assert alt and not re.search(r"\.(png|svg)$|^_images", alt), f"{image.get('src')}: alt={alt!r}"
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_captions_have_no_number_that_could_be_taken_for_the_papers(name):
+    assert "caption-number" not in (HTML / f"{name}.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("notebooks/")])
 def test_launch_links_point_at_the_notebook_in_the_repository(name):
     links = [tag.get("href", "") for tag in page(name).of("a")]
