@@ -16,6 +16,7 @@ from torch import nn
 
 from bnlib import data, engine, freezing, machine, models, spec, store, trainer
 from bnlib.bench import BATCH, REPLICATES
+from bnlib.recorded import Recorded
 
 
 def _work(way: str, model: str, device: torch.device, data_root):
@@ -127,7 +128,7 @@ def _convolutions(_kind, model, precision, device, _data_root, _folder):
     last = torch.zeros(1, dtype=dtype, device=device)
     if device.type == "cpu":
         return take, last.item
-    recorded, stream = engine.Recorded(take), torch.cuda.Stream()
+    recorded, stream = Recorded(take), torch.cuda.Stream()
     torch.cuda.synchronize()
 
     def on_stream(work):

@@ -238,32 +238,3 @@ def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...]
         print(f"no compiler here ({type(error).__name__}): training goes on with the plain step, which is slower")
         return Plain(model, precision)
     return Fused(model, precision, sizes)
-
-
-class Recorded:
-    """`work`, which changes tensors in place and returns nothing, as one CUDA graph for each shape of its arguments.
-
-    The first call for a shape runs as it is, so that everything is compiled and allocated; the second is recorded, with
-    arguments in memory of its own; each later one copies its arguments there and replays. On the stream that is current.
-    """
-
-    def __init__(self, work):
-        self.work, self.graphs = work, {}
-
-    def __call__(self, *arguments):
-        """Do the work for these tensors."""
-        key = tuple(a.shape for a in arguments)
-        if key not in self.graphs:
-            self.graphs[key] = None
-            self.work(*arguments)
-            return
-        if self.graphs[key] is None:
-            graph, fixed = torch.cuda.CUDAGraph(), [a.clone() for a in arguments]
-            torch.cuda.synchronize()
-            with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
-                self.work(*fixed)
-            self.graphs[key] = graph, fixed
-        graph, fixed = self.graphs[key]
-        for mine, given in zip(fixed, arguments, strict=True):
-            mine.copy_(given, non_blocking=True)
-        graph.replay()

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from bnlib import data, engine, evaluation, freezing, initialisation, machine, models, optimiser, store
+from bnlib.recorded import Recorded
 from bnlib.spec import RunSpec
 
 
@@ -103,7 +104,7 @@ class Trainer:
         for group in self.optimiser.param_groups if self.optimiser else ():
             group["lr"] = lr
         if self.take_step is None or lr != self.lr:
-            self.take_step = engine.Recorded(self._work) if self.device.type == "cuda" else self._work
+            self.take_step = Recorded(self._work) if self.device.type == "cuda" else self._work
         self.lr = lr
 
     def batches(self, epoch: int) -> list[tuple[torch.Tensor, ...]]:

@@ -260,5 +260,5 @@ def test_on_a_gpu_replicates_together_are_what_they_are_alone(fields, tiny, tmp_
 def test_on_a_gpu_the_recorded_step_is_the_step_itself(fields, tiny, tmp_path, monkeypatch, fused):
     spec = tiny(epochs=2, train_images=600, **fields)
     graph = training.train(spec, device="cuda", folder=tmp_path / "graph", progress=False)
-    monkeypatch.setattr(engine, "Recorded", lambda work: work)
+    monkeypatch.setattr(trainer, "Recorded", lambda work: work)
     assert stored(training.train(spec, device="cuda", folder=tmp_path / "steps", progress=False)) == stored(graph)

@@ -34,20 +34,15 @@ def gammas(runs: pd.DataFrame) -> pd.DataFrame:
     """
 
     def layers(run):
-        ends, parts = _ends(list(run.gamma)), []
+        parts = []
         for layer, gamma in run.gamma.items():
             start = initialisation.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
-            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": layer in ends}
+            added = ".shortcut." in layer or layer.endswith(".bn2")
+            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": added}
             parts.append(pd.DataFrame(own))
         return parts
 
     return of_runs(runs, layers).reindex(columns=[*FIELDS, "layer", "gamma", "beta", "start", "added"])
-
-
-def _ends(layers: list[str]) -> set[str]:
-    """Those of a network's BatchNorm layers whose output is added to another's: in a shortcut, or the last bnK of a block."""
-    last = {layer.rpartition(".bn")[0]: layer for layer in layers if ".bn" in layer}
-    return {*last.values(), *(layer for layer in layers if ".shortcut." in layer)}
 
 
 def shares(gammas: pd.DataFrame, thresholds=THRESHOLDS) -> pd.DataFrame:
