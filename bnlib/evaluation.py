@@ -132,7 +132,8 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
         return hook
 
     for name, module in model.named_modules():
-        if _before_relu(name, module):
+        # What enters a ReLU is at most 0 where the ReLU is off, as is what leaves it.
+        if isinstance(module, models.BasicBlock) or (isinstance(module, nn.BatchNorm2d) and not models.added(name)):
             hooks.append(module.register_forward_hook(count(name)))
     with contextlib.ExitStack() as stack:
         for hook in hooks:
@@ -148,13 +149,6 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
         "total": _activity(every),
         "histogram": bins,
     }
-
-
-def _before_relu(name: str, module: nn.Module) -> bool:
-    """Whether what `module` gives is a ReLU's input or output: either is at most 0 where the ReLU is off."""
-    if isinstance(module, nn.ReLU | models.BasicBlock):
-        return True
-    return isinstance(module, nn.BatchNorm2d) and name.split(".")[-1] in ("bn", "bn1")
 
 
 def _activity(share: torch.Tensor) -> dict:

@@ -160,7 +160,8 @@ def coverage(name: str) -> pd.DataFrame:
             recipe if store.load(run).probe(shown.asks) else f"{recipe} (not asked)"
             for run, recipe in zip(found.id, found.recipe, strict=True)
         ]
-    titles = list(dict.fromkeys([*(models.architecture(network).title for network in shown.networks), *found.network]))
+    names = {models.architecture(network) for network in (*shown.networks, *found.model)}
+    titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 
     def cell(variant, network):
         counts = found[(found.variant == variant) & (found.network == network)].recipe.value_counts().sort_index()
@@ -172,10 +173,10 @@ def coverage(name: str) -> pd.DataFrame:
 
 
 def progress(name: str) -> str:
-    """How much of the experiment has been run at each recipe, in words: of its trainings on the paper's networks, one seed each."""
+    """How much of the experiment has been run at each recipe, in words: of its points on the paper's networks, their seed 0."""
     counts = {recipe: len(wanted(name, recipe)) - len(missing(wanted(name, recipe))) for recipe in ("paper", "short")}
     said = [f"{count} at recipe {recipe}" for recipe, count in counts.items() if count or recipe == "paper"]
-    return f"of its {len(wanted(name))} trainings, {' and '.join(said)}"
+    return f"of its {len(wanted(name))} points, whatever the replicates, {' and '.join(said)}"
 
 
 def points(name: str, model: str, trainable: str | None = None, recipe: str = "auto", seeds: int = 1) -> list[store.Run]:

@@ -97,6 +97,14 @@ def smallest_filter(name: str) -> int:
     return min(27, 16 * arch.width) if arch.family == "resnet" else 27
 
 
+def added(layer: str) -> bool:
+    """Whether the output of the BatchNorm `layer` goes to a block's addition, not to a ReLU of its own.
+
+    layer: a name in a CIFAR network, such as `segments.0.0.bn2`; true of a block's last BatchNorm and of a shortcut's.
+    """
+    return ".shortcut." in layer or layer.endswith(".bn2")
+
+
 def _hint(name: str) -> str:
     """A guess at what a malformed model name meant, for the error line."""
     digits = re.findall(r"\d+", name)

@@ -40,6 +40,15 @@ class Recipe:
         """The learning rate of `epoch`, counted from 0: `lr` times `lr_drop` for each milestone reached."""
         return self.lr * self.lr_drop ** sum(epoch >= milestone for milestone in self.milestones)
 
+    def alike(self, other: "Recipe", epoch: int) -> bool:
+        """Whether training with this recipe and with `other` is the same up to and with `epoch`, counted from 1."""
+        same = replace(self, epochs=other.epochs, milestones=other.milestones) == other
+        return (
+            same
+            and epoch <= min(self.epochs, other.epochs)
+            and all(self.learning_rate(i) == other.learning_rate(i) for i in range(epoch))
+        )
+
 
 RECIPES = {
     "paper": Recipe(),

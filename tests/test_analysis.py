@@ -11,7 +11,7 @@ def summary(*rows):
     """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
     frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1, diverged=0)
-    return frame.assign(each=[(mean,) for mean in frame["mean"]])
+    return frame.assign(each=[(mean,) for mean in frame["mean"]], seeds=[(0,)] * len(frame))
 
 
 REFERENCE = pd.DataFrame(
@@ -78,7 +78,7 @@ def test_a_run_that_diverged_judges_nothing():
     rows = summary((14, "bn", "short", 50), (32, "bn", "short", 10)).assign(diverged=[0, 1])
     assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["not run"]
     assert not len(analysis.differences(rows.assign(network="ResNet-14", depth=14, variant=["bn", "random:2"]), "bn", "random:2"))
-    runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"])
+    runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"], seed=0)
     assert analysis.summarise(runs).diverged.tolist() == [0, 1]
     assert "not known" in analysis.noise(rows.assign(n=3, sd=19.0, diverged=1))
 
@@ -121,7 +121,7 @@ def test_replicates_are_put_together():
     runs = pd.DataFrame(
         {"network": "ResNet-14", "depth": 14, "width": 1, "variant": "bn", "trainable": "bn", "recipe": "short"},
         index=range(3),
-    ).assign(accuracy=[0.4, 0.5, 0.6], status="finished")
+    ).assign(seed=[0, 1, 2], accuracy=[0.4, 0.5, 0.6], status="finished")
     row = analysis.summarise(runs).iloc[0]
     assert (row["mean"], row.sd, row.n, len(row.each)) == (pytest.approx(50), pytest.approx(10), 3, 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
@@ -143,12 +143,18 @@ def test_networks_and_recipes_are_said_in_order():
     assert analysis.by_recipe(rows[:1]) == "not run with several recipes"
 
 
+def test_what_more_training_is_worth_is_told_by_the_same_seeds():
+    rows = summary((14, "bn", "short", 44), (14, "bn", "paper", 48)).assign(n=[3, 2], sd=1.0)
+    rows = rows.assign(each=[(43.0, 44.0, 45.0), (47.0, 49.0)], seeds=[(0, 1, 2), (2, 0)])
+    assert analysis.by_recipe(rows).replace("\u00a0", " ").endswith("; the same seeds gain +4.0 ± 2.8 points")
+
+
 def test_what_a_learning_rate_comes_to_is_the_mean_of_its_last_half():
     history = pd.DataFrame({"epoch": range(1, 7), "lr": [0.1] * 4 + [0.01] * 2, "test_accuracy": [0.1, 0.2, 0.3, 0.5, 0.6, 0.7]})
     history = history.assign(network="ResNet-14", depth=14, trainable="bn", recipe="short", seed=0)
     other = history.assign(seed=1, test_accuracy=history.test_accuracy + 0.02)
     found = analysis.plateaus(pd.concat([history, other], ignore_index=True))
-    assert found[["0.1", "0.01"]].values.tolist() == [[pytest.approx(41), pytest.approx(71)]]
+    assert found[["lr 0.1", "lr 0.01"]].values.tolist() == [[pytest.approx(41), pytest.approx(71)]]
     assert not len(analysis.plateaus(analysis.histories(experiments.runs("curve_resnet110").head(0))))
 
 
@@ -158,6 +164,9 @@ def test_the_papers_curve_is_shown_where_the_training_is_the_papers():
     panels = figures.curves(run, reference).axes
     places = [{line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"} for ax in panels]
     assert places[0] == set(reference.epoch) and places[1] == {1, 5}  # `short` drops its learning rate after epoch 8
+    said = analysis.while_alike(run[run.trainable == "bn"], reference[reference.trainable == "bn"])
+    assert said.count("against") == 2 and said.endswith("after epoch 5 (n = 1)")
+    assert analysis.while_alike(run[:0], reference) == "not run"
     assert [line.get_xdata()[0] for line in panels[0].lines if line.get_color() == "#BBBBBB"] == [80.5, 120.5]
 
 

@@ -77,20 +77,34 @@ def test_depth_and_width_are_compared_at_equal_parameters_without_extrapolation(
 def test_the_clamping_curve_is_read_off():
     curve = pd.DataFrame({"threshold": [0.0, 0.005, 0.01, 0.1, 1.0], "share": [0.0, 0.1, 0.2, 0.5, 1.0]})
     curve = curve.assign(accuracy=[0.5, 0.5, 0.495, 0.29, 0.1], accuracy_beta=[0.5, 0.4, 0.3, 0.2, 0.1])
-    curve = curve.assign(accuracy_random=[0.5, np.nan, 0.3, np.nan, 0.1], n=1)
+    curve = curve.assign(accuracy_random=[0.5, np.nan, 0.3, np.nan, 0.1], n=2, beta_low=-0.3, beta_high=-0.1)
     found = analysis.clamping_answer(
         points(("ResNet-14", 14, 1, "bn", "short", 0)).drop(columns="n").merge(curve, how="cross")
     ).iloc[0]
     assert (found.share, found.change, found.change_beta, found.change_random) == pytest.approx((0.2, -0.5, -20, -20))
     assert (found.safe, found.safe_share, found.half, found.half_share) == (0.01, 0.2, 0.1, 0.5)
-    assert (found.safe_beta, found.safe_beta_share) == (0.0, 0.0)
+    said = analysis.clamping_words(pd.DataFrame([found]))
+    assert said["beta"] == "-20.0 points (-30.0 to -10.0) in ResNet-14 (recipe short, n = 2)"
+    assert "β at 0" in analysis.clamping_table(pd.DataFrame([found])).to_html()
+
+
+def test_replicates_extremes_are_kept_with_the_mean_clamping_curve():
+    runs = experiments.runs("fig6_clamping", "paper", ["resnet14"])
+    curve = analysis.clamping(runs[runs.trainable == "bn"])
+    at = curve[curve.threshold <= 0.01].iloc[-1]
+    change = at.accuracy_beta - curve.accuracy.iloc[0]
+    assert at.n == 3 and at.beta_low < change < at.beta_high and (curve.beta_low <= curve.beta_high).all()
 
 
 def test_off_units_are_judged_by_every_definition_but_not_by_the_zeros():
     rows = [("0.9", "bn", 40), ("0.9", "all", 10), ("0.99", "bn", 5), ("0.99", "all", 9), ("zero", "bn", 60)]
     frame = pd.DataFrame(rows, columns=["definition", "trainable", "mean"]).assign(n=1, sd=np.nan)
     found = analysis.relu_differences(frame.assign(network="ResNet-14", depth=14, width=1, recipe="short"))
-    assert found.definition.tolist() == ["> 90 %", "> 99 %"] and found.verdict.tolist() == ["in trend", "not reproduced"]
+    assert (
+        found.n.tolist() == ["1", "1"]
+        and found.definition.tolist() == ["> 90 %", "> 99 %"]
+        and found.verdict.tolist() == ["in trend", "not reproduced"]
+    )
 
 
 def test_off_units_are_counted_behind_batchnorm_and_behind_additions_each_unit_once():
@@ -129,8 +143,8 @@ def test_there_are_eleven_claims_each_with_a_page_that_exists():
 def test_a_curve_that_never_falls_is_safe_everywhere_and_half_of_it_is_never_lost():
     curve = pd.DataFrame({"threshold": [0.0, 0.01, 1.0], "share": [0.0, 0.2, 1.0], "accuracy": 0.1, "accuracy_beta": 0.1})
     place = points(("ResNet-14", 14, 1, "bn", "short", 0)).drop(columns="n")
-    answer = analysis.clamping_answer(place.merge(curve.assign(accuracy_random=0.1, n=1), how="cross"))
-    assert answer.safe.tolist() == [1.0] and answer.half.isna().all() and analysis.clamping_words(answer)["half"] == "never"
+    answer = analysis.clamping_answer(place.merge(curve.assign(accuracy_random=0.1, n=1, beta_low=0.0, beta_high=0.0), how="cross"))
+    assert answer.safe.tolist() == [1.0] and answer.half.isna().all()
 
 
 def test_an_order_of_wide_and_deep_networks_is_not_settled_by_shallow_ones(monkeypatch):

@@ -8,6 +8,7 @@ from bnlib.analysis.accuracy import (
     judge_overfitting,
     overfitting,
     plateaus,
+    while_alike,
     with_parameters,
 )
 from bnlib.analysis.gamma import (
@@ -32,7 +33,7 @@ from bnlib.analysis.probes import (
     relu_layers,
 )
 from bnlib.analysis.speed import machines, precisions, speed
-from bnlib.analysis.tables import counts_table, difference_table, judge_counts, provenance, table, verdict_table
+from bnlib.analysis.tables import clamping_table, counts_table, difference_table, judge_counts, provenance, table, verdict_table
 from bnlib.analysis.verdicts import (
     RECIPES,
     TOLERANCE,
@@ -59,6 +60,7 @@ __all__ = [
     "by_recipe",
     "clamping",
     "clamping_answer",
+    "clamping_table",
     "clamping_words",
     "compared",
     "comparisons",
@@ -100,5 +102,6 @@ __all__ = [
     "table",
     "verdict_table",
     "weight_decay_words",
+    "while_alike",
     "with_parameters",
 ]

@@ -5,6 +5,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.analysis.verdicts import RECIPES, TOLERANCE, judge_differences, margin, sound, summarise, together
+from bnlib.analysis.words import both_counts
 from bnlib.spec import RECIPES as SETTINGS
 
 _PLACE = ["network", "depth", "width", "recipe"]
@@ -14,7 +15,7 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     """By how many points the variant `more` is above `less`, wherever both have been run and have not diverged.
 
     summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, margin (that it must
-    exceed to count), n (the fewer of the two's replicates).
+    exceed to count), n (the replicates, of the two if they have not equally many; a text).
     """
     columns = [*_PLACE, "mean", "sd", "n"]
     summary = sound(summary)
@@ -22,7 +23,7 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     both = one.merge(other, on=_PLACE, suffixes=("", "_less"))
     found = both[_PLACE].assign(more=both["mean"], less=both.mean_less, difference=(both["mean"] - both.mean_less).astype(float))
     found["margin"] = [margin(*both_sides) for both_sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
-    return found.assign(n=both[["n", "n_less"]].min(axis=1))
+    return found.assign(n=both_counts(both.n, both.n_less))
 
 
 def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def plateaus(histories: pd.DataFrame) -> pd.DataFrame:
     own = histories[late].assign(percent=100 * histories.test_accuracy.astype(float))
     own = own.assign(n=own.groupby(keys).seed.transform("nunique"))
     found = own.groupby([*keys, "n", "lr"]).percent.mean().unstack("lr").sort_index(axis=1, ascending=False)
-    return found.rename(columns="{:g}".format).rename_axis(columns=None).reset_index()
+    return found.rename(columns="lr {:g}".format).rename_axis(columns=None).reset_index()
 
 
 def overfitting(runs: pd.DataFrame) -> pd.DataFrame:
@@ -107,6 +108,20 @@ def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Data
     own = histories[histories.epoch.isin(set(reference.epoch)) & (histories.recipe == "paper")]
     percent = named(own).assign(percent=100 * own.test_accuracy.astype(float), width=1)
     return together(percent, "percent"), named(reference)
+
+
+def while_alike(histories: pd.DataFrame, reference: pd.DataFrame) -> str:
+    """Ours against the paper's at the epochs of `reference` up to which `short` is its recipe, in words, from the runs at `short`.
+
+    histories: of `histories`, of one network and trainable set; replicates are averaged. reference: as for `at_epochs`.
+    """
+    own = histories[histories.recipe == "short"]
+    said = []
+    for row in reference.itertuples():
+        values = 100 * own[own.epoch == row.epoch].test_accuracy.astype(float)
+        if len(values) and SETTINGS["short"].alike(SETTINGS["paper"], row.epoch):
+            said.append(f"{values.mean():.1f} % against {row.value:.1f} % after epoch {row.epoch} (n = {len(values)})")
+    return ", ".join(said) or "not run"
 
 
 def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from bnlib import initialisation, store
+from bnlib import initialisation, models, store
 from bnlib.analysis.accuracy import differences
 from bnlib.analysis.verdicts import POINT, RECIPES, best, together
 from bnlib.spec import RECIPES as SETTINGS
@@ -29,16 +29,14 @@ def of_runs(runs: pd.DataFrame, read) -> pd.DataFrame:
 def gammas(runs: pd.DataFrame) -> pd.DataFrame:
     """γ and β of every feature of `runs`, rows of `experiments.runs`: the point's fields, seed; layer, gamma, beta, start, added.
 
-    start: γ as it was drawn. added: whether the layer's output goes to a block's addition, as that of a block's last BatchNorm and
-    of a shortcut's does, or else to a ReLU of its own.
+    start: γ as it was drawn. added: whether the layer's output goes to a block's addition, or else to a ReLU of its own.
     """
 
     def layers(run):
         parts = []
         for layer, gamma in run.gamma.items():
             start = initialisation.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
-            added = ".shortcut." in layer or layer.endswith(".bn2")
-            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": added}
+            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": models.added(layer)}
             parts.append(pd.DataFrame(own))
         return parts
 

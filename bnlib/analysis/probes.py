@@ -8,6 +8,7 @@ import pandas as pd
 from bnlib import store
 from bnlib.analysis.gamma import of_runs
 from bnlib.analysis.verdicts import POINT, judge_differences, margin, together
+from bnlib.analysis.words import both_counts
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
@@ -22,23 +23,30 @@ def clamping(runs: pd.DataFrame) -> pd.DataFrame:
     """Test accuracy with every |γ| ≤ threshold set to 0, replicates averaged; of those of `runs` that have their probes.
 
     Returns the point's fields; threshold; n; share of the features set to 0; accuracy (β kept), accuracy_beta (β at 0 too) and
-    accuracy_random (as many features, drawn at random): fractions.
+    accuracy_random (as many features, drawn at random): fractions. beta_low and beta_high: the replicates' least and greatest
+    change of accuracy_beta.
     """
-    found = of_runs(probed(runs, "clamping"), lambda run: [pd.DataFrame(run.probe("clamping"))])
+
+    def read(run):
+        curve = pd.DataFrame(run.probe("clamping"))
+        return [curve.assign(change=curve.accuracy_beta - curve.accuracy[0])]
+
+    found = of_runs(probed(runs, "clamping"), read)
     if not len(found):
-        return pd.DataFrame(columns=[*POINT, "threshold", "share", *CURVES, "n"])
+        return pd.DataFrame(columns=[*POINT, "threshold", "share", *CURVES, "beta_low", "beta_high", "n"])
     grouped = found.groupby([*POINT, "threshold"], sort=False, observed=True)
-    return grouped.agg(**{name: (name, "mean") for name in ("share", *CURVES)}, n=("seed", "nunique")).reset_index()
+    means = {name: (name, "mean") for name in ("share", *CURVES)}
+    return grouped.agg(**means, beta_low=("change", "min"), beta_high=("change", "max"), n=("seed", "nunique")).reset_index()
 
 
 def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float = 1.0) -> pd.DataFrame:
     """What each curve of `clamping` says: a row for each network, trainable set and recipe.
 
     share: of the features with |γ| ≤ `small`. change, change_beta, change_random: of the accuracy when they are set to 0 with β
-    kept, with β at 0, or as many random ones, in points. safe and safe_share: the largest threshold, and its share of the
-    features, up to which accuracy never falls by more than `points`; safe_beta and safe_beta_share: the same with β at 0 too.
-    half and half_share: the threshold and the share at which half of what the network had learnt above chance is lost, NaN if it
-    never is.
+    kept, with β at 0, or as many random ones, in points; beta_low and beta_high: the second of these, of the replicates that have
+    the least and the most. safe and safe_share: the largest threshold, and its share of the features, up to which accuracy, β
+    kept, never falls by more than `points`. half and half_share: the threshold and the share at which half of what the network
+    had learnt above chance is lost, NaN if it never is.
     """
     rows = []
     for key, own in clamping.groupby(POINT, sort=False, observed=True):
@@ -47,33 +55,29 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
         gone = (own.accuracy < CHANCE + (full - CHANCE) / 2).to_numpy()
         half = own.iloc[gone.argmax()] if gone.any() else {"threshold": np.nan, "share": np.nan}
         changes = {f"change{name.removeprefix('accuracy')}": 100 * (at[name] - full) for name in CURVES}
-        found = {"share": at["share"], **changes}
-        for name, curve in (("safe", own.accuracy), ("safe_beta", own.accuracy_beta)):
-            lost = (100 * (full - curve) > points).to_numpy()
-            safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
-            found |= {name: safe["threshold"], f"{name}_share": safe["share"]}
-        found |= {"half": half["threshold"], "half_share": half["share"]}
+        lost = (100 * (full - own.accuracy) > points).to_numpy()
+        safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
+        found = {"share": at["share"], **changes, "beta_low": 100 * at.beta_low, "beta_high": 100 * at.beta_high}
+        found |= {"safe": safe["threshold"], "safe_share": safe["share"], "half": half["threshold"], "half_share": half["share"]}
         rows.append({**dict(zip(POINT, key, strict=True)), "n": at.n, **found})
-    safe = [f"safe{ending}" for ending in ("", "_share", "_beta", "_beta_share")]
-    columns = ["share", *(f"change{name.removeprefix('accuracy')}" for name in CURVES), *safe, "half", "half_share"]
-    return pd.DataFrame(rows, columns=[*POINT, "n", *columns])
+    changes = [f"change{name.removeprefix('accuracy')}" for name in CURVES]
+    columns = ["share", *changes, "beta_low", "beta_high", "safe", "safe_share", "half", "half_share"]
+    found = pd.DataFrame(rows, columns=[*POINT, "n", *columns])
+    return found.assign(**{name: found[name].astype(float).round(1) + 0.0 for name in changes})  # no −0.0
 
 
 def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
-    """What rows of `clamping_answer` say, in words: small, beta, random, safe, safe_beta, half; *not run* without any."""
+    """What rows of `clamping_answer` say of |γ| up to `small`, in words: small, beta, random; *not run* without any."""
     texts = {
         "small": "{change:+.1f} points for the {share:.1f} % of the features with |γ| up to " + f"{small:g}" + " in {place}",
-        "beta": "{change_beta:+.1f} points in {place}",
+        "beta": "{change_beta:+.1f} points{spread} in {place}",
         "random": "{change_random:+.1f} points in {place}",
-        "safe": "up to |γ| = {safe:.2g}, {safe_share:.1f} % of the features, in {place}",
-        "safe_beta": "up to |γ| = {safe_beta:.2g}, {safe_beta_share:.1f} % of the features, in {place}",
-        "half": "at {half:.2g}, with {half_share:.0f} % of the features at 0, in {place}",
     }
-    answer = answer.assign(**{name: answer[name].round(1) + 0.0 for name in ("change", "change_beta", "change_random")})  # no −0.0
-    answer = answer.assign(**{name: 100 * answer[name] for name in ("share", "safe_share", "safe_beta_share", "half_share")})
-    rows = [{**row, "place": f"{row['network']} (recipe {row['recipe']})"} for row in answer.to_dict("records")]
-    said = {key: "; ".join(text.format(**row) for row in rows if row["half"] > 0 or key != "half") for key, text in texts.items()}
-    return {key: text or ("never" if rows else "not run") for key, text in said.items()}
+    rows = []
+    for row in answer.assign(share=100 * answer.share).to_dict("records"):
+        spread = f" ({row['beta_low']:+.1f} to {row['beta_high']:+.1f})" if row["n"] > 1 else ""
+        rows.append({**row, "spread": spread, "place": f"{row['network']} (recipe {row['recipe']}, n = {row['n']})"})
+    return {key: "; ".join(text.format(**row) for row in rows) or "not run" for key, text in texts.items()}
 
 
 def relu(runs: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +144,7 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
     percent = [f"> {100 * float(share):g} %" for share in both.definition]
     both["margin"] = [margin(*sides) for sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
-    both["n"] = both[["n", "n_less"]].min(axis=1)
+    both["n"] = both_counts(both.n, both.n_less)
     return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))
 
 

@@ -39,7 +39,7 @@ def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty."""
-    frame = frame.drop(columns="each", errors="ignore")  # the replicates' values are for figures
+    frame = frame.drop(columns=["each", "seeds"], errors="ignore")  # one by one, replicates are for figures
     if not len(frame):
         frame, formats = pd.DataFrame(columns=["nothing run yet"]), None
     formats = dict(formats or {})
@@ -63,7 +63,8 @@ def verdict_table(points: pd.DataFrame):
                 "paper (%)": [f"{r:.1f}\u00a0±\u00a0{u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
                 "source": points.kind,
                 "difference (tolerance)": [
-                    f"{d:+.1f}\u00a0(±\u00a0{t:.1f})" for d, t in zip(points.difference, points.tolerance, strict=True)
+                    f"{d:+.1f}" + (f"\u00a0(±\u00a0{t:.1f})" if recipe == "paper" else "")  # at others it judges nothing
+                    for d, t, recipe in zip(points.difference, points.tolerance, points.recipe, strict=True)
                 ],
                 "verdict": points.verdict,
             }
@@ -79,6 +80,17 @@ def difference_table(differences: pd.DataFrame, more: str, less: str):
     return table(shown, {name: text for name, text in formats.items() if name in shown})
 
 
+def clamping_table(answer: pd.DataFrame):
+    """The rows of `clamping_answer` as a table to read."""
+    names = {"share": "|γ| ≤ 0.01", "change": "β kept", "change_beta": "β at 0", "change_random": "random"}
+    names |= {"safe": "1 point lost above", "safe_share": "features", "half": "half lost at", "half_share": "features "}
+    shares, points = ("|γ| ≤ 0.01", "features", "features "), ("β kept", "β at 0", "random")
+    formats = dict.fromkeys(shares, "{:.0%}") | dict.fromkeys(points, "{:+.1f}")
+    formats |= {"1 point lost above": "{:.2g}", "half lost at": "{:.2g}"}
+    shown = answer[["network", "trainable", "recipe", "n", *names]].rename(columns=names)
+    return table(shown.sort_values("recipe", kind="stable"), formats)
+
+
 def counts_table(counts: pd.DataFrame):
     """The rows of `judge_counts` as a table to read."""
     names = {"total": "all parameters", "bn": "γ and β", "bn share": "their share", "equal": "equal to the paper's"}
@@ -90,7 +102,8 @@ def counts_table(counts: pd.DataFrame):
 
 def provenance(runs: pd.DataFrame):
     """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
-    shown = pd.DataFrame({"run": runs.id, "machine": runs.device, "minutes": runs.seconds.astype(float) / 60})
+    machines = runs.device.str.replace(r"\b1 threads$", "1 thread", regex=True)  # as the first runs have it
+    shown = pd.DataFrame({"run": runs.id, "machine": machines, "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.astype(str).str[:8]
     if (runs.status != "finished").any():
         shown["status"] = runs.status

@@ -15,11 +15,11 @@ POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what 
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
-    """Replicates put together: network, depth, width, variant, trainable, recipe; mean, sd, n, each, diverged.
+    """Replicates put together: network, depth, width, variant, trainable, recipe; mean, sd, n, each, seeds, diverged.
 
     runs: rows of `experiments.runs`, whose order is kept. mean and sd (of the sample) in percent; sd is NaN for a single run;
-    each: the replicates' values; diverged: how many of them diverged: those count with the accuracy they ended at, and judge
-    nothing.
+    each, seeds: the replicates' values and seeds; diverged: how many of them diverged: those count with the accuracy they ended at,
+    and judge nothing.
     """
     points = together(runs.assign(percent=100 * runs.accuracy.astype(float)), "percent")
     lost = together(runs.assign(lost=(runs.status == "diverged").astype(float)), "lost")
@@ -27,11 +27,12 @@ def summarise(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def together(frame: pd.DataFrame, column: str, *keys: str) -> pd.DataFrame:
-    """mean, sd, n and each value of `column` over the replicates of each point, and of each of `keys`, in the order of `frame`."""
+    """mean, sd, n, each value and their seeds of `column`, of each point and of each of `keys`, in the order of `frame`."""
     if not len(frame):
-        return pd.DataFrame(columns=[*POINT, *keys, "mean", "sd", "n", "each"])
-    grouped = frame.groupby([*POINT, *keys], sort=False, observed=True)[column]
-    return grouped.agg(mean="mean", sd="std", n="count", each=tuple).reset_index()
+        return pd.DataFrame(columns=[*POINT, *keys, "mean", "sd", "n", "each", "seeds"])
+    grouped = frame.groupby([*POINT, *keys], sort=False, observed=True)
+    found = grouped.agg(mean=(column, "mean"), sd=(column, "std"), n=(column, "count"), each=(column, tuple), seeds=("seed", tuple))
+    return found.reset_index()
 
 
 def sound(points: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,11 @@ def mean_and_sd(points: pd.DataFrame) -> list[str]:
     return [f"{m:.1f}{spread(sd, n)}" for m, sd, n in zip(points["mean"], points.sd, points.n, strict=True)]
 
 
+def both_counts(one: pd.Series, other: pd.Series) -> list[str]:
+    """How many replicates two sides have, in words: one number where they have equally many."""
+    return [f"{a}" if a == b else f"{a} and {b}" for a, b in zip(one, other, strict=True)]
+
+
 def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn", unit: str = "%", absent: str = "not run") -> str:
     """Mean, spread and number of replicates of each network trained with `recipe`, in words, the shallowest first; or `absent`.
 
@@ -25,7 +30,10 @@ def by_network(points: pd.DataFrame, recipe: str, trainable: str = "bn", unit: s
 
 
 def by_recipe(points: pd.DataFrame, trainable: str = "bn") -> str:
-    """What the networks trained with several recipes have after each, in words, the shorter first; says so if there are none."""
+    """What the networks trained with several recipes have after each, in words, the shorter first; says so if there are none.
+
+    And what replicates gain that have been trained with both: their spread is less than that of the two means.
+    """
     points = sound(points)
     own = points[points.trainable == trainable].sort_values(["depth", "recipe"], ascending=[True, False])
     said = []
@@ -34,8 +42,15 @@ def by_recipe(points: pd.DataFrame, trainable: str = "bn") -> str:
             f"{value} % after {SETTINGS[recipe].epochs} epochs (n = {n})"
             for recipe, value, n in zip(rows.recipe, mean_and_sd(rows), rows.n, strict=True)
         ]
-        said += [f"{network}: {', '.join(each)}"] if len(each) > 1 else []
+        said += [f"{network}: {', '.join(each)}{_paired(rows)}"] if len(each) > 1 else []
     return "; ".join(said) or "not run with several recipes"
+
+
+def _paired(rows: pd.DataFrame) -> str:
+    """What the same seeds gain from the first of `rows` to the last, in words, if several have both."""
+    first, last = (dict(zip(row.seeds, row.each, strict=True)) for row in (rows.iloc[0], rows.iloc[-1]))
+    gains = pd.Series([last[seed] - first[seed] for seed in first if seed in last])
+    return f"; the same seeds gain {gains.mean():+.1f}\u00a0±\u00a0{gains.std():.1f} points" if len(gains) > 1 else ""
 
 
 def span(points: pd.DataFrame, trainable: str = "bn", absent: str = "not run") -> str:

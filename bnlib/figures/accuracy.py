@@ -74,7 +74,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
     points: of `analysis.summarise`, of `bn`, with a column `parameters`. reference: rows of `paper.values("fig2")` with a
     column `parameters`, of `bn`.
     """
-    recipes, colour = recipes_of(points), look("bn")[0]
+    recipes, colour, wider = recipes_of(points), look("bn")[0], (points.width > 1).any()
     with house_style():
         figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 0.8), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
@@ -90,7 +90,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
             places = pd.concat([reference, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
-                offset, ha = ((6, -4), "left") if network.startswith("WRN") else ((-7, 8), "center")
+                offset, ha = ((6, -10), "left") if network.startswith("WRN") else ((-7, 8), "center")
                 ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444")
             ax.set_xscale("log")
             deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
@@ -102,7 +102,9 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
         axes[-1].set_xlabel("γ and β in the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
         handles = [
             Line2D([], [], color=colour, marker="o", label="deeper: ResNet-N"),
-            Line2D([], [], color=colour, marker="s", linestyle="--", label="wider: WRN-14-W"),
+            Line2D(
+                [], [], color=colour, marker="s", linestyle="--", label="wider: WRN-14-W" + ("" if wider else " (not run here)")
+            ),
         ]
         figure.legend(handles=handles + other_handles(reference), loc="outside lower center", ncols=2)
     return figure

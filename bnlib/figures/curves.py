@@ -1,7 +1,5 @@
 """Accuracy during a training."""
 
-from dataclasses import replace
-
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -9,9 +7,7 @@ from matplotlib.lines import Line2D
 from bnlib.figures.marks import handle, other_handles, reference_points
 from bnlib.figures.panels import nothing
 from bnlib.figures.style import RECIPE_TITLES, house_style, label, look, order
-from bnlib.spec import RECIPES, Recipe
-
-PAPER = RECIPES["paper"]
+from bnlib.spec import RECIPES
 
 
 def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
@@ -30,7 +26,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         for ax, recipe in zip(axes, recipes, strict=True):
             own = histories[histories.recipe == recipe]
             settings = RECIPES[recipe]
-            reference_points(ax, reference[[_alike(settings, epoch) for epoch in reference.epoch]], "epoch")
+            reference_points(ax, reference[[settings.alike(RECIPES["paper"], epoch) for epoch in reference.epoch]], "epoch")
             for trainable in order(set(own.trainable)):
                 rows = own[own.trainable == trainable]
                 _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
@@ -75,9 +71,3 @@ def _frame(ax, epochs: int, drops, chance: float = 0.1) -> None:
     ax.set_ylim(0, 100)
     ax.set_xlim(0, 1.03 * epochs)
     ax.set_ylabel("accuracy (%)")
-
-
-def _alike(recipe: Recipe, epoch: int) -> bool:
-    """Whether training with `recipe` is the paper's up to and with `epoch`, counted from 1."""
-    same = replace(recipe, epochs=PAPER.epochs, milestones=PAPER.milestones) == PAPER
-    return same and epoch <= recipe.epochs and all(recipe.learning_rate(i) == PAPER.learning_rate(i) for i in range(epoch))

@@ -89,7 +89,7 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             Patch(color=look("bn")[0], alpha=0.15, label="a review, of γ and β only"),
             Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label="a review, of all parameters"),
         ]
-        finish(figure, axes, relu, "off: 0 for so many of the images", "units off (%)", more, lines=False)
+        finish(figure, axes, relu, "a unit is off if it is 0 for … of the images", "units off (%)", more, lines=False)
     return figure
 
 
