@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import nn
 
 from bnlib import engine, machine, models, spec, store
 
@@ -41,6 +40,10 @@ BATCH, REPLICATES = spec.Recipe().batch_size, 5
 SCALING = [f"resnet{depth}" for depth in (14, 32, 56, 110, 218, 434, 866)], [f"wrn14-{width}" for width in (1, 2, 4, 8)]
 
 
+class WorkerFailed(RuntimeError):
+    """A way of taking steps cannot be taken here; the message has what its process said last."""
+
+
 def ways(device: torch.device) -> list[str]:
     """All ways that mean something on `device`."""
     other = () if device.type == "cuda" else ("unrecorded bf16", "replicates bf16")
@@ -52,7 +55,7 @@ def compare(model: str, ways: list[str], device: torch.device, data_root=None, *
 
     Each: model, way, seconds (median step), low and high (quartiles), epoch_seconds (391 steps), peak_bytes (CPU: of the
     process; GPU: held there), first_seconds (from the command to the end of the first step). say: called with each line of
-    progress. Raises RuntimeError with what a process said, if one fails.
+    progress. Raises WorkerFailed with what a process said, if one fails.
     """
     workers, times, rows = {}, {way: [] for way in ways}, []
     with contextlib.ExitStack() as stack:
@@ -104,7 +107,8 @@ class _Worker:
         answer = self.process.stdout.readline()
         if not answer:
             self.errors.seek(0)
-            raise RuntimeError(f"bench: {self.process.args[3:5]} failed: {self.errors.read().strip().splitlines()[-1:]}")
+            said = (self.errors.read().strip().splitlines() or ["it said nothing"])[-1]
+            raise WorkerFailed(f"bench: {' '.join(self.process.args[3:5])} failed: {said}")
         answer = json.loads(answer)
         self.peak, self.first = answer["peak"], self.first or answer["first"] - self.started
         return answer["seconds"]
@@ -168,21 +172,6 @@ def legend() -> pd.DataFrame:
     return pd.DataFrame({"a training step as": WAYS}).rename_axis("way")
 
 
-def work(model: str) -> tuple[int, int]:
-    """What a step of `model` with 128 images has to do: its multiplications, and the values that its convolutions give.
-
-    Multiplications: of all convolutions, forward and for their inputs' gradients.
-    """
-    layers = []
-    network = models.skeleton(model).train()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(lambda m, i, o: layers.append((o.numel(), m.weight[0].numel())))
-    network(torch.empty(BATCH, 3, 32, 32, device="meta"))
-    products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
-    return products, sum(out for out, _ in layers)
-
-
 def floor(model: str, rates: dict) -> float:
     """Seconds that a step of `model` takes at least at the measured `rates` (of `describe`), in bf16, batch 128.
 
@@ -191,7 +180,7 @@ def floor(model: str, rates: dict) -> float:
     convolution reads; back, that pass reads its two and writes one, which the convolution reads to write another. Where all
     of that fits in a cache, less is possible.
     """
-    products, values = work(model)
+    products, values = models.work(model, BATCH)
     return max(2 * products / rates["flop_per_second"], 9 * 2 * values / rates["bytes_per_second"])
 
 

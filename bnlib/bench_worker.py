@@ -86,6 +86,8 @@ def _training(kind, model, precision, device, data_root, folder):
     for seed in range(REPLICATES if kind == "replicates" else 1):
         wanted = spec.RunSpec(model, recipe="short", seed=seed, precision=precision)
         one = trainer.Trainer(wanted, device, dataset, Path(folder))
+        if kind not in ("plain", "uncompiled") and one.step.name != "fused":
+            raise SystemExit(f"{model} is not trained by the fused step here: it cannot be compiled")
         if kind == "unrecorded":
             one.take_step = one._work
         trainers.append((one, one.batches(0)[0]))

@@ -94,10 +94,16 @@ def _cifar10(root: Path):
 
 
 def download(root: str | Path | None = None) -> Path:
-    """Download CIFAR-10 (170 MB) through torchvision into `folder(root)`, unless it is there and right; returns the folder."""
+    """Download CIFAR-10 (170 MB) through torchvision into `folder(root)`, unless it is there and right; returns the folder.
+
+    Raises DataMissing if that fails.
+    """
     from torchvision.datasets import CIFAR10
 
-    CIFAR10(folder(root), download=True)
+    try:
+        CIFAR10(folder(root), download=True)
+    except (OSError, RuntimeError) as error:  # no network, no room, not the right archive
+        raise DataMissing(f"CIFAR-10 could not be downloaded into {folder(root)}: {error}") from None
     return folder(root)
 
 

@@ -112,7 +112,10 @@ class _Layer:
         return y
 
     def fold(self, x):
-        """The convolution with BatchNorm's running statistics, γ and β folded into its weight and bias."""
+        """The convolution with BatchNorm's running statistics, γ and β folded into its weight and bias.
+
+        Where bf16 has no instructions, in fp32 without rounding: it evaluates, and trains nothing.
+        """
         bn = self.bn
         scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
         weight = (self.conv.weight * scale[:, None, None, None]).to(self.step.compute)
@@ -235,6 +238,7 @@ def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...]
         with torch.no_grad():
             passes.compiled(torch.neg, [torch.ones(8, device=next(model.parameters()).device)])
     except Exception as error:  # whatever the compiler's absence looks like on this machine
-        print(f"no compiler here ({type(error).__name__}): training goes on with the plain step, which is slower")
+        why = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:120]}"
+        print(f"the fused step cannot be compiled here ({why}): training goes on with the plain step, which is slower")
         return Plain(model, precision)
     return Fused(model, precision, sizes)

@@ -120,7 +120,7 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
 
     layers: a list of dicts in the order of the network: layer, units, zero (the share of all its values that are 0), off (for
     each share in OFF, the share of its units that are 0 for more than that share of the images). total: the same of all
-    units. histogram: how many units are 0 for a share of the images in each twentieth from 0 to 1.
+    units.
     """
     counts, hooks = {}, []
 
@@ -142,12 +142,10 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
     seen = len(dataset.test_labels[:images])
     shares = {name: (zero.flatten().double() / seen).cpu() for name, zero in counts.items()}
     every = torch.cat(list(shares.values()))
-    bins = torch.histc(every, bins=20, min=0, max=1).long().tolist()
     return {
         "images": seen,
         "layers": [{"layer": name, **_activity(share)} for name, share in shares.items()],
         "total": _activity(every),
-        "histogram": bins,
     }
 
 

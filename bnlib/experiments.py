@@ -146,7 +146,8 @@ def precisions() -> pd.DataFrame:
     """The stored runs that differ from their recipe in nothing but the precision, one row each."""
     frame = store.results()
     spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
-    return frame[[row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]].reset_index(drop=True)
+    keep = [row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]
+    return frame[pd.Series(keep, index=frame.index, dtype=bool)].reset_index(drop=True)
 
 
 def coverage(name: str) -> pd.DataFrame:

@@ -50,9 +50,10 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
 def canonical(trainable: str) -> str:
     """The one spelling of a trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`."""
     groups, k = parse(trainable)
+    k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
     for name, members in _SETS.items():
         if groups == members and not (k and name == "none"):
-            return name if not k or name == "all" else f"{name}+random:{k}"
+            return f"{name}+random:{k}" if k else name
     parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
     parts += [f"random:{k}"] if k else []
     return "+".join(parts + [g for g in ("features", "shortcut", "output") if g in groups])
@@ -128,7 +129,7 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0) -> nn.Module:
             raise ValueError(f"trainable {trainable!r}: this {type(model).__name__} has no convolution to take random weights from")
         check_random(trainable, min(conv.weight[0].numel() for _, conv in convs), type(model).__name__)
     for _, conv in convs:
-        if parametrize.is_parametrized(conv, "weight"):
+        if parametrize.is_parametrized(conv, "weight") and isinstance(conv.parametrizations.weight[0], RandomSubset):
             parametrize.remove_parametrizations(conv, "weight")
     found = groups(model)
     for group in ("gamma", "beta", "shortcut", "output"):
@@ -137,7 +138,9 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0) -> nn.Module:
                 raise ValueError(f"trainable {trainable!r}: this {type(model).__name__} has no parameters in the group {group!r}")
     for group, members in found.items():
         for module, name in members:
-            getattr(module, name).requires_grad_(group in chosen)
+            own = parametrize.is_parametrized(module, name)  # by the user, such as a spectral norm
+            for tensor in module.parametrizations[name].parameters() if own else [getattr(module, name)]:
+                tensor.requires_grad_(group in chosen)
     for path, conv in convs if k else ():
         if not conv.weight.requires_grad:
             random = initialisation.stream("random", seed, path)

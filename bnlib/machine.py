@@ -35,13 +35,16 @@ def keep_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)
-        library.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: no block under 1 GiB in a mapping of its own
-        library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: nothing under 2 GiB goes back
+        # M_MMAP_THRESHOLD: no block under 1 GiB in a mapping of its own; under 32 MiB, the most that an older library takes.
+        if library.mallopt(-3, 1 << 30) or library.mallopt(-3, 1 << 25):
+            library.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: nothing under 2 GiB goes back
 
 
 def commit(root: Path) -> tuple[str, bool]:
     """The commit of the checkout `root`, and whether `bnlib/` differs from it; ("unknown", True) outside of one."""
     git = lambda *words: subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True).stdout  # noqa: E731
+    if not (root / ".git").exists():  # git would look in the folders above, and find another project's
+        return "unknown", True
     try:
         return git("rev-parse", "HEAD").strip(), bool(git("status", "--porcelain", "--", "bnlib").strip())
     except (OSError, subprocess.CalledProcessError):
@@ -50,7 +53,7 @@ def commit(root: Path) -> tuple[str, bool]:
 
 def versions() -> dict[str, str]:
     """Python's, PyTorch's and numpy's versions."""
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__}
 
 
 def device_name(device: torch.device) -> str:

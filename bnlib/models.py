@@ -204,6 +204,21 @@ def skeleton(name: str, classes: int | None = None) -> nn.Module:
         return resnet.ResNet(resnet.Bottleneck if bottleneck else resnet.BasicBlock, list(blocks), num_classes=classes or 1000)
 
 
+def work(name: str, images: int) -> tuple[int, int]:
+    """What a training step of the network `name` has to do: its multiplications, and the values that its convolutions give.
+
+    Multiplications: of all convolutions, forward and for their inputs' gradients.
+    """
+    layers = []
+    network = skeleton(name).train()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda m, i, o: layers.append((o.numel(), m.weight[0].numel())))
+    network(torch.empty(images, 3, 32, 32, device="meta"))
+    products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
+    return products, sum(out for out, _ in layers)
+
+
 def build(
     name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform", classes: int | None = None
 ) -> nn.Module:

@@ -104,6 +104,8 @@ class RunSpec:
         _whole("seed", self.seed, least=0)
         freezing.check_random(self.trainable, models.smallest_filter(self.model), self.model)
         if self.milestones is not None:
+            if not isinstance(self.milestones, list | tuple):
+                raise ValueError(f"milestones {self.milestones!r}: a tuple of epochs is needed, such as (80, 120)")
             put("milestones", tuple(self.milestones))
         _check_overrides(self)
         base = _base(self)
@@ -129,6 +131,11 @@ class RunSpec:
         parts = [] if self.dataset == "cifar10" else [self.dataset]
         parts += [self.model, self.trainable.replace(":", ""), self.recipe, f"seed{self.seed}"]
         return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
+
+    @property
+    def redrawn(self) -> bool:
+        """Whether the trained network comes back from the seed and what a run stores: not where all its convolutions learn."""
+        return "features" not in freezing.parse(self.trainable)[0]
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""
@@ -190,7 +197,6 @@ def _check_overrides(spec: RunSpec) -> None:
         epochs = spec.epochs or RECIPES[spec.recipe].epochs
         increasing = all(a < b for a, b in zip(spec.milestones, spec.milestones[1:], strict=False))
         if not increasing or any(isinstance(m, bool) or not isinstance(m, int) or not 0 < m < epochs for m in spec.milestones):
-            raise ValueError(
-                f"milestones {spec.milestones!r}: increasing whole epochs between 1 and {epochs - 1} are needed, "
-                f"such as {epochs // 2},{epochs * 3 // 4}"
-            )
+            some = f", such as {epochs // 2},{epochs * 3 // 4}" if epochs > 3 else ""
+            allowed = f"increasing whole epochs between 1 and {epochs - 1} are needed{some}" if epochs > 1 else "1 epoch has none"
+            raise ValueError(f"milestones {spec.milestones!r}: {allowed}")

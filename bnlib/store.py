@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from bnlib import freezing, initialisation, models
@@ -61,8 +62,11 @@ class Run:
 
     @cached_property
     def info(self) -> dict:
-        """All of run.json: spec, metrics, counts, machine, versions, commit, checksums."""
-        return json.loads((self.folder / "run.json").read_text())
+        """All of run.json: spec, metrics, counts, machine, versions, commit, checksums. Raises StoreError if it is damaged."""
+        try:
+            return json.loads((self.folder / "run.json").read_text())
+        except ValueError as error:
+            raise StoreError(f"{self.id}: run.json is damaged ({error})") from None
 
     @property
     def id(self) -> str:
@@ -86,8 +90,11 @@ class Run:
 
     @cached_property
     def tensors(self) -> dict[str, np.ndarray]:
-        """What is stored of the network, by parameter name: γ, β, running statistics, and what else was trained."""
-        return load_file(self.folder / "bn.safetensors")
+        """What is stored of the network, by name: γ, β, running statistics, what else was trained. Raises StoreError if damaged."""
+        try:
+            return load_file(self.folder / "bn.safetensors")
+        except SafetensorError as error:
+            raise StoreError(f"{self.id}: bn.safetensors is damaged ({error})") from None
 
     @cached_property
     def probes(self) -> dict | None:
@@ -119,7 +126,7 @@ class Run:
 
         Raises StoreError if the drawn weights are not those the run was trained with, or were trained and so are not stored.
         """
-        if "features" in freezing.parse(self.spec.trainable)[0]:
+        if not self.spec.redrawn:
             raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
         model = draw(self.spec)
         if initialisation.checksum(model) != self.info["weights_checksum"]:
@@ -127,9 +134,9 @@ class Run:
                 f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with"
             )
         freezing.freeze(model, self.spec.trainable, self.spec.seed)
-        missing, unexpected = model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
-        if unexpected or any(key.endswith("running_mean") for key in missing):
-            raise StoreError(f"{self.id}: bn.safetensors does not fit the network: {(unexpected or missing)[0]}")
+        if wrong := _misfit(self, model):
+            raise StoreError(f"{self.id}: {wrong}")
+        model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
         return model.to(memory_format=torch.channels_last).eval()
 
 
@@ -183,17 +190,21 @@ def results() -> pd.DataFrame:
 def add_probes(run: Run, probes: dict) -> None:
     """Store what was found in a run's network, beside what is there. Raises StoreError if that would change a probe."""
     run.__dict__.pop("probes", None)  # another process may have asked meanwhile
-    known = run.probes or {}
+    known, probes = run.probes or {}, _short(probes)
     if any(probes.get(name, known[name]) != known[name] for name in known):
         raise StoreError(f"{run.id} has its probes already; they are written once")
     _write_probes(run.folder, known | probes)
     run.__dict__.pop("probes")
 
 
+def _short(probes: dict) -> dict:
+    """Probes as they are stored: plain JSON values of six decimals."""
+    return json.loads(json.dumps(probes), parse_float=lambda number: round(float(number), 6))
+
+
 def _write_probes(folder: Path, probes: dict) -> None:
-    short = json.loads(json.dumps(probes), parse_float=lambda number: round(float(number), 6))
     part = folder / "probes.json.part"
-    part.write_text(json.dumps(short) + "\n")
+    part.write_text(json.dumps(_short(probes)) + "\n")
     os.replace(part, folder / "probes.json")
 
 
@@ -205,15 +216,7 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, p
     Raises StoreError if the folder cannot be written.
     """
     target = check_writable(folder) / spec.id
-    keep = {name for name, p in model.named_parameters() if p.requires_grad}
-    if "features" in freezing.parse(spec.trainable)[0]:
-        keep = set()
-    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
-    state = {
-        name: tensor.detach().float().cpu().contiguous().numpy()
-        for name, tensor in model.state_dict().items()
-        if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))
-    }
+    state = {name: tensor.detach().float().cpu().contiguous().numpy() for name, tensor in _kept(spec, model).items()}
     part = Path(tempfile.mkdtemp(prefix=f".{spec.id}-", dir=target.parent))
     try:
         save_file(state, part / "bn.safetensors")
@@ -224,23 +227,54 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, p
             _write_probes(part, probes)
         part.chmod(0o755)
         os.replace(part, target)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if not isinstance(error, OSError | SafetensorError):
+            raise
         if (target / "run.json").exists():
             raise StoreError(f"{target} is there already; a run is written once") from None
-        raise StoreError(f"the run could not be written to {target} ({error.strerror})") from None
+        raise StoreError(f"the run could not be written to {target} ({error})") from None
     return Run(target)
+
+
+def _kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
+    """What a run stores of its network after `freeze`: γ, β, running statistics, what else learns but not all convolutions."""
+    keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
+    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))
+    }
+
+
+def _misfit(run: Run, model) -> str:
+    """In words, the first tensor that bn.safetensors lacks, or has and should not, or in another shape; empty if none."""
+    due = {name: tuple(tensor.shape) for name, tensor in _kept(run.spec, model).items()}
+    found = {name: tensor.shape for name, tensor in run.tensors.items()}
+    wrong = [name for name in {**due, **found} if due.get(name) != found.get(name)]
+    return f"bn.safetensors does not fit the network: {wrong[0]}" if wrong else ""
 
 
 def verify(run: Run, dataset=None) -> list[str]:
     """What is wrong with a stored run, one line each; empty if nothing is.
 
-    Checks the files, the id against the spec, the history against the metrics, and that the seed draws the same weights
-    here. With a `dataset`, also evaluates the network again: the stored accuracy must come out (within 5 images, as
-    another machine may break a tie in another way).
+    Checks the files, the id against the spec, the history against the metrics, the names and shapes of what is stored of the
+    network, and that the seed draws the same weights here. With a `dataset`, also evaluates the network again: the stored
+    accuracy must come out (within 5 images, as another machine may break a tie in another way).
     """
     if missing := [name for name in FILES if not (run.folder / name).exists()]:
         return [f"{run.id}: no {', '.join(missing)}"]
+    try:
+        return [f"{run.id}: {line}" for line in _wrong(run, dataset)]
+    except StoreError as error:
+        return [str(error)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # as many kinds as there are ways to damage a file
+        return [f"{run.id}: not as a run is written ({type(error).__name__}: {error})"]
+
+
+def _wrong(run: Run, dataset) -> list[str]:
+    """What is wrong with a run whose files are there; see `verify`."""
     wrong, info = [], run.info
     if run.spec.id != run.id:
         wrong.append(f"its spec belongs to {run.spec.id}")
@@ -249,12 +283,15 @@ def verify(run: Run, dataset=None) -> list[str]:
         wrong.append(f"{len(run.history)} epochs in history.csv, {run.spec.settings.epochs} in its spec")
     if not np.isclose(last.test_accuracy, info["accuracy"], atol=1e-5, equal_nan=True):
         wrong.append(f"accuracy {info['accuracy']} in run.json, {last.test_accuracy} in the last line of history.csv")
-    if initialisation.checksum(draw(run.spec)) != info["weights_checksum"]:
+    network = draw(run.spec)
+    if initialisation.checksum(network) != info["weights_checksum"]:
         wrong.append(f"seed {run.spec.seed} draws other weights here")
-    elif dataset is not None and "features" not in freezing.parse(run.spec.trainable)[0] and info["status"] == "finished":
+    elif misfit := _misfit(run, freezing.freeze(network, run.spec.trainable, run.spec.seed)):
+        wrong.append(misfit)
+    elif dataset is not None and run.spec.redrawn and info["status"] == "finished":
         from bnlib.evaluation import evaluate
 
         accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
         if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:
             wrong.append(f"accuracy {info['accuracy']} in run.json, {accuracy} evaluated now")
-    return [f"{run.id}: {line}" for line in wrong]
+    return wrong

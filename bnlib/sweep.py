@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from bnlib import bench, data, freezing, machine, store, training
+from bnlib import data, freezing, machine, models, store, training
 from bnlib.spec import RunSpec
 from bnlib.trainer import OutOfTime, Trainer
 
@@ -80,4 +80,4 @@ def _work(spec: RunSpec) -> float:
     # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
     # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
     passes = 3 if k or "features" in groups else 2 if groups - {"output"} else 1
-    return bench.work(spec.model)[0] * passes
+    return models.work(spec.model, 1)[0] * passes

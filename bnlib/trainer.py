@@ -23,8 +23,11 @@ class OutOfTime(Exception):
 class Trainer:
     """One training in progress: the network, its optimiser, and what happened so far."""
 
-    def __init__(self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path, probes: bool = True):
+    def __init__(
+        self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path, probes: bool = True, together: int = 1
+    ):
         self.spec, self.settings, self.device, self.folder = spec, spec.settings, device, folder
+        self.together = together  # so many trainings take turns in this process, and share the time that passes
         # What only the trained network can tell is asked of it at the end: not in tests and toys.
         self.probes = probes and spec.recipe != "smoke" and spec.dataset == "cifar10"
         self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
@@ -39,7 +42,7 @@ class Trainer:
         self.steps, self.images = math.ceil(images / size), images
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # this epoch's loss, and images classified right
         self.history, self.saved, self.seconds, self.expected, self.asking, self.take_step = [], 0, 0.0, None, 0.0, None
-        self.started, self.commit = datetime.now(timezone.utc), machine.commit(store.ROOT)
+        self.started, self.commit, self.earlier = datetime.now(timezone.utc), machine.commit(store.ROOT), []
         self._resume()
         # On a GPU the short batch that ends an epoch is worth compiling for: uncompiled it takes as long as thirty others.
         sizes = tuple({min(size, images), images % size or size} if device.type == "cuda" else {min(size, images)})
@@ -131,7 +134,8 @@ class Trainer:
         accuracy, loss = evaluation.evaluate(
             self.model, self.data, images=self.settings.test_images, step=None if last else self.step
         )
-        seconds = self.expected = time.perf_counter() - start
+        self.expected = time.perf_counter() - start
+        seconds = self.expected / self.together
         self.seconds += seconds
         self.history.append({**row, "test_loss": loss, "test_accuracy": accuracy, "seconds": seconds})
         self._save()
@@ -192,8 +196,7 @@ class Trainer:
         """The network's probes; None where there are none, or not enough time for them and they can be asked for later."""
         if self.diverged or not self.probes:
             return None
-        again = "features" not in freezing.parse(self.spec.trainable)[0]
-        if again and until is not None and time.monotonic() + self.asking > until:
+        if self.spec.redrawn and until is not None and time.monotonic() + self.asking > until:
             print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
         with self.on_stream():
@@ -202,11 +205,10 @@ class Trainer:
     def _save(self) -> None:
         """Write the checkpoint, atomically."""
         state = {
-            "spec": self.spec.text,
             "history": self.history,
             "seconds": self.seconds,
             "started": self.started.isoformat(),
-            "commit": list(self.commit),
+            "made": [*(one for one in self.earlier if one != self._made()), self._made()],
             "optimiser": self.optimiser and self.optimiser.state_dict(),
             "tensors": {k: v.detach().cpu() for k, v in self._moving().items()},
         }
@@ -233,12 +235,25 @@ class Trainer:
             for group in self.optimiser.param_groups:  # it may have been saved on another kind of device
                 if "capturable" in group:
                     group["capturable"] = self.device.type == "cuda"
-        self.history, self.seconds, self.commit = state["history"], state["seconds"], tuple(state["commit"])
+        self.history, self.seconds, self.earlier = state["history"], state["seconds"], state["made"]
         self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
         print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
 
+    def _made(self) -> dict:
+        """Where and with what this process trains."""
+        commit, dirty = self.commit
+        return {
+            "engine": self.step.name,
+            "device": machine.device_name(self.device),
+            "threads": torch.get_num_threads(),
+            "versions": machine.versions(),
+            "commit": commit,
+            "dirty": dirty,
+        }
+
     def _info(self) -> dict:
-        last, (commit, dirty) = self.history[-1], self.commit
+        last, made = self.history[-1], self._made()
+        earlier = [one for one in self.earlier if one != made]
         return {
             "status": "diverged" if self.diverged else "finished",
             "accuracy": last["test_accuracy"],
@@ -248,12 +263,9 @@ class Trainer:
             "test_images": len(self.data.test_labels[: self.settings.test_images]),
             "counts": freezing.count(self.model),
             "seconds": round(self.seconds, 1),
-            "engine": self.step.name,
-            "device": machine.device_name(self.device),
-            "threads": torch.get_num_threads(),
-            "versions": machine.versions(),
-            "commit": commit,
-            "dirty": dirty,
+            **made,
+            "dirty": any(one["dirty"] for one in (*earlier, made)),
+            **({"earlier": earlier} if earlier else {}),  # of the processes that trained epochs before this one
             "data_checksum": self.data.checksum,
             "weights_checksum": self.weights_checksum,
             "started": self.started.isoformat(timespec="seconds"),

@@ -1,6 +1,7 @@
 """Train specs, one or several together: locks, estimate, progress bar, and what happens on Ctrl-C."""
 
 import contextlib
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -58,16 +59,21 @@ def train_together(
         if missing:
             datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
             stack.enter_context(machine.exact())
-            _in_turn([Trainer(spec, where, datasets[spec.dataset], target, probes) for spec in missing], progress, until)
+            trainers = [Trainer(spec, where, datasets[spec.dataset], target, probes, len(missing)) for spec in missing]
+            _in_turn(trainers, progress, until)
         return [store.find(spec, folder) for spec in specs]
 
 
-def ask(runs: list[store.Run], data_root: str | Path | None = None, names=evaluation.PROBES) -> None:
+def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Path | None = None, names=evaluation.PROBES) -> None:
     """Ask the networks of stored `runs` those of the probes `names` that they have not been asked, and store them with them.
 
     Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
-    minutes each.
+    minutes each. device, data_root: as for `train_together`. Raises StoreError before any work if a run's folder cannot be written.
     """
+    where, load = machine.device(device), functools.cache(lambda name: data.load(name, data_root).to(where))
+    work = store.check_writable(store.runs_folder() / ".unfinished") if runs else None
+    for run in runs:
+        store.check_writable(run.folder)
     for run in (bar := tqdm(runs, unit="run", desc="asking", disable=not runs)):
         try:
             network = run.model()
@@ -75,8 +81,9 @@ def ask(runs: list[store.Run], data_root: str | Path | None = None, names=evalua
             bar.write(str(error), file=sys.stdout)
             continue
         bar.write(f"{run.id}: asking its network what a figure needs; on a CPU that takes minutes", file=sys.stdout)
-        dataset = data.load(run.spec.dataset, data_root)
-        store.add_probes(run, evaluation.probe(network, dataset, run.spec, run.probes, names))
+        with alone(run.spec, work):
+            known = store.Run(run.folder).probes  # another process may have asked while this one waited
+            store.add_probes(run, evaluation.probe(network.to(where), load(run.spec.dataset), run.spec, known, names))
 
 
 @contextlib.contextmanager
@@ -88,7 +95,7 @@ def alone(spec: RunSpec, work: Path, wait: bool = True):
     except Timeout:
         if not wait:
             raise
-        print(f"{spec.id}: another process trains it; waiting for it to finish", flush=True)
+        print(f"{spec.id}: another process is at it; waiting for it to finish", flush=True)
         lock.acquire()
     try:
         yield
@@ -111,10 +118,10 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
     try:
         if first.step.name == "fused":
             bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
-        for trainer in trainers:
-            bar.write(trainer.estimate() + (", alone" if several else ""), file=sys.stdout)
-            if first.device.type == "cpu":
-                break  # one after the other, or in turn: it is the same
+        on_cpu = first.device.type == "cpu"
+        for trainer in trainers[:1] if on_cpu else trainers:
+            every = f"; all {len(trainers)} in turn take that many times as long" if on_cpu else ", alone"
+            bar.write(trainer.estimate() + (every if several else ""), file=sys.stdout)
         going = [trainer.train(until) for trainer in trainers]
         while going:
             for one in list(going):
@@ -128,11 +135,11 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
     except KeyboardInterrupt:
         bar.close()
         for t in trainers:
-            print(
-                f"\nstopped; saved after epoch {t.saved} of {t.settings.epochs}: "
-                f"the same command goes on from there (checkpoint: {t.checkpoint})",
-                flush=True,
-            )
+            if store.find(t.spec, t.folder):
+                continue  # it is through, and stored
+            saved = f"saved after epoch {t.saved} of {t.settings.epochs}: the same command goes on from there"
+            saved += f" (checkpoint: {t.checkpoint})"
+            print(f"\nstopped; {saved if t.saved else 'in its first epoch, of which nothing is kept'}", flush=True)
         raise
     except OutOfTime:
         bar.write(f"out of time after epoch {first.saved} of {first.settings.epochs}: goes on next time", file=sys.stdout)

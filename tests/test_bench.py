@@ -110,3 +110,5 @@ def test_the_command_prints_json(monkeypatch, found, tmp_path, cifar10):
     assert len(list(tmp_path.glob("*.json"))) == 1
     result = CliRunner().invoke(main, ["bench", "--model", "resnet15"])
     assert result.exit_code != 0 and "nearest: 14 and 20" in result.output
+    result = CliRunner().invoke(main, ["bench", "--model", "vgg11"])
+    assert result.exit_code != 0 and "is for resnetN and wrn14-W" in result.output

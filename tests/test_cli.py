@@ -73,7 +73,7 @@ def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monk
 
 def test_probes_that_are_there_are_not_asked_for_again(runs_folder, monkeypatch):
     asked = []
-    monkeypatch.setattr(training, "ask", lambda runs, _, names: asked.extend((run.id, *names) for run in runs))
+    monkeypatch.setattr(training, "ask", lambda runs, names, **_: asked.extend((run.id, *names) for run in runs))
     whole, half = "resnet14_bn_paper_seed0-3c3e6a91", "resnet14_all_short_seed0-45e7a78d"
     said = call("results", "probe", whole, half)
     assert said.exit_code == 0 and f"{whole} has its probes already" in said.output and asked == [(half, *evaluation.PROBES)]

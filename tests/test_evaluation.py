@@ -94,8 +94,7 @@ def test_relu_activity_counts_zeros(network):
         assert one["units"] == len(share) and one["zero"] == pytest.approx(share.mean().item())
         assert one["off"] == {str(t): pytest.approx((share > t).double().mean().item()) for t in evaluation.OFF}
     share = torch.cat(everything)
-    assert found["total"]["units"] == len(share) == sum(found["histogram"])
-    assert found["histogram"][0] == int((share < 0.05).sum()) and found["histogram"][-1] == int((share >= 0.95).sum())
+    assert found["total"]["units"] == len(share)
 
 
 def test_the_grid_has_fifty_thresholds():

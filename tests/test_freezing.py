@@ -90,6 +90,15 @@ def test_any_model_with_batchnorm_can_be_frozen(name, total):
     assert numbers["total"] == total and numbers["bn"] == 2 * norms and numbers["trainable"] == numbers["bn"] + numbers["output"]
 
 
+def test_what_else_parametrizes_a_convolution_stays():
+    conv = torch.nn.utils.parametrizations.spectral_norm(torch.nn.Conv2d(3, 4, 3))
+    model = torch.nn.Sequential(conv, torch.nn.BatchNorm2d(4))
+    freeze(model, "bn")
+    assert torch.nn.utils.parametrize.is_parametrized(conv, "weight") and not conv.parametrizations.weight.original.requires_grad
+    freeze(model, "features")
+    assert conv.parametrizations.weight.original.requires_grad and not model[1].weight.requires_grad
+
+
 def test_a_model_without_batchnorm_is_refused():
     with pytest.raises(ValueError, match="no parameters in the group 'gamma'"):
         freeze(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 2)), "bn")
@@ -99,4 +108,7 @@ def test_a_model_without_batchnorm_is_refused():
 
 def test_spellings():
     assert canonical("beta+output+random:2") == "beta+random:2+output"
+    assert canonical("features+shortcut+output+random:2") == "all-bn"  # all convolutions learn whole
+    for spelling in ("bn+random:2", "features+shortcut+random:2", "features+random:2", "output+beta+gamma", "all-bn", "none"):
+        assert canonical(canonical(spelling)) == canonical(spelling)
     assert parse("all-bn")[0] | parse("bn")[0] == parse("all")[0]

@@ -146,7 +146,11 @@ def test_the_slider_holds_what_counting_gives_and_needs_nothing_else(gammas):
     assert "://" not in page and page == widgets.threshold_slider(gammas)._repr_html_() and len(page) < 100_000
 
 
-def test_with_a_kernel_the_slider_is_an_ipywidget(gammas):
+def test_with_a_kernel_the_slider_is_an_ipywidget(gammas, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
     slider = widgets.live_thresholds(gammas).children[0]
     slider.value = 0.1
-    assert slider.value == 0.1
+    tables = [one for one in shown if isinstance(one, pd.DataFrame)]
+    assert [set(table.threshold) for table in tables] == [{0.01}, {0.1}]
+    assert (tables[1]["share (%)"] >= tables[0]["share (%)"]).all() and tables[1]["share (%)"].between(1, 50).all()

@@ -186,6 +186,7 @@ def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
         assert analysis.overall(points) == "not run"
         assert figures.fig2_depth(summary, reference).axes
     assert (experiments.coverage("fig2_depth") == "not run").all().all()
+    assert not len(analysis.precisions(experiments.precisions())) and not len(analysis.durations(store.results()))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)

@@ -79,6 +79,8 @@ def test_epochs_alone_move_the_milestones():
         (dict(augment="crop+flip"), "did you mean 'flip\\+crop'|flip"),
         (dict(milestones=(9, 3)), "increasing"),
         (dict(milestones=(200,)), "between 1 and 159"),
+        (dict(milestones=5), "a tuple of epochs"),
+        (dict(epochs=1, milestones=(1,)), "1 epoch has none"),
     ],
 )
 def test_bad_values_give_one_clear_line(fields, message):

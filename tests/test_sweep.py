@@ -57,6 +57,11 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
     assert sweep.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
 
 
+def test_processes_that_fail_side_by_side_are_counted():
+    with pytest.raises(store.StoreError, match="2 of 2 processes failed"):
+        sweep.side_by_side(2, ["fig2_dept"])
+
+
 def test_costs_grow_with_the_work(tiny):
     sets = [tiny(trainable=name) for name in ("all", "output", "none")]
     costs = sweep.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), *sets])

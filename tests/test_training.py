@@ -1,12 +1,14 @@
 """Training and the store: resume, interruption, exact evaluation, write-once, verification."""
 
 import json
+import time
 
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 import bnlib
-from bnlib import data, engine, store, trainer, training
+from bnlib import data, engine, machine, store, trainer, training
 
 
 def stored(run):
@@ -35,8 +37,32 @@ def test_an_interrupted_training_ends_bit_identical(trainable, tiny, tmp_path, m
     assert store.find(spec, tmp_path / "parts") is None
     parts = training.train(spec, folder=tmp_path / "parts", progress=False)
     assert "going on after epoch 1 of 3" in capsys.readouterr().out
-    assert stored(parts) == stored(whole)
+    assert stored(parts) == stored(whole) and "earlier" not in parts.info
     assert not list((tmp_path / "parts" / ".unfinished").glob("*.pt"))
+
+
+def test_a_training_that_goes_on_elsewhere_says_where_it_has_been(tiny, tmp_path, monkeypatch):
+    spec, real = tiny(epochs=2), trainer.Trainer._end_epoch
+
+    def once(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(machine, "commit", lambda root: ("1" * 40, True))
+    monkeypatch.setattr(trainer.Trainer, "_end_epoch", once)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(spec, folder=tmp_path, progress=False)
+    monkeypatch.setattr(trainer.Trainer, "_end_epoch", real)
+    monkeypatch.setattr(machine, "commit", lambda root: ("2" * 40, False))
+    info = training.train(spec, folder=tmp_path, progress=False).info
+    assert info["commit"] == "2" * 40 and info["dirty"]  # a part of it is
+    assert [one["commit"] for one in info["earlier"]] == ["1" * 40]
+
+
+def test_replicates_share_the_time_that_passes(tiny, tmp_path):
+    start = time.perf_counter()
+    runs = bnlib.train_together([tiny(seed=seed) for seed in range(3)], folder=tmp_path, progress=False)
+    assert sum(run.info["seconds"] for run in runs) < time.perf_counter() - start
 
 
 def test_replicates_trained_together_are_what_they_are_alone(tiny, tmp_path, capsys):
@@ -170,6 +196,19 @@ def test_verify_finds_what_is_wrong(tiny):
     with pytest.raises(store.StoreError, match="draws other weights"):
         (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "weights_checksum": "0" * 64}))
         store.Run(run.folder).model()
+    (run.folder / "run.json").write_text(text)
+    tensors = run.tensors
+    some = {name: tensor for name, tensor in tensors.items() if name != "bn.weight"}
+    for damaged in (some, {**tensors, "bn.weight": tensors["bn.weight"][:3]}, {**some, "bn.wait": tensors["bn.weight"]}):
+        save_file(damaged, run.folder / "bn.safetensors")
+        assert any("does not fit the network: bn.w" in line for line in store.verify(store.Run(run.folder)))
+        with pytest.raises(store.StoreError, match="does not fit"):
+            store.Run(run.folder).model()
+    for file, message in (("bn.safetensors", "bn.safetensors is damaged"), ("run.json", "run.json is damaged")):
+        (run.folder / file).write_bytes((run.folder / file).read_bytes()[:100])
+        assert message in store.verify(store.Run(run.folder))[0]
+    (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "spec": {"model": "resnet8", "colour": "red"}}))
+    assert "not as a run is written" in store.verify(store.Run(run.folder))[0]
     (run.folder / "history.csv").unlink()
     assert store.verify(store.Run(run.folder)) == [f"{run.id}: no history.csv"]
 
@@ -185,6 +224,18 @@ def test_a_committed_run_gives_its_accuracy_again(cifar10):
     run = store.load("resnet14_bn_short_seed0-f7b08146")
     accuracy, _ = bnlib.evaluate(run.model(), cifar10)
     assert accuracy == pytest.approx(run.accuracy, abs=5e-4)  # exact on the CPU it was trained on; another may break a tie
+
+
+def test_what_is_known_of_a_network_is_not_another_answer(tiny):
+    run = training.train(tiny(), progress=False)
+    store.add_probes(run, {"relu": {"zero": 13 / 560}})
+    store.add_probes(run, {"relu": {"zero": 13 / 560}, "train": {"accuracy": 0.5}})  # as another process may have found meanwhile
+    assert store.Run(run.folder).probes == {"relu": {"zero": 0.023214}, "train": {"accuracy": 0.5}}
+
+
+def test_outside_of_a_checkout_no_commit_is_known(tmp_path):
+    assert machine.commit(store.ROOT)[0] != "unknown"
+    assert machine.commit(store.ROOT / "bnlib") == machine.commit(tmp_path) == ("unknown", True)
 
 
 def test_the_schedule_drops_at_the_milestones():

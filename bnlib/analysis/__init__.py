@@ -32,7 +32,7 @@ from bnlib.analysis.probes import (
     relu_differences,
     relu_layers,
 )
-from bnlib.analysis.speed import machines, precisions, speed
+from bnlib.analysis.speed import durations, machines, precisions, speed
 from bnlib.analysis.tables import clamping_table, counts_table, difference_table, judge_counts, provenance, table, verdict_table
 from bnlib.analysis.verdicts import (
     RECIPES,
@@ -67,6 +67,7 @@ __all__ = [
     "counts_table",
     "difference_table",
     "differences",
+    "durations",
     "gammas",
     "histories",
     "holds",

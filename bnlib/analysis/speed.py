@@ -3,7 +3,9 @@
 import pandas as pd
 
 from bnlib import machine, models
-from bnlib.analysis.tables import table
+from bnlib.analysis.tables import table, threads
+from bnlib.analysis.verdicts import RECIPES
+from bnlib.spec import RunSpec
 
 
 def precisions(runs: pd.DataFrame) -> pd.DataFrame:
@@ -15,6 +17,23 @@ def precisions(runs: pd.DataFrame) -> pd.DataFrame:
     both = runs.groupby(keys).precision.transform("nunique") == 2
     own = runs[both].assign(accuracy=runs.accuracy * 100).groupby([*keys, "precision"]).accuracy
     return own.agg(n="size", mean="mean", sd="std", lowest="min", highest="max").round(2).reset_index()
+
+
+def durations(runs: pd.DataFrame) -> pd.DataFrame:
+    """How long stored trainings took: network, trainable, recipe, machine; n, and minutes, their median.
+
+    runs: rows of `bnlib.results()`, of which those count that differ from `paper` or `short` in nothing, γ and β only or everything
+    trained.
+    """
+    spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed)  # noqa: E731
+    keep = [r.trainable in ("bn", "all") and r.recipe in RECIPES and spec(r).id == r.id for r in runs.itertuples()]
+    own = runs[pd.Series(keep, index=runs.index, dtype=bool)]
+    keys = ["recipe", "trainable", "depth", "width", "network", "device"]
+    found = own.assign(minutes=own.seconds.astype(float) / 60, device=threads(own.device)).groupby(keys).minutes
+    found = found.agg(n="size", minutes="median").reset_index()
+    return found.sort_values(keys[:4])[["network", "trainable", "recipe", "device", "n", "minutes"]].rename(
+        columns={"device": "machine"}
+    )
 
 
 def speed(rows: pd.DataFrame, model: str) -> dict[str, str]:

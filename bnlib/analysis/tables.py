@@ -100,10 +100,14 @@ def counts_table(counts: pd.DataFrame):
     return style.hide(axis="index").set_table_attributes('class="dataframe"')
 
 
+def threads(devices: pd.Series) -> pd.Series:
+    """Devices as `machine.device_name` says them; the first runs have "1 threads"."""
+    return devices.astype(str).str.replace(r"\b1 threads$", "1 thread", regex=True)
+
+
 def provenance(runs: pd.DataFrame):
     """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
-    machines = runs.device.str.replace(r"\b1 threads$", "1 thread", regex=True)  # as the first runs have it
-    shown = pd.DataFrame({"run": runs.id, "machine": machines, "minutes": runs.seconds.astype(float) / 60})
+    shown = pd.DataFrame({"run": runs.id, "machine": threads(runs.device), "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.astype(str).str[:8]
     if (runs.status != "finished").any():
         shown["status"] = runs.status

@@ -13,7 +13,7 @@ from bnlib.cli import options
 )
 @click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
 @click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
-@click.option("--rounds", default=3, show_default=True, help="How often the ways take turns.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
 @click.option("--save", metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
 @options.device
@@ -29,6 +29,8 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
     from bnlib.models import architecture
 
     models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
+    if flat := [name for name in models if architecture(name).family != "resnet"]:
+        raise ValueError(f"model {flat[0]!r}: the fused step, which is measured here, is for resnetN and wrn14-W")
     where = machine.device(device)
     datasets.load("cifar10", data_root)
     found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)

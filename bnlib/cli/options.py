@@ -11,12 +11,13 @@ def one_line(function):
 
     @functools.wraps(function)
     def command(*args, **kwargs):
+        from bnlib.bench import WorkerFailed
         from bnlib.data import DataMissing
         from bnlib.store import StoreError
 
         try:
             return function(*args, **kwargs)
-        except (ValueError, StoreError, DataMissing) as error:
+        except (ValueError, StoreError, DataMissing, WorkerFailed) as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             raise SystemExit(130) from None

@@ -49,24 +49,26 @@ def verify(accuracy, data_root):
 @results.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option("--only", "asked", multiple=True, help="clamping, relu or train; may be given more than once.  [default: all three]")
+@options.device
 @options.data
 @options.one_line
-def probe(names, asked, data_root):
+def probe(names, asked, device, data_root):
     """Ask the networks of stored runs what they have not been asked.
 
     That is: accuracy with small γ set to 0 (clamping, which takes longest), how often ReLUs are off (relu), accuracy on the
     training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
     where convolutions were trained.
     """
-    from bnlib import evaluation, freezing, spec, store, training
+    from bnlib import evaluation, spec, store, training
 
     for name in asked:
         spec.choice("--only", name, evaluation.PROBES)
     asked = asked or evaluation.PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
-    can = [one for one in runs if names or "features" not in freezing.parse(one.spec.trainable)[0]]
+    can = [one for one in runs if names or one.spec.redrawn]
     missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, asked))]
     for one in runs if names else ():
         if all(map(one.probe, asked)):
             click.echo(f"{one.id} has its probes already")
-    training.ask([one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"], data_root, asked)
+    due = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
+    training.ask(due, device=device, data_root=data_root, names=asked)
