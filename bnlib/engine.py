@@ -19,6 +19,7 @@ the hardware's bf16 products are summed in fp32 too.
 
 import contextlib
 import functools
+import platform
 
 import torch
 import torch.nn.functional as F
@@ -32,13 +33,18 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
 @functools.cache
 def native(dtype: torch.dtype, device_type: str) -> bool:
-    """Whether convolutions in `dtype` run on the device's own instructions; bf16 on an older CPU takes twenty times as long."""
+    """Whether convolutions in `dtype` run on the device's own instructions.
+
+    bf16 on a CPU without them takes longer than fp32: twice as long with AVX-512, where oneDNN emulates it and says that it is
+    supported, and twenty times as long without.
+    """
     if dtype != torch.bfloat16:
         return True
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(supported and supported())
+    own = getattr(torch.cpu, "_is_avx512_bf16_supported", None) if platform.machine() in ("x86_64", "AMD64") else None
+    return bool(supported and supported() and (own is None or own()))
 
 
 class _Rounded(TorchFunctionMode):

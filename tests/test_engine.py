@@ -140,6 +140,12 @@ def test_without_bf16_instructions_the_plain_step_rounds_too(monkeypatch):
     assert len(outputs) == 9 and all(torch.equal(o, o.bfloat16().float()) for o in outputs)
 
 
+def test_emulated_bf16_is_not_taken_for_the_processors_own(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert not engine.native.__wrapped__(torch.bfloat16, "cpu") and engine.native.__wrapped__(torch.float32, "cpu")
+
+
 def test_short_trainings_and_other_networks_take_the_plain_step():
     assert type(engine.make(build("resnet8"), "fp32", steps=10, sizes=(16,), depth=8)) is engine.Plain
     other = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3))
