@@ -134,7 +134,7 @@ class Run:
                 f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with"
             )
         freezing.freeze(model, self.spec.trainable, self.spec.seed)
-        if wrong := _misfit(self, model):
+        if wrong := misfit(self, model):
             raise StoreError(f"{self.id}: {wrong}")
         model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
         return model.to(memory_format=torch.channels_last).eval()
@@ -248,50 +248,9 @@ def _kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
     }
 
 
-def _misfit(run: Run, model) -> str:
+def misfit(run: Run, model) -> str:
     """In words, the first tensor that bn.safetensors lacks, or has and should not, or in another shape; empty if none."""
     due = {name: tuple(tensor.shape) for name, tensor in _kept(run.spec, model).items()}
     found = {name: tensor.shape for name, tensor in run.tensors.items()}
     wrong = [name for name in {**due, **found} if due.get(name) != found.get(name)]
     return f"bn.safetensors does not fit the network: {wrong[0]}" if wrong else ""
-
-
-def verify(run: Run, dataset=None) -> list[str]:
-    """What is wrong with a stored run, one line each; empty if nothing is.
-
-    Checks the files, the id against the spec, the history against the metrics, the names and shapes of what is stored of the
-    network, and that the seed draws the same weights here. With a `dataset`, also evaluates the network again: the stored
-    accuracy must come out (within 5 images, as another machine may break a tie in another way).
-    """
-    if missing := [name for name in FILES if not (run.folder / name).exists()]:
-        return [f"{run.id}: no {', '.join(missing)}"]
-    try:
-        return [f"{run.id}: {line}" for line in _wrong(run, dataset)]
-    except StoreError as error:
-        return [str(error)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # as many kinds as there are ways to damage a file
-        return [f"{run.id}: not as a run is written ({type(error).__name__}: {error})"]
-
-
-def _wrong(run: Run, dataset) -> list[str]:
-    """What is wrong with a run whose files are there; see `verify`."""
-    wrong, info = [], run.info
-    if run.spec.id != run.id:
-        wrong.append(f"its spec belongs to {run.spec.id}")
-    last = run.history.iloc[-1]
-    if info["status"] == "finished" and len(run.history) != run.spec.settings.epochs:
-        wrong.append(f"{len(run.history)} epochs in history.csv, {run.spec.settings.epochs} in its spec")
-    if not np.isclose(last.test_accuracy, info["accuracy"], atol=1e-5, equal_nan=True):
-        wrong.append(f"accuracy {info['accuracy']} in run.json, {last.test_accuracy} in the last line of history.csv")
-    network = draw(run.spec)
-    if initialisation.checksum(network) != info["weights_checksum"]:
-        wrong.append(f"seed {run.spec.seed} draws other weights here")
-    elif misfit := _misfit(run, freezing.freeze(network, run.spec.trainable, run.spec.seed)):
-        wrong.append(misfit)
-    elif dataset is not None and run.spec.redrawn and info["status"] == "finished":
-        from bnlib.evaluation import evaluate
-
-        accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
-        if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:
-            wrong.append(f"accuracy {info['accuracy']} in run.json, {accuracy} evaluated now")
-    return wrong

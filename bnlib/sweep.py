@@ -68,9 +68,9 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
     where = machine.device(device)
     with tempfile.TemporaryDirectory() as folder, machine.exact():
         one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
-        step, test, _ = one.measure()
+        pace = one.pace
         one.release()
-    seconds = one.settings.epochs * (one.steps * step + test) + one.probes_seconds(test)
+    seconds = one.settings.epochs * (one.steps * pace.step + pace.test) + pace.probes
     return [seconds * amount / work[least] for amount in work]
 
 

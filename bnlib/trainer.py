@@ -1,9 +1,9 @@
 """One training: schedule, steps, evaluation, checkpoint every epoch, resume; the same for CPU and GPU."""
 
 import contextlib
+import functools
 import math
 import os
-import statistics
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, evaluation, freezing, initialisation, machine, models, optimiser, store
+from bnlib import data, engine, evaluation, freezing, initialisation, machine, models, optimiser, store, timing
 from bnlib.recorded import Recorded
 from bnlib.spec import RunSpec
 
@@ -41,7 +41,8 @@ class Trainer:
         images, size = len(self.data.train_labels[: self.settings.train_images]), self.settings.batch_size
         self.steps, self.images = math.ceil(images / size), images
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)  # this epoch's loss, and images classified right
-        self.history, self.saved, self.seconds, self.expected, self.asking, self.take_step = [], 0, 0.0, None, 0.0, None
+        self.history, self.saved, self.seconds, self.take_step = [], 0, 0.0, None
+        self.last_epoch = None  # how many seconds the last one took
         self.started, self.commit, self.earlier = datetime.now(timezone.utc), machine.commit(store.ROOT), []
         self._resume()
         # On a GPU the short batch that ends an epoch is worth compiling for: uncompiled it takes as long as thirty others.
@@ -67,6 +68,7 @@ class Trainer:
         Gives an empty text after a step, and after each epoch one that says how it went. Raises OutOfTime instead of beginning
         an epoch that would not end by the time `until`.
         """
+        asking = self.pace.probes if until is not None else 0.0  # measured while it can take steps
         while len(self.history) < self.settings.epochs and not self.diverged:
             start, epoch = time.perf_counter(), len(self.history)
             if until is not None and time.monotonic() + self._epoch_seconds() > until:
@@ -84,7 +86,7 @@ class Trainer:
                 self._end_epoch(start)
             yield f"test {self.history[-1]['test_accuracy']:.1%}"
         self.release()
-        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until))
+        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
         self.checkpoint.unlink(missing_ok=True)
 
     def on_stream(self):
@@ -95,12 +97,14 @@ class Trainer:
         """Let go of the recorded steps, and of the activations in them: they and this object hold each other."""
         self.take_step = None
 
+    @functools.cached_property
+    def pace(self) -> timing.Pace:
+        """How long its steps and evaluations take here; measured once, before they have been released."""
+        return timing.measure(self)
+
     def _epoch_seconds(self) -> float:
         """How long the next epoch will take, as the last one did or as measured."""
-        if self.expected is None:
-            step, test, last_test = self.measure()
-            self.expected, self.asking = self.steps * step + max(test, last_test), self.probes_seconds(test)
-        return self.expected
+        return self.last_epoch or self.steps * self.pace.step + max(self.pace.test, self.pace.last_test)
 
     def _use_lr(self, lr: float) -> None:
         """Take further steps with this learning rate; a CUDA graph has it written into it."""
@@ -134,8 +138,8 @@ class Trainer:
         accuracy, loss = evaluation.evaluate(
             self.model, self.data, images=self.settings.test_images, step=None if last else self.step
         )
-        self.expected = time.perf_counter() - start
-        seconds = self.expected / self.together
+        self.last_epoch = time.perf_counter() - start
+        seconds = self.last_epoch / self.together
         self.seconds += seconds
         self.history.append({**row, "test_loss": loss, "test_accuracy": accuracy, "seconds": seconds})
         self._save()
@@ -145,58 +149,17 @@ class Trainer:
         """Whether the last epoch's loss is not a finite number."""
         return bool(self.history) and not math.isfinite(self.history[-1]["train_loss"])
 
-    def measure(self, count: int = 5) -> tuple[float, float, float]:
-        """Seconds of a step (median of `count`), of an evaluation in the run's precision, and of one in fp32.
-
-        Compiles first, which is not counted; leaves no trace in the network.
-        """
-        images, times, evaluations = len(self.data.test_labels[: self.settings.test_images]), [], []
-        some = min(images, evaluation.BATCH)
-        with self.on_stream():
-            before, batch = [(t, t.clone()) for t in self._state()], self.batches(0)[0]
-            together = 1 if self.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
-            for _ in range(3 + count):
-                start = time.perf_counter()
-                for _ in range(together):
-                    self.take_step(*batch)
-                self.totals.tolist()  # waits for the device
-                times.append((time.perf_counter() - start) / together)
-            for step in (self.step, None):
-                evaluation.evaluate(self.model, self.data, images=some, step=step)
-                start = time.perf_counter()
-                evaluation.evaluate(self.model, self.data, images=some, step=step)
-                evaluations.append((time.perf_counter() - start) * images / some)
-            with torch.no_grad():
-                for tensor, value in before:
-                    tensor.copy_(value)
-        return statistics.median(times[3:]), *evaluations
-
-    def estimate(self) -> str:
-        """Measure, and say how long what is left of the training will take."""
-        step, test, last_test = self.measure()
-        epochs, self.expected = self.settings.epochs - len(self.history), self.steps * step + max(test, last_test)
-        self.asking = self.probes_seconds(test)
-        about = machine.duration(epochs * (self.steps * step + test) + last_test - test + self.asking)
-        return (
-            f"{epochs} epochs of {self.steps} steps, {1000 * step:.{0 if step > 0.02 else 1}f} ms a step: about {about} "
-            f"({self.step.name} step, {self.spec.precision}, {machine.device_name(self.device)})"
-        )
-
-    def probes_seconds(self, test: float) -> float:
-        """About how long asking the trained network will take, if an evaluation takes `test` seconds."""
-        return (2.2 * len(evaluation.THRESHOLDS) + 5) * test if self.probes else 0.0
-
-    def _state(self) -> list[torch.Tensor]:
+    def state(self) -> list[torch.Tensor]:
         """All that a step changes in place."""
         flat = [p for group in self.optimiser.param_groups for p in group["params"]] if self.optimiser else []
         moving = [tensor for p in flat for tensor in (p.data, *self.optimiser.state[p].values()) if tensor is not None]
         return [self.totals, *moving, *self.model.buffers()]
 
-    def _probe(self, until: float | None) -> dict | None:
-        """The network's probes; None where there are none, or not enough time for them and they can be asked for later."""
+    def _probe(self, until: float | None, asking: float) -> dict | None:
+        """The network's probes, which take `asking` seconds; None where there are none, or no time and they can be asked later."""
         if self.diverged or not self.probes:
             return None
-        if self.spec.redrawn and until is not None and time.monotonic() + self.asking > until:
+        if self.spec.redrawn and until is not None and time.monotonic() + asking > until:
             print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
         with self.on_stream():

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, evaluation, machine, store
+from bnlib import data, evaluation, machine, store, timing
 from bnlib.spec import RunSpec
 from bnlib.trainer import OutOfTime, Trainer
 
@@ -121,7 +121,7 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
         on_cpu = first.device.type == "cpu"
         for trainer in trainers[:1] if on_cpu else trainers:
             every = f"; all {len(trainers)} in turn take that many times as long" if on_cpu else ", alone"
-            bar.write(trainer.estimate() + (every if several else ""), file=sys.stdout)
+            bar.write(timing.estimate(trainer) + (every if several else ""), file=sys.stdout)
         going = [trainer.train(until) for trainer in trainers]
         while going:
             for one in list(going):
@@ -154,4 +154,4 @@ def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path 
     """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
     where = machine.device(device)
     with tempfile.TemporaryDirectory() as folder, machine.exact():
-        return Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder)).estimate()
+        return timing.estimate(Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder)))

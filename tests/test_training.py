@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 
 import bnlib
 from bnlib import data, engine, machine, store, trainer, training
+from bnlib.verification import verify
 
 
 def stored(run):
@@ -164,7 +165,7 @@ def test_what_was_trained_whole_is_not_stored_and_says_so(tiny):
 def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(tiny):
     run = bnlib.run(tiny(trainable="all", lr=1e25, epochs=4), progress=False)
     assert run.info["status"] == "diverged" and len(run.history) < 4
-    assert store.verify(run) == []
+    assert verify(run) == []
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(tiny, tmp_path, monkeypatch):
@@ -184,7 +185,7 @@ def test_a_run_is_written_once_and_whole(tiny, monkeypatch):
 
 def test_verify_finds_what_is_wrong(tiny):
     run = bnlib.run(tiny(), progress=False)
-    assert store.verify(run, data.load("digits")) == []
+    assert verify(run, data.load("digits")) == []
     text = (run.folder / "run.json").read_text()
     for change, message in [
         ({"accuracy": 0.987}, "in the last line of history.csv"),
@@ -192,7 +193,7 @@ def test_verify_finds_what_is_wrong(tiny):
         ({"spec": {**run.info["spec"], "seed": 5}}, "its spec belongs to"),
     ]:
         (run.folder / "run.json").write_text(json.dumps({**json.loads(text), **change}))
-        assert any(message in line for line in store.verify(store.Run(run.folder), data.load("digits")))
+        assert any(message in line for line in verify(store.Run(run.folder), data.load("digits")))
     with pytest.raises(store.StoreError, match="draws other weights"):
         (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "weights_checksum": "0" * 64}))
         store.Run(run.folder).model()
@@ -201,22 +202,22 @@ def test_verify_finds_what_is_wrong(tiny):
     some = {name: tensor for name, tensor in tensors.items() if name != "bn.weight"}
     for damaged in (some, {**tensors, "bn.weight": tensors["bn.weight"][:3]}, {**some, "bn.wait": tensors["bn.weight"]}):
         save_file(damaged, run.folder / "bn.safetensors")
-        assert any("does not fit the network: bn.w" in line for line in store.verify(store.Run(run.folder)))
+        assert any("does not fit the network: bn.w" in line for line in verify(store.Run(run.folder)))
         with pytest.raises(store.StoreError, match="does not fit"):
             store.Run(run.folder).model()
     for file, message in (("bn.safetensors", "bn.safetensors is damaged"), ("run.json", "run.json is damaged")):
         (run.folder / file).write_bytes((run.folder / file).read_bytes()[:100])
-        assert message in store.verify(store.Run(run.folder))[0]
+        assert message in verify(store.Run(run.folder))[0]
     (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "spec": {"model": "resnet8", "colour": "red"}}))
-    assert "not as a run is written" in store.verify(store.Run(run.folder))[0]
+    assert "not as a run is written" in verify(store.Run(run.folder))[0]
     (run.folder / "history.csv").unlink()
-    assert store.verify(store.Run(run.folder)) == [f"{run.id}: no history.csv"]
+    assert verify(store.Run(run.folder)) == [f"{run.id}: no history.csv"]
 
 
 def test_every_committed_run_is_right(monkeypatch):
     runs = [run for run in store.all_runs() if run.folder.parent == store.results_folder()]
     assert runs, "results/ holds no run"
-    assert [line for run in runs for line in store.verify(run)] == []
+    assert [line for run in runs for line in verify(run)] == []
     assert not any(run.info["dirty"] for run in runs)
 
 

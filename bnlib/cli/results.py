@@ -33,12 +33,12 @@ def verify(accuracy, data_root):
     from tqdm import tqdm
 
     from bnlib import data as datasets
-    from bnlib import store
+    from bnlib import store, verification
 
     load = functools.cache(lambda name: datasets.load(name, data_root))
     runs, wrong = store.all_runs(), []
     for one in tqdm(runs, unit="run", leave=False):
-        wrong += store.verify(one, load(one.spec.dataset) if accuracy else None)
+        wrong += verification.verify(one, load(one.spec.dataset) if accuracy else None)
     for line in wrong:
         click.echo(line, err=True)
     if wrong:

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from bnlib.figures.marks import NOTHING, band, diverged, handle, line, other_handles, recipes_of, reference_points
 from bnlib.figures.panels import nothing
@@ -91,7 +92,8 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
                 offset, ha = ((6, -10), "left") if network.startswith("WRN") else ((-7, 8), "center")
-                ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444")
+                text = ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444", zorder=5)
+                text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # readable where a line runs through it
             ax.set_xscale("log")
             deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
             ax.set_xticks(deep, [f"{count:,.0f}" for count in deep])
