@@ -15,12 +15,11 @@ endif
 
 NOTEBOOKS := $(patsubst %,$(SOURCE)/%,$(wildcard notebooks/*.ipynb))
 PAGES := $(patsubst %,$(SOURCE)/%,_toc.yml $(shell find book -type f ! -name '*.pyc'))
-FOUND := $(shell find bnlib results benchmarks runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' 2>/dev/null)
-
-# And the list of them: without a run that was there before, the pages are other ones.
-INPUTS := $(FOUND) _build/inputs
-$(shell mkdir -p _build; printf '%s\n' $(sort $(FOUND)) > _build/inputs.new; \
+# What the notebooks read, and the list of it: without a run that was there before, the pages are other ones.
+$(shell mkdir -p _build; find bnlib results benchmarks runs -type f ! -name '*.pyc' ! -path 'runs/.*' ! -path 'runs/digits*' \
+  2>/dev/null | LC_ALL=C sort > _build/inputs.new; \
   cmp -s _build/inputs.new _build/inputs && rm _build/inputs.new || mv _build/inputs.new _build/inputs)
+INPUTS := $(shell cat _build/inputs) _build/inputs
 
 .PHONY: help book notebooks test bench figure clean
 help:  ## show this list

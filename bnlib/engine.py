@@ -13,8 +13,8 @@ parameters with less work, for the networks of `bnlib.build`:
 
 Nothing is approximated: in fp64 and fp32 both give the same loss, gradients and running statistics up to the order of
 summation, and tests hold them to it; in bf16 they round at the same places, where each convolution reads and writes.
-Where a processor has no bf16 instructions, convolutions run in fp32 on numbers rounded to bf16: the same arithmetic, since
-the hardware's bf16 products are summed in fp32 too.
+Where a processor has no bf16 instructions, convolutions run in fp32 on numbers rounded to bf16: in training the same
+arithmetic, since the hardware's bf16 products are summed in fp32 too.
 """
 
 import contextlib

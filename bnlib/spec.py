@@ -134,7 +134,7 @@ class RunSpec:
 
     @property
     def redrawn(self) -> bool:
-        """Whether the trained network comes back from the seed and what a run stores: not where all its convolutions learn."""
+        """Whether the trained network comes back from the seed and what a run stores: not where `features` learn."""
         return "features" not in freezing.parse(self.trainable)[0]
 
     def to_dict(self) -> dict:

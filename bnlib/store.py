@@ -63,10 +63,13 @@ class Run:
     @cached_property
     def info(self) -> dict:
         """All of run.json: spec, metrics, counts, machine, versions, commit, checksums. Raises StoreError if it is damaged."""
+        return self._json("run.json")
+
+    def _json(self, name: str):
         try:
-            return json.loads((self.folder / "run.json").read_text())
+            return json.loads((self.folder / name).read_text())
         except ValueError as error:
-            raise StoreError(f"{self.id}: run.json is damaged ({error})") from None
+            raise StoreError(f"{self.id}: {name} is damaged ({error})") from None
 
     @property
     def id(self) -> str:
@@ -98,9 +101,8 @@ class Run:
 
     @cached_property
     def probes(self) -> dict | None:
-        """What `bnlib.evaluation.probe` found in the trained network; None if it was not asked."""
-        path = self.folder / "probes.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """What `bnlib.evaluation.probe` found in the trained network; None if it was not asked. Raises StoreError if damaged."""
+        return self._json("probes.json") if (self.folder / "probes.json").exists() else None
 
     def probe(self, name: str) -> dict | None:
         """What the probe `name` of `bnlib.evaluation.PROBES` found; None if the network was not asked that."""
@@ -238,7 +240,7 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, p
 
 
 def _kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
-    """What a run stores of its network after `freeze`: γ, β, running statistics, what else learns but not all convolutions."""
+    """What a run stores of its network after `freeze`: γ, β, running statistics, and, unless `features` learn, what else does."""
     keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
     norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
     return {

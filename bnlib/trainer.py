@@ -23,11 +23,9 @@ class OutOfTime(Exception):
 class Trainer:
     """One training in progress: the network, its optimiser, and what happened so far."""
 
-    def __init__(
-        self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path, probes: bool = True, together: int = 1
-    ):
+    def __init__(self, spec: RunSpec, device: torch.device, dataset: data.Dataset, folder: Path, probes: bool = True):
         self.spec, self.settings, self.device, self.folder = spec, spec.settings, device, folder
-        self.together = together  # so many trainings take turns in this process, and share the time that passes
+        self.together = 1  # so many trainings take turns in this process, and share the time that passes
         # What only the trained network can tell is asked of it at the end: not in tests and toys.
         self.probes = probes and spec.recipe != "smoke" and spec.dataset == "cifar10"
         self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
@@ -190,6 +188,8 @@ class Trainer:
         if not self.checkpoint.exists():
             return
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if "made" not in state:
+            raise store.StoreError(f"{self.checkpoint} is of another version of bnlib; without that file the training starts anew")
         with torch.no_grad():
             for name, tensor in self._moving().items():
                 tensor.copy_(state["tensors"][name])

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -59,7 +60,7 @@ def train_together(
         if missing:
             datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
             stack.enter_context(machine.exact())
-            trainers = [Trainer(spec, where, datasets[spec.dataset], target, probes, len(missing)) for spec in missing]
+            trainers = [Trainer(spec, where, datasets[spec.dataset], target, probes) for spec in missing]
             _in_turn(trainers, progress, until)
         return [store.find(spec, folder) for spec in specs]
 
@@ -68,13 +69,14 @@ def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Pa
     """Ask the networks of stored `runs` those of the probes `names` that they have not been asked, and store them with them.
 
     Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
-    minutes each. device, data_root: as for `train_together`. Raises StoreError before any work if a run's folder cannot be written.
+    minutes each. device, data_root: as for `train_together`. Runs whose folder cannot be written are left out, which is said.
     """
     where, load = machine.device(device), functools.cache(lambda name: data.load(name, data_root).to(where))
     work = store.check_writable(store.runs_folder() / ".unfinished") if runs else None
-    for run in runs:
-        store.check_writable(run.folder)
     for run in (bar := tqdm(runs, unit="run", desc="asking", disable=not runs)):
+        if not os.access(run.folder, os.W_OK):
+            bar.write(f"{run.id}: not asked, as its folder {run.folder} cannot be written", file=sys.stdout)
+            continue
         try:
             network = run.model()
         except store.StoreError as error:
@@ -120,14 +122,15 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
             bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
         on_cpu = first.device.type == "cpu"
         for trainer in trainers[:1] if on_cpu else trainers:
-            every = f"; all {len(trainers)} in turn take that many times as long" if on_cpu else ", alone"
+            every = f"; the {len(trainers)} in turn: {len(trainers)} times that" if on_cpu else ", alone"
             bar.write(timing.estimate(trainer) + (every if several else ""), file=sys.stdout)
-        going = [trainer.train(until) for trainer in trainers]
+        going = {trainer: trainer.train(until) for trainer in trainers}
         while going:
             for one in list(going):
-                said = next(one, None)
+                one.together = len(going)
+                said = next(going[one], None)
                 if said is None:
-                    going.remove(one)
+                    del going[one]
                 elif said:
                     bar.set_postfix_str(said)
                 else:

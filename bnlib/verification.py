@@ -19,13 +19,13 @@ def verify(run: store.Run, dataset=None) -> list[str]:
         return [f"{run.id}: {line}" for line in _wrong(run, dataset)]
     except store.StoreError as error:
         return [str(error)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # as many kinds as there are ways to damage a file
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # as many kinds as there are ways to damage a file
         return [f"{run.id}: not as a run is written ({type(error).__name__}: {error})"]
 
 
 def _wrong(run: store.Run, dataset) -> list[str]:
     """What is wrong with a run whose files are there; see `verify`."""
-    wrong, info = [], run.info
+    wrong, info, _ = [], run.info, run.probes  # which reads them, and raises
     if run.spec.id != run.id:
         wrong.append(f"its spec belongs to {run.spec.id}")
     last = run.history.iloc[-1]

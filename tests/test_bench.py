@@ -45,7 +45,7 @@ def test_ways_take_turns_in_processes_of_their_own(cifar10):
 
 
 def test_a_process_that_fails_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match="plain fp32.*CIFAR-10 is not in"):
+    with pytest.raises(bench.WorkerFailed, match="plain fp32.*CIFAR-10 is not in"):
         bench.compare("resnet8", ["plain fp32"], torch.device("cpu"), tmp_path, rounds=1)
 
 

@@ -1,7 +1,6 @@
 """Training and the store: resume, interruption, exact evaluation, write-once, verification."""
 
 import json
-import time
 
 import pytest
 import torch
@@ -60,10 +59,18 @@ def test_a_training_that_goes_on_elsewhere_says_where_it_has_been(tiny, tmp_path
     assert [one["commit"] for one in info["earlier"]] == ["1" * 40]
 
 
-def test_replicates_share_the_time_that_passes(tiny, tmp_path):
-    start = time.perf_counter()
-    runs = bnlib.train_together([tiny(seed=seed) for seed in range(3)], folder=tmp_path, progress=False)
-    assert sum(run.info["seconds"] for run in runs) < time.perf_counter() - start
+def test_replicates_share_the_time_that_passes(tiny, tmp_path, monkeypatch):
+    real, shares = trainer.Trainer._end_epoch, []
+
+    def noted(one, start):
+        real(one, start)
+        shares.append((one.spec.seed, one.last_epoch / one.history[-1]["seconds"]))
+
+    monkeypatch.setattr(trainer.Trainer, "_end_epoch", noted)
+    specs = [tiny(seed=0, epochs=2), tiny(seed=1, epochs=2), tiny(seed=2, epochs=1)]
+    runs = bnlib.train_together(specs, folder=tmp_path, progress=False)
+    assert [(seed, round(share, 6)) for seed, share in shares] == [(0, 3), (1, 3), (2, 3), (0, 2), (1, 2)]
+    assert runs[0].info["seconds"] == pytest.approx(runs[0].history.seconds.sum(), abs=0.1)
 
 
 def test_replicates_trained_together_are_what_they_are_alone(tiny, tmp_path, capsys):
@@ -210,6 +217,11 @@ def test_verify_finds_what_is_wrong(tiny):
         assert message in verify(store.Run(run.folder))[0]
     (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "spec": {"model": "resnet8", "colour": "red"}}))
     assert "not as a run is written" in verify(store.Run(run.folder))[0]
+    (run.folder / "run.json").write_text(text)
+    (run.folder / "history.csv").write_text("epoch,lr\n")
+    assert "not as a run is written" in verify(store.Run(run.folder))[0]
+    (run.folder / "probes.json").write_text('{"relu"')
+    assert "probes.json is damaged" in verify(store.Run(run.folder))[0]
     (run.folder / "history.csv").unlink()
     assert verify(store.Run(run.folder)) == [f"{run.id}: no history.csv"]
 
@@ -235,7 +247,7 @@ def test_what_is_known_of_a_network_is_not_another_answer(tiny):
 
 
 def test_outside_of_a_checkout_no_commit_is_known(tmp_path):
-    assert machine.commit(store.ROOT)[0] != "unknown"
+    assert (machine.commit(store.ROOT)[0] != "unknown") == (store.ROOT / ".git").exists()
     assert machine.commit(store.ROOT / "bnlib") == machine.commit(tmp_path) == ("unknown", True)
 
 

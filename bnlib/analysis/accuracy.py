@@ -32,7 +32,7 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
     points: rows with network, depth, width, recipe, parameters (γ and β), mean, sd and n. The accuracy of a ResNet with exactly
     as many is interpolated between its neighbours, linear in the logarithm of the number; nothing is extrapolated. Returns network,
     depth, width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, margin (that it must exceed
-    to count), n (the fewest replicates).
+    to count), n (the replicates, of the two sides if they have not equally many; of the deep one's neighbours the fewer).
     """
     rows = []
     for recipe, own in sound(points).groupby("recipe", sort=False):
@@ -45,7 +45,7 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
                 row = {"network": wide.network, "depth": wide.depth, "width": wide.width, "recipe": recipe}
                 row |= {"parameters": wide.parameters, "more": more, "less": wide.mean, "difference": more - wide.mean}
                 row["margin"] = margin(wide.sd, wide.n, near.sd.max(), near.n.min())
-                rows.append({**row, "n": min(wide.n, near.n.min())})
+                rows.append({**row, "n": both_counts([near.n.min()], [wide.n])[0]})
     return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference", "margin", "n"])
 
 
@@ -116,6 +116,8 @@ def while_alike(histories: pd.DataFrame, reference: pd.DataFrame) -> str:
     histories: of `histories`, of one network and trainable set; replicates are averaged. reference: as for `at_epochs`.
     """
     own = histories[histories.recipe == "short"]
+    if not len(reference):
+        return "the paper's values are not known"
     said = []
     for row in reference.itertuples():
         values = 100 * own[own.epoch == row.epoch].test_accuracy.astype(float)

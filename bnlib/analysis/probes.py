@@ -45,18 +45,19 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
     share: of the features with |γ| ≤ `small`. change, change_beta, change_random: of the accuracy when they are set to 0 with β
     kept, with β at 0, or as many random ones, in points; beta_low and beta_high: the second of these, of the replicates that have
     the least and the most. safe and safe_share: the largest threshold, and its share of the features, up to which accuracy, β
-    kept, never falls by more than `points`. half and half_share: the threshold and the share at which half of what the network
-    had learnt above chance is lost, NaN if it never is.
+    kept, falls by no more than `points`. half and half_share: the threshold and the share at which half of what the network
+    had learnt above chance is lost. NaN where that much never is.
     """
     rows = []
     for key, own in clamping.groupby(POINT, sort=False, observed=True):
         own = own.sort_values("threshold").reset_index(drop=True)
         full, at = own.accuracy[0], own[own.threshold <= small].iloc[-1]
         gone = (own.accuracy < CHANCE + (full - CHANCE) / 2).to_numpy()
-        half = own.iloc[gone.argmax()] if gone.any() else {"threshold": np.nan, "share": np.nan}
+        never = {"threshold": np.nan, "share": np.nan}
+        half = own.iloc[gone.argmax()] if gone.any() else never
         changes = {f"change{name.removeprefix('accuracy')}": 100 * (at[name] - full) for name in CURVES}
         lost = (100 * (full - own.accuracy) > points).to_numpy()
-        safe = own.iloc[max(0, lost.argmax() - 1) if lost.any() else -1]
+        safe = own.iloc[max(0, lost.argmax() - 1)] if lost.any() else never
         found = {"share": at["share"], **changes, "beta_low": 100 * at.beta_low, "beta_high": 100 * at.beta_high}
         found |= {"safe": safe["threshold"], "safe_share": safe["share"], "half": half["threshold"], "half_share": half["share"]}
         rows.append({**dict(zip(POINT, key, strict=True)), "n": at.n, **found})

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib import machine, models
-from bnlib.analysis.tables import table, threads
+from bnlib.analysis.tables import device_names, table
 from bnlib.analysis.verdicts import RECIPES
 from bnlib.spec import RunSpec
 
@@ -29,7 +29,7 @@ def durations(runs: pd.DataFrame) -> pd.DataFrame:
     keep = [r.trainable in ("bn", "all") and r.recipe in RECIPES and spec(r).id == r.id for r in runs.itertuples()]
     own = runs[pd.Series(keep, index=runs.index, dtype=bool)]
     keys = ["recipe", "trainable", "depth", "width", "network", "device"]
-    found = own.assign(minutes=own.seconds.astype(float) / 60, device=threads(own.device)).groupby(keys).minutes
+    found = own.assign(minutes=own.seconds.astype(float) / 60, device=device_names(own.device)).groupby(keys).minutes
     found = found.agg(n="size", minutes="median").reset_index()
     return found.sort_values(keys[:4])[["network", "trainable", "recipe", "device", "n", "minutes"]].rename(
         columns={"device": "machine"}

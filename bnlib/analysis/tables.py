@@ -80,13 +80,13 @@ def difference_table(differences: pd.DataFrame, more: str, less: str):
     return table(shown, {name: text for name, text in formats.items() if name in shown})
 
 
-def clamping_table(answer: pd.DataFrame):
-    """The rows of `clamping_answer` as a table to read."""
-    names = {"share": "|γ| ≤ 0.01", "change": "β kept", "change_beta": "β at 0", "change_random": "random"}
-    names |= {"safe": "1 point lost above", "safe_share": "features", "half": "half lost at", "half_share": "features "}
-    shares, points = ("|γ| ≤ 0.01", "features", "features "), ("β kept", "β at 0", "random")
-    formats = dict.fromkeys(shares, "{:.0%}") | dict.fromkeys(points, "{:+.1f}")
-    formats |= {"1 point lost above": "{:.2g}", "half lost at": "{:.2g}"}
+def clamping_table(answer: pd.DataFrame, small: float = 0.01):
+    """The rows of `clamping_answer`, with the same `small`, as a table to read."""
+    share, random = f"|γ| ≤ {small:g}", "random"
+    names = {"share": share, "change": "β kept", "change_beta": "β at 0", "change_random": random}
+    names |= {"safe": "1 point lost above", "safe_share": "with", "half": "half lost at", "half_share": "with then"}
+    formats = dict.fromkeys([share, "with", "with then"], "{:.0%}") | dict.fromkeys(["β kept", "β at 0", random], "{:+.1f}")
+    formats |= dict.fromkeys(["1 point lost above", "half lost at"], "{:.2g}")
     shown = answer[["network", "trainable", "recipe", "n", *names]].rename(columns=names)
     return table(shown.sort_values("recipe", kind="stable"), formats)
 
@@ -100,14 +100,14 @@ def counts_table(counts: pd.DataFrame):
     return style.hide(axis="index").set_table_attributes('class="dataframe"')
 
 
-def threads(devices: pd.Series) -> pd.Series:
+def device_names(devices: pd.Series) -> pd.Series:
     """Devices as `machine.device_name` says them; the first runs have "1 threads"."""
     return devices.astype(str).str.replace(r"\b1 threads$", "1 thread", regex=True)
 
 
 def provenance(runs: pd.DataFrame):
     """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
-    shown = pd.DataFrame({"run": runs.id, "machine": threads(runs.device), "minutes": runs.seconds.astype(float) / 60})
+    shown = pd.DataFrame({"run": runs.id, "machine": device_names(runs.device), "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.astype(str).str[:8]
     if (runs.status != "finished").any():
         shown["status"] = runs.status

@@ -1,5 +1,7 @@
 """What the points of a figure say, in words for the text of its page."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from bnlib.analysis.verdicts import MANY, comparisons, margin, sound
@@ -12,7 +14,7 @@ def mean_and_sd(points: pd.DataFrame) -> list[str]:
     return [f"{m:.1f}{spread(sd, n)}" for m, sd, n in zip(points["mean"], points.sd, points.n, strict=True)]
 
 
-def both_counts(one: pd.Series, other: pd.Series) -> list[str]:
+def both_counts(one: Iterable[int], other: Iterable[int]) -> list[str]:
     """How many replicates two sides have, in words: one number where they have equally many."""
     return [f"{a}" if a == b else f"{a} and {b}" for a, b in zip(one, other, strict=True)]
 
