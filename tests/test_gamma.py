@@ -49,6 +49,13 @@ def test_a_gamma_is_where_its_network_was_drawn(gammas):
     assert np.array_equal(own.start, np.concatenate([m.weight.detach() for m in drawn.modules() if hasattr(m, "running_var")]))
 
 
+def test_what_decay_alone_would_have_left_has_not_moved(gammas):
+    own = gammas[(gammas.recipe == "short") & (gammas.trainable == "bn")]
+    still = own.assign(gamma=own.start * analysis.shrunk(RECIPES["short"]))
+    assert analysis.moved(still)["mean"].tolist() == [0] and 10 < analysis.moved(own)["mean"].item() < 100
+    assert analysis.moved(still.assign(gamma=still.gamma - 0.25))["mean"].item() == pytest.approx(25)
+
+
 def test_a_block_ends_in_the_batchnorm_that_is_added(gammas):
     added = gammas[gammas.added == True].layer.unique()  # noqa: E712  a column
     assert set(added) == {f"segments.{i}.{j}.bn2" for i in range(3) for j in range(2)} | {

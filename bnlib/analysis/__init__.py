@@ -14,6 +14,7 @@ from bnlib.analysis.accuracy import (
 from bnlib.analysis.gamma import (
     gammas,
     layers,
+    moved,
     shares,
     shrunk,
     small_against,
@@ -79,6 +80,7 @@ __all__ = [
     "ordered",
     "machines",
     "noise",
+    "moved",
     "overall",
     "overfitting",
     "overfitting_as_they_are",

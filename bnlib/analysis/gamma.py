@@ -83,6 +83,16 @@ def small_gammas(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
     return together(small.groupby(FIELDS, sort=False, observed=True).small.mean().reset_index(), "small")
 
 
+def moved(gammas: pd.DataFrame) -> pd.DataFrame:
+    """How far the gradient has taken γ: its distance from where weight decay alone would have left it, as `summarise`.
+
+    The median over the features, in percent of the range from 0 to 1 in which γ starts, replicates put together.
+    """
+    left = gammas.start * gammas.recipe.map(lambda name: shrunk(SETTINGS[name]))
+    far = gammas.assign(far=100 * (gammas.gamma - left).astype(float).abs())
+    return together(far.groupby(FIELDS, sort=False, observed=True).far.median().reset_index(), "far")
+
+
 @functools.cache
 def shrunk(recipe: Recipe) -> float:
     """What weight decay alone leaves of a γ of 1 that never has a gradient, after SGD with `recipe` on CIFAR-10."""
