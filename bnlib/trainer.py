@@ -169,7 +169,7 @@ class Trainer:
             "history": self.history,
             "seconds": self.seconds,
             "started": self.started.isoformat(),
-            "made": [*(one for one in self.earlier if one != self._made()), self._made()],
+            "made": self._made(),
             "optimiser": self.optimiser and self.optimiser.state_dict(),
             "tensors": {k: v.detach().cpu() for k, v in self._moving().items()},
         }
@@ -202,10 +202,10 @@ class Trainer:
         self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
         print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
 
-    def _made(self) -> dict:
-        """Where and with what this process trains."""
+    def _made(self) -> list[dict]:
+        """Where and with what it has been trained, by one process after the other; this one last."""
         commit, dirty = self.commit
-        return {
+        now = {
             "engine": self.step.name,
             "device": machine.device_name(self.device),
             "threads": torch.get_num_threads(),
@@ -213,10 +213,10 @@ class Trainer:
             "commit": commit,
             "dirty": dirty,
         }
+        return [*(one for one in self.earlier if one != now), now]
 
     def _info(self) -> dict:
-        last, made = self.history[-1], self._made()
-        earlier = [one for one in self.earlier if one != made]
+        last, (*earlier, made) = self.history[-1], self._made()
         return {
             "status": "diverged" if self.diverged else "finished",
             "accuracy": last["test_accuracy"],
