@@ -1,6 +1,7 @@
 """Train what is missing of a list of specs, in a given time; and what that would cost here."""
 
 import contextlib
+import dataclasses
 import math
 import os
 import subprocess
@@ -21,21 +22,35 @@ def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> l
 
     settings: as for `training.train_together`. Begins no epoch that would not end in time: such a training keeps its checkpoint,
     and what is cheaper has its turn; what is not cheaper is not even looked at. Leaves out what another process is training, so
-    that several may sweep the same list.
+    that several may sweep the same list. On a GPU replicates are trained together, but for that of seed 0.
     """
     until = None if budget is None else time.monotonic() + budget
     work = store.check_writable(store.runs_folder() / ".unfinished")
     too_much = math.inf
-    for spec in specs:
+    for group in groups(specs, together=machine.device(settings.get("device")).type == "cuda"):
         if until is not None and time.monotonic() >= until:
             break
-        if store.find(spec) is None and _work(spec) < too_much:
+        if _work(group[0]) >= too_much:
+            continue
+        with contextlib.ExitStack() as locks:
+            free = []
+            for spec in group:
+                with contextlib.suppress(Timeout):
+                    locks.enter_context(training.alone(spec, work, wait=False))
+                    free.append(spec)
             try:
-                with contextlib.suppress(Timeout), training.alone(spec, work, wait=False):
-                    training.train_together([spec], until=until, **settings)
+                training.train_together(free, until=until, **settings)
             except OutOfTime:
-                too_much = _work(spec)
+                too_much = _work(group[0])
     return [spec for spec in specs if store.find(spec) is None]
+
+
+def groups(specs: list[RunSpec], *, together: bool) -> list[list[RunSpec]]:
+    """What is trained one after the other: each of `specs`, or, if `together`, each of seed 0 and all its further replicates."""
+    found = {}
+    for spec in specs:
+        found.setdefault(dataclasses.replace(spec, seed=min(spec.seed, 1)) if together else spec, []).append(spec)
+    return list(found.values())
 
 
 def side_by_side(jobs: int, words: list[str]) -> None:

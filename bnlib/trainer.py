@@ -101,8 +101,8 @@ class Trainer:
         return timing.measure(self)
 
     def _epoch_seconds(self) -> float:
-        """How long the next epoch will take, as the last one did or as measured."""
-        return self.last_epoch or self.steps * self.pace.step + max(self.pace.test, self.pace.last_test)
+        """How long the next epoch will take, as the last one did or as measured: by all in turn, at most."""
+        return self.last_epoch or self.together * (self.steps * self.pace.step + max(self.pace.test, self.pace.last_test))
 
     def _use_lr(self, lr: float) -> None:
         """Take further steps with this learning rate; a CUDA graph has it written into it."""

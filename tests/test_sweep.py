@@ -4,9 +4,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 from filelock import FileLock
 
-from bnlib import experiments, store, sweep, trainer, training
+from bnlib import experiments, machine, store, sweep, trainer, training
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -55,6 +56,15 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
     monkeypatch.setattr(training, "train_together", no_time)
     specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
     assert sweep.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
+
+
+def test_on_a_gpu_a_sweep_trains_further_replicates_together(tiny, monkeypatch):
+    monkeypatch.setattr(machine, "device", lambda name: torch.device("cuda"))
+    trained = []
+    monkeypatch.setattr(training, "train_together", lambda specs, **_: trained.append(specs))
+    a, b = [[tiny(model=model, seed=seed) for seed in range(3)] for model in ("resnet8", "resnet14")]
+    sweep.sweep([a[0], b[0], a[1], b[1], a[2], b[2]])
+    assert trained == [[a[0]], [b[0]], a[1:], b[1:]]
 
 
 def test_processes_that_fail_side_by_side_are_counted():
