@@ -108,12 +108,12 @@ class Run:
         """What the probe `name` of `bnlib.evaluation.PROBES` found; None if the network was not asked that."""
         return (self.probes or {}).get(name)
 
-    @property
+    @cached_property
     def gamma(self) -> dict[str, np.ndarray]:
         """γ of every BatchNorm layer, by the layer's name, in the order of the network: arrays (features,)."""
         return self._bn("weight")
 
-    @property
+    @cached_property
     def beta(self) -> dict[str, np.ndarray]:
         """β of every BatchNorm layer, as `gamma`."""
         return self._bn("bias")
