@@ -27,7 +27,8 @@ WAYS = {
     "plain fp32": "plain step, fp32: channels_last, data set and augmentation as tensors, one flat tensor for SGD",
     "plain bf16": "plain step, bf16: by autocast, or by rounding where there are no bf16 instructions",
     "fused fp32": "fused step, fp32",
-    "uncompiled bf16": "fused step, bf16, uncompiled",
+    "uncompiled bf16": "fused step, bf16, its passes uncompiled",
+    "inductor bf16": "fused step, bf16, its passes compiled by PyTorch, as on a GPU",
     "unrecorded bf16": "fused step, bf16, without a CUDA graph",
     "fused bf16": "fused step, bf16: what a training takes",
     "convolutions fp32": "its convolutions alone, forward and input gradient, fp32",
@@ -46,7 +47,7 @@ class WorkerFailed(RuntimeError):
 
 def ways(device: torch.device) -> list[str]:
     """All ways that mean something on `device`."""
-    other = () if device.type == "cuda" else ("unrecorded bf16", "replicates bf16")
+    other = ("inductor bf16",) if device.type == "cuda" else ("unrecorded bf16", "replicates bf16")
     return [way for way in WAYS if way not in other]
 
 
@@ -96,7 +97,7 @@ class _Worker:
         self.errors, self.cache = tempfile.TemporaryFile("w+"), tempfile.TemporaryDirectory()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(store.ROOT), os.environ.get("PYTHONPATH", "")])}
         if way.startswith("cold"):
-            environment["TORCHINDUCTOR_CACHE_DIR"] = self.cache.name
+            environment["TORCHINDUCTOR_CACHE_DIR"] = environment["XDG_CACHE_HOME"] = self.cache.name
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors, "text": True}
         self.process = subprocess.Popen(command, env=environment, **pipes)
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnlib import data, engine, freezing, machine, models, spec, store, trainer
+from bnlib import data, engine, freezing, machine, models, passes, spec, store, trainer
 from bnlib.bench import BATCH, REPLICATES
 from bnlib.recorded import Recorded
 
@@ -80,13 +80,18 @@ def _training(kind, model, precision, device, data_root, folder):
     """The steps of a real training, in one of the engine's ways."""
     dataset = data.load("cifar10", data_root).to(device)
     store.check_writable(Path(folder) / ".unfinished")
-    if kind in ("plain", "uncompiled"):
-        engine.make = lambda network, precision, **_: (engine.Plain if kind == "plain" else engine.Fused)(network, precision)
+    other_steps = {
+        "plain": engine.Plain,
+        "uncompiled": engine.Fused,
+        "inductor": functools.partial(engine.Fused, make_passes=functools.partial(passes.InTorch, sizes=(BATCH,))),
+    }
+    if kind in other_steps:
+        engine.make = lambda network, precision, **_: other_steps[kind](network, precision)
     trainers = []
     for seed in range(REPLICATES if kind == "replicates" else 1):
         wanted = spec.RunSpec(model, recipe="short", seed=seed, precision=precision)
         one = trainer.Trainer(wanted, device, dataset, Path(folder))
-        if kind not in ("plain", "uncompiled") and one.step.name != "fused":
+        if kind not in other_steps and one.step.name != "fused":
             raise SystemExit(f"{model} is not trained by the fused step here: it cannot be compiled")
         if kind == "unrecorded":
             one.take_step = one._work

@@ -5,10 +5,10 @@ parameters with less work, for the networks of `bnlib.build`:
 
 - Frozen convolution weights are cast and laid out once, not at every step, and receive no gradient. Then the backward pass
   needs a convolution's input no more (PyTorch keeps it regardless); of each layer only the convolution's output is kept,
-  from which BatchNorm's backward pass and the ReLU's mask follow, and of each block its output, for the mask behind the sum.
-- BatchNorm, the shortcut's sum and the ReLU are one pass forward and one backward. Sums are taken in two stages, over the
-  pixels of each image and then over the images, which the compiler turns into vector code. The passes are compiled for
-  each shape of layer, not for each layer, so that compiling takes equally long at every depth.
+  from which BatchNorm's backward pass and the ReLU's mask follow, and of each block a mask for the ReLU behind the sum.
+- BatchNorm, the shortcut's sum and the ReLU are one pass forward and one backward: on a CPU those of `passes.c`, which serve
+  every shape of layer; on a GPU compiled by PyTorch for each shape, not for each layer, so that this takes equally long at
+  every depth.
 - The chain of layers is walked backward by hand: no autograd graph, no node for the sum of a block's two gradients.
 
 Nothing is approximated: in fp64 and fp32 both give the same loss, gradients and running statistics up to the order of
@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from bnlib import models, passes
+from bnlib import models, passes, passes_c
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
@@ -60,7 +60,7 @@ class _Rounded(TorchFunctionMode):
 class Plain:
     """The reference step: any torch model, as it is, with convolutions in `precision`, `bf16` or `fp32`."""
 
-    name = "plain"
+    name, passes_name = "plain", "PyTorch's autograd"
 
     def __init__(self, model: nn.Module, precision: str = "bf16"):
         self.model, self.dtype = model, DTYPES[precision]
@@ -100,7 +100,7 @@ class _Layer:
     def _cast(self, weight):
         return weight.detach().to(self.step.dtype).to(self.step.compute).contiguous(memory_format=torch.channels_last)
 
-    def forward(self, x, *added):
+    def forward(self, x, added=None):
         """The output, for x and what is added (N, C, H, W); keeps what `backward` needs if anything below the output learns."""
         weight = self.frozen
         if self.learns:
@@ -108,13 +108,10 @@ class _Layer:
                 self.weight = self.conv.weight  # under `random:K` a function of what learns; autograd knows the way on
             weight = self._cast(self.weight)
         out = F.conv2d(x, weight, stride=self.conv.stride, padding=self.conv.padding)
-        bn, self.count = self.bn, out[:, 0].numel()
-        y, self.mean, self.variance, self.scale, self.offset, *kept = self.step.passes(
-            passes.forward, out, bn.weight, bn.bias, *added, relu=self.relu, eps=bn.eps, dtype=self.step.dtype
-        )
-        if self.step.deep:
-            # Of the input only the shape matters, unless the weight learns; of the output only the ReLU behind a sum.
-            self.kept = (kept or [out, y])[: 1 + len(added)], weight, x if self.learns else x.shape
+        self.count = out[:, 0].numel()
+        y, self.found, kept = self.step.passes.forward(out, self.bn, added, self.relu)
+        if self.step.deep:  # of the input only the shape matters, unless the weight learns
+            self.kept = kept, weight, x if self.learns else x.shape
         return y
 
     def fold(self, x):
@@ -130,16 +127,9 @@ class _Layer:
 
     def backward(self, *grads):
         """Given the output's gradient, in one or two parts, those of the input (None for the stem) and of what was added."""
-        ((out, *summed), weight, x), self.kept, bn = self.kept, None, self.bn
-        grad, grad_gamma, grad_beta, _, _, *rest = self.step.passes(
-            passes.backward,
-            *(out, self.mean, self.variance, self.scale, self.offset, *grads, *summed),
-            relu=self.relu,
-            summed=bool(summed),
-            eps=bn.eps,
-            dtype=weight.dtype,
-        )
-        self.grads, added = (grad_gamma, grad_beta), rest[0] if summed else None
+        (kept, weight, x), self.kept = self.kept, None
+        grad, self.grads, added = self.step.passes.backward(kept, self.found, grads, self.bn)
+        del kept
         if self.first and not self.learns:
             return None, added
         if not self.learns:  # memory that nobody touches costs nothing
@@ -156,16 +146,18 @@ class _Layer:
 class Fused(Plain):
     """The fast step for the networks of `bnlib.build`, whatever learns; the fewer convolutions do, the more it saves.
 
-    sizes: the batch sizes to compile for; other batches, such as the last of an epoch, go through the same functions
-    uncompiled. To be made anew when `freeze` has changed what learns.
+    make_passes: what lies between two convolutions, given the dtype that values are rounded to and the one that convolutions
+    compute in; `passes_c.InC`, or `passes.InTorch`, the default, which needs no compiler. To be made anew when `freeze` has
+    changed what learns.
     """
 
     name = "fused"
 
-    def __init__(self, model: models.ResNet, precision: str = "bf16", sizes: tuple[int, ...] = ()):
+    def __init__(self, model: models.ResNet, precision: str = "bf16", make_passes=passes.InTorch):
         super().__init__(model, precision)
         self.compute = self.dtype if self.native else torch.float32
-        self.passes = passes.Passes(sizes)
+        self.passes = make_passes(self.dtype, self.compute)
+        self.passes_name = self.passes.name
         self.deep = any(p.requires_grad for name, p in model.named_parameters() if not name.startswith("output."))
         self.stem = _Layer(self, model.conv, model.bn, first=True)
         self.blocks = []
@@ -191,9 +183,8 @@ class Fused(Plain):
             with torch.no_grad():
                 grad = (pooled.grad / (x.shape[2] * x.shape[3])).to(self.compute)
                 grad = grad[:, :, None, None].expand(x.shape).contiguous(memory_format=torch.channels_last)
-                # The last output has one gradient, the others two: with zeros one pass is compiled for both.
-                grads = [grad, torch.zeros_like(grad, dtype=self.dtype)]
-                del x
+                grads = [grad]
+                del x, grad
                 for one, two, short in reversed(self.blocks):
                     # Of a block's input there are two gradients; the pass before adds them up.
                     inner, around = two.backward(*grads)
@@ -216,8 +207,8 @@ class Fused(Plain):
     def _move_statistics(self) -> None:
         """Move all running statistics in one go, as `nn.BatchNorm2d` does each."""
         norms, layers = [layer.bn for layer in self.layers], self.layers
-        unbiased = torch._foreach_mul([layer.variance for layer in layers], [n.count / (n.count - 1) for n in layers])
-        torch._foreach_lerp_([bn.running_mean for bn in norms], [layer.mean for layer in layers], norms[0].momentum)
+        unbiased = torch._foreach_mul([layer.found[1] for layer in layers], [n.count / (n.count - 1) for n in layers])
+        torch._foreach_lerp_([bn.running_mean for bn in norms], [layer.found[0] for layer in layers], norms[0].momentum)
         torch._foreach_lerp_([bn.running_var for bn in norms], unbiased, norms[0].momentum)
         torch._foreach_add_([bn.num_batches_tracked for bn in norms], 1)
 
@@ -233,18 +224,22 @@ class Fused(Plain):
 
 
 def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...], depth: int) -> Plain:
-    """The step to train `model` with: `Fused` where it pays, else `Plain`.
+    """The step to train `model` with, for so many `steps` of batches of `sizes`: `Fused` where it pays, else `Plain`.
 
-    Compiling for `sizes` takes 15 to 30 s on a CPU whatever the depth, and a fused step saves about 1 ms a layer: below some
-    30,000 layer-steps the plain step is done first. Says so, in one line, where there is no working compiler.
+    On a CPU the passes are compiled once a machine, in a second or two, and a fused step saves about a millisecond a layer; on a
+    GPU once a process, in half a minute. Below so many layer-steps the plain step is done first. Says so, in one line, where
+    there is no working compiler.
     """
-    if steps * depth < 30_000 or not isinstance(model, models.ResNet):
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    if steps * depth < (3_000 if on_cpu else 30_000) or not isinstance(model, models.ResNet):
         return Plain(model, precision)
     try:
+        if on_cpu:
+            return Fused(model, precision, passes_c.InC)
         with torch.no_grad():
             passes.compiled(torch.neg, [torch.ones(8, device=next(model.parameters()).device)])
     except Exception as error:  # whatever the compiler's absence looks like on this machine
         why = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:120]}"
         print(f"the fused step cannot be compiled here ({why}): training goes on with the plain step, which is slower")
         return Plain(model, precision)
-    return Fused(model, precision, sizes)
+    return Fused(model, precision, functools.partial(passes.InTorch, sizes=sizes))

@@ -1,6 +1,6 @@
-"""BatchNorm, the shortcut's sum and the ReLU as one pass over the activations forward and one backward, compiled by PyTorch.
+"""BatchNorm, the shortcut's sum and the ReLU as one pass over the activations forward and one backward.
 
-Plain functions of tensors: what is compiled where that pays, and what runs where it does not.
+Plain functions of tensors: the reference for `passes.c`, which a CPU takes, and what PyTorch compiles for a GPU.
 """
 
 import functools
@@ -85,14 +85,37 @@ def backward(x, mean, variance, scale, offset, grad, *more, relu: bool, summed: 
 _compiled = {}
 
 
-class Passes:
-    """The passes above: compiled, once a process, for each combination of shapes at the batch `sizes`; for others uncompiled."""
+class InTorch:
+    """The passes above as PyTorch runs them: compiled, once a process, for batches of `sizes`; for others uncompiled.
 
-    def __init__(self, sizes: tuple[int, ...]):
-        self.sizes, self.threads = sizes, torch.get_num_threads()
+    dtype: what values are rounded to; compute: what convolutions read and write.
+    """
 
-    def __call__(self, function, *tensors, **flags):
-        """`function(*tensors, **flags)`."""
+    def __init__(self, dtype: torch.dtype, compute: torch.dtype, sizes: tuple[int, ...] = ()):
+        self.dtype, self.compute, self.sizes, self.threads = dtype, compute, sizes, torch.get_num_threads()
+        self.name = "PyTorch's compiler" if sizes else "PyTorch, uncompiled"
+
+    def forward(self, x, bn, added, relu: bool):
+        """What follows a convolution with output x (N, C, H, W): BatchNorm `bn` in training mode, + `added` if not None, ReLU.
+
+        Returns the result; mean, biased variance, scale and offset of each feature; and what `backward` needs to be given.
+        """
+        added = () if added is None else (added,)
+        y, *found = self._call(forward, x, bn.weight, bn.bias, *added, relu=relu, eps=bn.eps, dtype=self.dtype)
+        found, kept = found[:4], found[4:] or [x, y]
+        # Of the result only the ReLU behind a sum is needed: elsewhere the mask follows from x.
+        return y, found, (kept[: 1 + len(added)], relu)
+
+    def backward(self, kept, found, grads, bn):
+        """Given the result's gradient in one or two parts: that of x; those of γ and β; that of what was added, or None."""
+        (x, *summed), relu = kept
+        if summed and len(grads) == 1:  # with zeros one function is compiled for both
+            grads = [*grads, torch.zeros_like(grads[0], dtype=self.dtype)]
+        flags = {"relu": relu, "summed": bool(summed), "eps": bn.eps, "dtype": self.compute}
+        grad, grad_gamma, grad_beta, _, _, *rest = self._call(backward, x, *found, *grads, *summed, **flags)
+        return grad, (grad_gamma, grad_beta), rest[0] if summed else None
+
+    def _call(self, function, *tensors, **flags):
         if tensors[0].shape[0] not in self.sizes:
             return function(*tensors, **flags)
         key = (function, self.threads, tensors[0].device, *flags.values(), *((t.shape, t.dtype) for t in tensors))

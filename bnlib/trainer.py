@@ -43,14 +43,12 @@ class Trainer:
         self.last_epoch = None  # how many seconds the last one took
         self.started, self.commit, self.earlier = datetime.now(timezone.utc), machine.commit(store.ROOT), []
         self._resume()
-        # On a GPU the short batch that ends an epoch is worth compiling for: uncompiled it takes as long as thirty others.
-        sizes = tuple({min(size, images), images % size or size} if device.type == "cuda" else {min(size, images)})
         # By the length of the whole training, not of what is left: a training that goes on must go on in the same step.
         self.step = engine.make(
             self.model,
             spec.precision,
             steps=self.settings.epochs * self.steps,
-            sizes=sizes,
+            sizes=(min(size, images), images % size or size),  # the last of an epoch is a short one
             depth=models.architecture(spec.model).depth,
         )
         self.stream = None
@@ -207,6 +205,7 @@ class Trainer:
         commit, dirty = self.commit
         now = {
             "engine": self.step.name,
+            "passes": self.step.passes_name,
             "device": machine.device_name(self.device),
             "threads": torch.get_num_threads(),
             "versions": machine.versions(),

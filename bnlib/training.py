@@ -118,9 +118,9 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
         mininterval=0.1 if sys.stderr.isatty() else 2,  # in a notebook every refresh is kept, in hours they are megabytes
     )
     try:
-        if first.step.name == "fused":
-            bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
         on_cpu = first.device.type == "cpu"
+        if first.step.name == "fused" and not on_cpu:
+            bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
         for trainer in trainers[:1] if on_cpu else trainers:
             every = f"; the {len(trainers)} in turn: {len(trainers)} times that" if on_cpu else ", alone"
             bar.write(timing.estimate(trainer) + (every if several else ""), file=sys.stdout)

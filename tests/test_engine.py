@@ -1,15 +1,19 @@
 """The fused step is the plain step: loss, every gradient and every running statistic."""
 
 import copy
+import functools
 import shutil
 
 import pytest
 import torch
 
-from bnlib import build, engine, freeze, machine, passes
+from bnlib import build, engine, freeze, machine, passes, passes_c
+
+needs_cc = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here")
+needs_cxx = pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler here")
 
 
-def both(trainable, precision, model="resnet14", images=20, sizes=()):
+def both(trainable, precision, model="resnet14", images=20, make_passes=passes.InTorch):
     """One step of each on the same images; returns the two networks and losses, gradients in place."""
     dtype, random = engine.DTYPES[precision], torch.Generator().manual_seed(0)
     one = freeze(build(model), trainable).to(torch.float64 if precision == "fp64" else torch.float32)
@@ -19,7 +23,7 @@ def both(trainable, precision, model="resnet14", images=20, sizes=()):
     y = torch.randint(0, 10, (images,), generator=random)
     x = x.to(dtype if precision != "bf16" else torch.float32)
     losses = []
-    for step in (engine.Plain(one, precision), engine.Fused(two, precision, sizes)):
+    for step in (engine.Plain(one, precision), engine.Fused(two, precision, make_passes)):
         losses.append(step.gradients(x, y)[0])
     return one, two, losses
 
@@ -47,45 +51,62 @@ def gradient(model):
     return torch.cat([p.grad.flatten().double() for p in model.parameters() if p.requires_grad])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_rounding_takes_it_no_further_from_float64_than_the_plain_step(precision):
+@pytest.mark.parametrize("make_passes", [passes.InTorch, pytest.param(passes_c.InC, marks=needs_cc)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16 without instructions"])
+def test_rounding_takes_it_no_further_from_float64_than_the_plain_step(precision, make_passes, monkeypatch):
     """Held to the truth, not to each other: one ReLU that rounds to the other side moves a gradient by more than 1e-4."""
+    if " " in precision:
+        monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+    precision = precision.split()[0]
     truth = gradient(both("bn", "fp64", images=64)[0])
-    plain, fused = (((gradient(m) - truth).norm() / truth.norm()).item() for m in both("bn", precision, images=64)[:2])
-    assert fused < 1.5 * plain and plain < {"fp32": 1e-2, "bf16": 0.2}[precision]
+    plain, fused, losses = both("bn", precision, images=64, make_passes=make_passes)
+    far, further = (((gradient(m) - truth).norm() / truth.norm()).item() for m in (plain, fused))
+    assert further < 1.5 * far and far < {"fp32": 1e-2, "bf16": 0.2}[precision]
+    assert apart(*losses) < {"fp32": 1e-5, "bf16": 1e-2}[precision]
+    for (name, p), q in zip(plain.named_buffers(), fused.buffers(), strict=True):
+        assert apart(p.double(), q.double()) < {"fp32": 1e-5, "bf16": 3e-2}[precision], name
 
 
-needs_a_compiler = pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler here")
+@needs_cc
+@pytest.mark.parametrize("trainable", ["gamma", "all", "output", "random:2", "bn+shortcut+output", "none"])
+def test_in_c_each_trainable_set_has_its_gradients(trainable):
+    plain, fused, _ = both(trainable, "fp32", images=16, make_passes=passes_c.InC)
+    for (name, p), q in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None) == (not p.requires_grad), name
+        assert p.grad is None or ((p.grad - q.grad).norm() / p.grad.norm()).item() < 2e-2, name
 
 
-@needs_a_compiler
+@needs_cc
 def test_with_a_compiler_the_fused_step_is_made():
     """Whatever goes wrong in compiling looks to a user like a machine without a compiler: here it must not."""
-    assert type(engine.make(build("resnet8"), "fp32", steps=10**6, sizes=(16,), depth=8)) is engine.Fused
+    step = engine.make(build("resnet8"), "fp32", steps=10**6, sizes=(16,), depth=8)
+    assert type(step) is engine.Fused and type(step.passes) is passes_c.InC
 
 
 @pytest.mark.slow
-@needs_a_compiler
-def test_compiled_it_still_agrees():
-    plain, fused, (a, b) = both("bn", "fp32", model="resnet8", images=16, sizes=(16,))
+@needs_cxx
+def test_compiled_by_pytorch_it_still_agrees():
+    """As on a GPU."""
+    compiling = functools.partial(passes.InTorch, sizes=(16,))
+    plain, fused, (a, b) = both("bn", "fp32", model="resnet8", images=16, make_passes=compiling)
     assert apart(a, b) < 1e-5
     assert ((gradient(plain) - gradient(fused)).norm() / gradient(plain).norm()).item() < 1e-4
 
 
 @pytest.mark.slow
-@needs_a_compiler
-def test_compiled_it_rounds_to_bf16_as_uncompiled(monkeypatch):
+@needs_cxx
+def test_compiled_it_rounds_to_bf16_as_uncompiled():
     """Where convolutions and passes read and write bf16, and nowhere else: the two differ by what changes sums of fp32."""
     random = torch.Generator().manual_seed(0)
     x, added, grad = (torch.randn(16, 16, 8, 8, generator=random).to(memory_format=torch.channels_last) for _ in range(3))
     bn = [torch.rand(16, generator=random) for _ in range(4)]
-    fast_passes = passes.Passes((16,))
     for dtype in (torch.float32, torch.bfloat16):  # convolutions computed in fp32 on rounded numbers, and in bf16
+        compiled = passes.InTorch(torch.bfloat16, dtype, (16,))._call
         tensors = [t.to(dtype) for t in (x, added)]
         flags = {"relu": True, "eps": 1e-5, "dtype": torch.bfloat16}
         for plain, fast in zip(
             passes.forward(tensors[0], *bn[:2], tensors[1], **flags),
-            fast_passes(passes.forward, tensors[0], *bn[:2], tensors[1], **flags),
+            compiled(passes.forward, tensors[0], *bn[:2], tensors[1], **flags),
             strict=True,
         ):
             assert plain.dtype == fast.dtype and plain.stride() == fast.stride()
@@ -93,7 +114,7 @@ def test_compiled_it_rounds_to_bf16_as_uncompiled(monkeypatch):
             assert (plain != fast).float().mean() < 1e-2 or plain.dim() == 1
         flags = {"relu": True, "summed": True, "eps": 1e-5, "dtype": dtype}
         given = (x.bfloat16(), *bn, grad.to(dtype), added.bfloat16(), x.bfloat16())
-        for plain, fast in zip(passes.backward(*given, **flags), fast_passes(passes.backward, *given, **flags), strict=True):
+        for plain, fast in zip(passes.backward(*given, **flags), compiled(passes.backward, *given, **flags), strict=True):
             assert plain.dtype == fast.dtype and plain.stride() == fast.stride()
             assert apart(plain.double(), fast.double()) < 1e-2
             assert (plain != fast).float().mean() < 1e-2 or plain.dim() == 1
@@ -153,13 +174,13 @@ def test_short_trainings_and_other_networks_take_the_plain_step():
 
 
 def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, capsys):
-    def no_compiler(*_, **__):
-        raise RuntimeError("no g++")
+    def no_compiler():
+        raise passes_c.NoCompiler("no cc")
 
-    monkeypatch.setattr(passes, "compiled", no_compiler)
+    monkeypatch.setattr(passes_c, "library", no_compiler)
     assert type(engine.make(build("resnet8"), "fp32", steps=10**6, sizes=(16,), depth=8)) is engine.Plain
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "RuntimeError: no g++" in said
+    assert said.count("\n") == 1 and "NoCompiler: no cc" in said
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 """Training and the store: resume, interruption, exact evaluation, write-once, verification."""
 
+import functools
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.numpy import save_file
 
 import bnlib
-from bnlib import data, engine, machine, store, trainer, training
+from bnlib import data, engine, machine, passes, store, trainer, training
 from bnlib.verification import verify
 
 
@@ -304,7 +305,8 @@ ON_A_GPU = [
 @pytest.fixture
 def fused(monkeypatch):
     """The fused step whatever the length of the training."""
-    monkeypatch.setattr(engine, "make", lambda model, precision, *, sizes, **_: engine.Fused(model, precision, sizes))
+    compiling = lambda sizes: functools.partial(passes.InTorch, sizes=sizes)  # noqa: E731
+    monkeypatch.setattr(engine, "make", lambda model, precision, *, sizes, **_: engine.Fused(model, precision, compiling(sizes)))
 
 
 @pytest.mark.gpu
