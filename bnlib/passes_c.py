@@ -44,7 +44,7 @@ class InC:
             raise TypeError(f"activations of {x.dtype} and γ of {bn.weight.dtype}: use {self.compute} and {torch.float32}")
         form = SUM if added is not None else RELU if relu else NOTHING
         signs, copy = self._sizes(h * w, c)
-        y, found = torch.empty_like(x), torch.empty(4, c)
+        y, found = torch.empty_like(x), torch.empty(4, c, dtype=torch.float32)
         signs = torch.empty(n * signs, dtype=torch.int32) if form == SUM else None
         copy = torch.empty(n * copy, dtype=torch.bfloat16) if self.kind == 2 else None
         added = None if added is None else added.contiguous(memory_format=torch.channels_last)
@@ -64,7 +64,7 @@ class InC:
             around = more[0] if more else torch.zeros_like(grad)
         elif more:
             grad.add_(more[0])
-        of_norm = torch.empty(4, c)
+        of_norm = torch.empty(4, c, dtype=torch.float32)
         self._call(
             self.library.backward,
             *(x, grad, around, signs, found, of_norm),
@@ -96,7 +96,7 @@ def library() -> tuple[ctypes.CDLL, str]:
             try:
                 return _library(compiler, ["-O3", *option])
             except (OSError, subprocess.CalledProcessError) as error:
-                said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()[-1]
+                said = ((getattr(error, "stderr", None) or "").strip() or str(error)).splitlines()[-1]
     raise NoCompiler(said)
 
 

@@ -120,6 +120,17 @@ def test_a_network_of_another_dtype_is_refused():
         passes_c.InC(torch.float32, torch.float32).forward(x.double(), bn, None, True)
 
 
+def test_the_default_dtype_is_of_no_account():
+    (x, added, *grads), bn = tensors((2, 16, 8, 8), torch.float32, torch.float32)
+    before = run(passes_c.InC(torch.float32, torch.float32), x, bn, added, True, grads)
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = run(passes_c.InC(torch.float32, torch.float32), x, bn, added, True, grads)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 @pytest.fixture
 def fresh(monkeypatch, tmp_path):
     """Nothing compiled yet, and a compiler whose script the test writes; gives the function that writes it."""
@@ -168,6 +179,9 @@ def test_a_compiler_that_lacks_an_option_is_asked_without_it(fresh):
 def test_a_compiler_that_fails_says_why(fresh):
     fresh('echo "cc: no room left" >&2; exit 1')
     with pytest.raises(passes_c.NoCompiler, match="no room left"):
+        passes_c.library()
+    fresh("exit 1")
+    with pytest.raises(passes_c.NoCompiler, match="exit status 1"):
         passes_c.library()
 
 
