@@ -63,8 +63,9 @@ def test_rounding_takes_it_no_further_from_float64_than_the_plain_step(precision
     far, further = (((gradient(m) - truth).norm() / truth.norm()).item() for m in (plain, fused))
     assert further < 1.5 * far and far < {"fp32": 1e-2, "bf16": 0.2}[precision]
     assert apart(*losses) < {"fp32": 1e-5, "bf16": 1e-2}[precision]
+    # As they are: deviations are about 1, and a mean near 0 holds the rounding of all that it is the sum of.
     for (name, p), q in zip(plain.named_buffers(), fused.buffers(), strict=True):
-        assert apart(p.double(), q.double()) < {"fp32": 1e-5, "bf16": 3e-2}[precision], name
+        assert (p.double() - q.double()).abs().max() < {"fp32": 1e-5, "bf16": 3e-2}[precision], name
 
 
 @needs_cc
