@@ -58,7 +58,7 @@ bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; t
 	bnlib bench --all --scaling --save benchmarks
 
 figure: $(READY)  ## redraw the README's figure from the stored runs
-	python -c "from bnlib import analysis, experiments, figures, paper; \
+	python -c "from bnlib import experiments; from bnlib.report import analysis, figures, paper; \
 	  figures.fig2_depth(analysis.summarise(experiments.runs('fig2_depth')), paper.accuracies()) \
 	  .savefig('book/_static/fig2_depth.png', dpi=120)"
 

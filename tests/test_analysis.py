@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnlib import analysis, experiments, figures, paper
+from bnlib import experiments
+from bnlib.report import analysis, figures, paper
 
 
 def summary(*rows):

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bnlib import analysis, bench, figures, models
+from bnlib import bench, models
+from bnlib.report import analysis, figures
 
 RATES = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
 

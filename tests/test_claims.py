@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnlib import analysis, claims, experiments, paper, store
+from bnlib import experiments, store
+from bnlib.report import analysis, claims, paper
 
 
 def points(*rows):

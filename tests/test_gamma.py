@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from bnlib import analysis, experiments, figures, paper, store, widgets
+from bnlib import experiments, store
+from bnlib.report import analysis, figures, paper, widgets
 from bnlib.spec import RECIPES
 
 

@@ -176,7 +176,8 @@ def test_table1_counts_one_more_network(tmp_path):
 
 
 def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
-    from bnlib import analysis, experiments, figures, paper, store
+    from bnlib import experiments, store
+    from bnlib.report import analysis, figures, paper
 
     monkeypatch.setattr(store, "all_runs", list)
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bnlib.figures.style import label, look, order
+from bnlib.report.figures.style import label, look, order
 
 
 def groups(frame: pd.DataFrame):

@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.marks import handle, other_handles, reference_points
-from bnlib.figures.panels import nothing
-from bnlib.figures.style import RECIPE_TITLES, house_style, label, look, order
+from bnlib.report.figures.marks import handle, other_handles, reference_points
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import RECIPE_TITLES, house_style, label, look, order
 from bnlib.spec import RECIPES
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bnlib.figures.style import label, look, order
+from bnlib.report.figures.style import label, look, order
 
 STEPS = 10 ** np.linspace(-4, 0.3, 173)  # the slider's thresholds, 40 to a power of ten; 0.01 is one of them
 
@@ -137,7 +137,7 @@ def live_thresholds(gammas: pd.DataFrame, start: float = 0.01):
     import ipywidgets
     from IPython.display import display
 
-    from bnlib import analysis
+    from bnlib.report import analysis
 
     def show(threshold):
         table = analysis.shares(gammas, [threshold])

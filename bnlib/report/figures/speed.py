@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bnlib.figures.style import house_style
+from bnlib.report.figures.style import house_style
 
 # How each way of taking a step looks in the figures of the engine: ours in the colour of `bn`, what bounds it grey.
 WAYS = {"fused": "#0072B2", "convolutions": "#8A8A8A"}

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bnlib.figures.style import house_style, look
+from bnlib.report.figures.style import house_style, look
 
 
 def table1(counts: pd.DataFrame) -> Figure:

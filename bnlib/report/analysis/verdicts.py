@@ -53,7 +53,7 @@ def margin(sd: float, n: int, other_sd: float, other_n: int) -> float:
 def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     """Each point held against its reference: one row for each recipe and each reference value that has been run.
 
-    summary: from `summarise`. reference: rows of `bnlib.paper.values`, one for a network and trainable set, in percent.
+    summary: from `summarise`. reference: rows of `bnlib.report.paper.values`, one for a network and trainable set, in percent.
     Adds reference, uncertainty, kind, difference (ours minus the reference, in points), tolerance and verdict:
     *reproduced*: recipe `paper`, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
     *in trend*: not that, but all that is decided of its order among the other points is the reference's (see `comparisons`).

@@ -5,8 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.panels import finish, groups, nothing, panels
-from bnlib.figures.style import PAPER, house_style, label, look, order
+from bnlib.report.figures.panels import finish, groups, nothing, panels
+from bnlib.report.figures.style import PAPER, house_style, label, look, order
 
 BIN = 0.05  # of the distributions
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from bnlib.analysis.verdicts import MANY, comparisons, margin, sound
+from bnlib.report.analysis.verdicts import MANY, comparisons, margin, sound
 from bnlib.spec import RECIPES as SETTINGS
 
 

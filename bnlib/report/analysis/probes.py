@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.gamma import of_runs
-from bnlib.analysis.verdicts import POINT, judge_differences, margin, together
-from bnlib.analysis.words import both_counts
+from bnlib.report.analysis.gamma import of_runs
+from bnlib.report.analysis.verdicts import POINT, judge_differences, margin, together
+from bnlib.report.analysis.words import both_counts
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1

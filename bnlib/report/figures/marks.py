@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from bnlib.figures.style import PAPER, RECIPE_TITLES, label, look
+from bnlib.report.figures.style import PAPER, RECIPE_TITLES, label, look
 
 NOTHING = "nothing run yet: the paper's values alone"
 

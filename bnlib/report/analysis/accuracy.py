@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.verdicts import RECIPES, TOLERANCE, judge_differences, margin, sound, summarise, together
-from bnlib.analysis.words import both_counts
+from bnlib.report.analysis.verdicts import RECIPES, TOLERANCE, judge_differences, margin, sound, summarise, together
+from bnlib.report.analysis.words import both_counts
 from bnlib.spec import RECIPES as SETTINGS
 
 _PLACE = ["network", "depth", "width", "recipe"]

@@ -1,6 +1,6 @@
 """From runs to statements: replicates put together, verdicts by rule, what became of γ, and tables to read."""
 
-from bnlib.analysis.accuracy import (
+from bnlib.report.analysis.accuracy import (
     at_epochs,
     at_equal_parameters,
     differences,
@@ -11,7 +11,7 @@ from bnlib.analysis.accuracy import (
     while_alike,
     with_parameters,
 )
-from bnlib.analysis.gamma import (
+from bnlib.report.analysis.gamma import (
     gammas,
     layers,
     moved,
@@ -22,7 +22,7 @@ from bnlib.analysis.gamma import (
     small_where,
     weight_decay_words,
 )
-from bnlib.analysis.probes import (
+from bnlib.report.analysis.probes import (
     clamping,
     clamping_answer,
     clamping_words,
@@ -32,9 +32,17 @@ from bnlib.analysis.probes import (
     relu_differences,
     relu_layers,
 )
-from bnlib.analysis.speed import durations, machines, precisions, speed
-from bnlib.analysis.tables import clamping_table, counts_table, difference_table, judge_counts, provenance, table, verdict_table
-from bnlib.analysis.verdicts import (
+from bnlib.report.analysis.speed import durations, machines, precisions, speed
+from bnlib.report.analysis.tables import (
+    clamping_table,
+    counts_table,
+    difference_table,
+    judge_counts,
+    provenance,
+    table,
+    verdict_table,
+)
+from bnlib.report.analysis.verdicts import (
     RECIPES,
     TOLERANCE,
     VERDICTS,
@@ -47,7 +55,7 @@ from bnlib.analysis.verdicts import (
     overall,
     summarise,
 )
-from bnlib.analysis.words import by_network, by_recipe, compared, leaders, noise, replicates, span
+from bnlib.report.analysis.words import by_network, by_recipe, compared, leaders, noise, replicates, span
 
 __all__ = [
     "RECIPES",

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.figures.marks import diverged
-from bnlib.figures.panels import groups, nothing
-from bnlib.figures.style import LABELS, house_style, label, look
+from bnlib.report.figures.marks import diverged
+from bnlib.report.figures.panels import groups, nothing
+from bnlib.report.figures.style import LABELS, house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 

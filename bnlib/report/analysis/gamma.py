@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from bnlib import initialisation, models, store
-from bnlib.analysis.accuracy import differences
-from bnlib.analysis.verdicts import POINT, RECIPES, best, together
+from bnlib.report.analysis.accuracy import differences
+from bnlib.report.analysis.verdicts import POINT, RECIPES, best, together
 from bnlib.spec import RECIPES as SETTINGS
 from bnlib.spec import Recipe
 

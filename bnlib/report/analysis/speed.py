@@ -3,8 +3,8 @@
 import pandas as pd
 
 from bnlib import machine, models
-from bnlib.analysis.tables import device_names, table
-from bnlib.analysis.verdicts import RECIPES
+from bnlib.report.analysis.tables import device_names, table
+from bnlib.report.analysis.verdicts import RECIPES
 from bnlib.spec import RunSpec
 
 

@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from bnlib.figures.marks import NOTHING, band, diverged, handle, line, other_handles, recipes_of, reference_points
-from bnlib.figures.panels import nothing
-from bnlib.figures.style import RECIPE_TITLES, SETS, house_style, look, order
+from bnlib.report.figures.marks import NOTHING, band, diverged, handle, line, other_handles, recipes_of, reference_points
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import RECIPE_TITLES, SETS, house_style, look, order
 
 
 def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, high: float, reference: pd.DataFrame) -> Figure:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib import store
-from bnlib.analysis.words import mean_and_sd
+from bnlib.report.analysis.words import mean_and_sd
 
 
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:

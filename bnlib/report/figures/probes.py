@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bnlib.figures.panels import finish, groups, panels
-from bnlib.figures.style import house_style, look, order
+from bnlib.report.figures.panels import finish, groups, panels
+from bnlib.report.figures.style import house_style, look, order
 
 DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "all\nvalues"}
 

@@ -1,0 +1,31 @@
+"""One function per figure: DataFrame in, matplotlib Figure out. The house style. Reads no file, shows nothing."""
+
+from bnlib.report.figures.ablations import random_parameters, variants
+from bnlib.report.figures.accuracy import fig1_affine, fig2_depth, fig2_width, fig3_depth_or_width, vgg
+from bnlib.report.figures.curves import curve, curves
+from bnlib.report.figures.gamma import fig4_gamma, fig5_thresholds, gamma_layers
+from bnlib.report.figures.parameters import table1
+from bnlib.report.figures.probes import clamping_or_chance, fig6_clamping, fig7_relu, relu_layers
+from bnlib.report.figures.speed import scaling, steps
+
+__all__ = [
+    "clamping_or_chance",
+    "curve",
+    "curves",
+    "fig1_affine",
+    "fig2_depth",
+    "fig2_width",
+    "fig3_depth_or_width",
+    "fig4_gamma",
+    "fig5_thresholds",
+    "fig6_clamping",
+    "fig7_relu",
+    "gamma_layers",
+    "random_parameters",
+    "relu_layers",
+    "scaling",
+    "steps",
+    "table1",
+    "variants",
+    "vgg",
+]
