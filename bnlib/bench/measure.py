@@ -92,7 +92,7 @@ class _Worker:
     """A process that takes steps in one way; asked for n of them, it gives their seconds."""
 
     def __init__(self, way: str, model: str, device: torch.device, data_root):
-        command = [sys.executable, "-m", "bnlib.bench_worker", way, model, str(device), *([str(data_root)] if data_root else [])]
+        command = [sys.executable, "-m", "bnlib.bench.worker", way, model, str(device), *([str(data_root)] if data_root else [])]
         self.started, self.first = time.perf_counter(), None
         self.errors, self.cache = tempfile.TemporaryFile("w+"), tempfile.TemporaryDirectory()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(store.ROOT), os.environ.get("PYTHONPATH", "")])}
