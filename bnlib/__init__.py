@@ -19,7 +19,7 @@ _HOME = {
     "run": "training",
     "train": "training",
     "train_together": "training",
-    "evaluate": "evaluation",
+    "evaluate": "engine.evaluation",
     "results": "store",
     "Run": "store",
     "load": "store",

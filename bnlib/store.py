@@ -101,11 +101,11 @@ class Run:
 
     @cached_property
     def probes(self) -> dict | None:
-        """What `bnlib.evaluation.probe` found in the trained network; None if it was not asked. Raises StoreError if damaged."""
+        """What the network was asked; None if nothing. Raises StoreError if damaged."""
         return self._json("probes.json") if (self.folder / "probes.json").exists() else None
 
     def probe(self, name: str) -> dict | None:
-        """What the probe `name` of `bnlib.evaluation.PROBES` found; None if the network was not asked that."""
+        """What the probe `name` of `bnlib.engine.evaluation.PROBES` found; None if the network was not asked that."""
         return (self.probes or {}).get(name)
 
     @cached_property
@@ -213,7 +213,7 @@ def _write_probes(folder: Path, probes: dict) -> None:
 def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, probes: dict | None = None) -> Run:
     """Store a finished run in `folder`, atomically and once: it appears whole or not at all.
 
-    probes: of `bnlib.evaluation.probe`. Keeps γ, β, the running statistics and what else was trained; not the
+    probes: of `bnlib.engine.evaluation.probe`. Keeps γ, β, the running statistics and what else was trained; not the
     convolutions of `all` and `all-bn`.
     Raises StoreError if the folder cannot be written.
     """

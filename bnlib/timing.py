@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from bnlib import evaluation, machine
+from bnlib import machine
+from bnlib.engine import evaluation
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, evaluation, freezing, initialisation, machine, models, optimiser, store, timing
-from bnlib.recorded import Recorded
+from bnlib import data, engine, freezing, initialisation, machine, models, store, timing
+from bnlib.engine import evaluation, optimiser
+from bnlib.engine.recorded import Recorded
 from bnlib.spec import RunSpec
 
 

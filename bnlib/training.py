@@ -10,7 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, evaluation, machine, store, timing
+from bnlib import data, machine, store, timing
+from bnlib.engine import evaluation
 from bnlib.spec import RunSpec
 from bnlib.trainer import OutOfTime, Trainer
 

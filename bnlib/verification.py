@@ -3,7 +3,7 @@
 import numpy as np
 
 from bnlib import freezing, initialisation, store
-from bnlib.evaluation import evaluate
+from bnlib.engine.evaluation import evaluate
 
 
 def verify(run: store.Run, dataset=None) -> list[str]:

@@ -3,8 +3,9 @@
 import pytest
 from click.testing import CliRunner
 
-from bnlib import evaluation, training
+from bnlib import training
 from bnlib.cli import main
+from bnlib.engine import evaluation
 
 
 def call(*words):

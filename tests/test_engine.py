@@ -7,7 +7,8 @@ import shutil
 import pytest
 import torch
 
-from bnlib import build, engine, freeze, machine, passes, passes_c
+from bnlib import build, engine, freeze, machine
+from bnlib.engine import passes, passes_c
 
 needs_cc = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here")
 needs_cxx = pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler here")
@@ -56,7 +57,7 @@ def gradient(model):
 def test_rounding_takes_it_no_further_from_float64_than_the_plain_step(precision, make_passes, monkeypatch):
     """Held to the truth, not to each other: one ReLU that rounds to the other side moves a gradient by more than 1e-4."""
     if " " in precision:
-        monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+        monkeypatch.setattr("bnlib.engine.step.native", lambda dtype, device: dtype != torch.bfloat16)
     precision = precision.split()[0]
     truth = gradient(both("bn", "fp64", images=64)[0])
     plain, fused, losses = both("bn", precision, images=64, make_passes=make_passes)
@@ -140,11 +141,11 @@ def test_evaluation_folds_batchnorm_into_the_convolutions(trainable):
 
 
 def test_without_bf16_instructions_convolutions_compute_in_fp32_on_rounded_numbers(monkeypatch):
-    monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+    monkeypatch.setattr("bnlib.engine.step.native", lambda dtype, device: dtype != torch.bfloat16)
     plain, fused, (a, b) = both("bn", "bf16", images=64)
     assert apart(a, b) < 1e-2
     seen, conv2d = [], torch.nn.functional.conv2d
-    monkeypatch.setattr(engine.F, "conv2d", lambda x, w, *a, **k: seen.append((x, w)) or conv2d(x, w, *a, **k))
+    monkeypatch.setattr("bnlib.engine.step.F.conv2d", lambda x, w, *a, **k: seen.append((x, w)) or conv2d(x, w, *a, **k))
     engine.Fused(fused, "bf16").gradients(torch.randn(4, 3, 32, 32), torch.arange(4))
     assert len(seen) == 15
     for x, w in seen:
@@ -153,7 +154,7 @@ def test_without_bf16_instructions_convolutions_compute_in_fp32_on_rounded_numbe
 
 
 def test_without_bf16_instructions_the_plain_step_rounds_too(monkeypatch):
-    monkeypatch.setattr(engine, "native", lambda dtype, device: dtype != torch.bfloat16)
+    monkeypatch.setattr("bnlib.engine.step.native", lambda dtype, device: dtype != torch.bfloat16)
     model, outputs = build("resnet8").train(), []
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):

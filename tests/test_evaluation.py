@@ -9,7 +9,8 @@ import torch
 from click.testing import CliRunner
 
 import bnlib
-from bnlib import RunSpec, cli, data, evaluation, initialisation, store, timing, training
+from bnlib import RunSpec, cli, data, initialisation, store, timing, training
+from bnlib.engine import evaluation
 
 
 @pytest.fixture(scope="module")

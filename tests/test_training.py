@@ -8,7 +8,8 @@ import torch
 from safetensors.numpy import save_file
 
 import bnlib
-from bnlib import data, engine, machine, passes, store, trainer, training
+from bnlib import data, engine, machine, store, trainer, training
+from bnlib.engine import passes
 from bnlib.verification import verify
 
 

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnlib import data, engine, freezing, machine, models, passes, spec, store, trainer
+from bnlib import data, engine, freezing, machine, models, spec, store, trainer
 from bnlib.bench import BATCH, REPLICATES
-from bnlib.recorded import Recorded
+from bnlib.engine import passes
+from bnlib.engine.recorded import Recorded
 
 
 def _work(way: str, model: str, device: torch.device, data_root):

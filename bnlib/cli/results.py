@@ -59,7 +59,8 @@ def probe(names, asked, device, data_root):
     training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
     where convolutions were trained.
     """
-    from bnlib import evaluation, spec, store, training
+    from bnlib import spec, store, training
+    from bnlib.engine import evaluation
 
     for name in asked:
         spec.choice("--only", name, evaluation.PROBES)

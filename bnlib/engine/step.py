@@ -26,7 +26,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from bnlib import models, passes, passes_c
+from bnlib import models
+from bnlib.engine import passes, passes_c
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
