@@ -62,7 +62,7 @@ def test_run_then_list_then_verify(runs_folder):
 
 
 def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monkeypatch):
-    from bnlib import sweep
+    from bnlib.training import sweep
 
     asked = []
     monkeypatch.setattr(sweep, "plan", lambda specs, **_: [])

@@ -6,7 +6,7 @@ import torchvision
 
 from bnlib import build, count, data, freeze, store
 from bnlib.freezing import canonical, parse
-from bnlib.trainer import Trainer
+from bnlib.training.trainer import Trainer
 
 SETS = [
     "bn",

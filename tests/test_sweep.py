@@ -7,7 +7,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-from bnlib import experiments, machine, store, sweep, trainer, training
+from bnlib import experiments, machine, store, training
+from bnlib.training import sweep, trainer
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -53,7 +54,7 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
         tried.extend(specs)
         raise trainer.OutOfTime
 
-    monkeypatch.setattr(training, "train_together", no_time)
+    monkeypatch.setattr("bnlib.training.together.train_together", no_time)
     specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
     assert sweep.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
 
@@ -61,7 +62,7 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
 def test_on_a_gpu_a_sweep_trains_further_replicates_together(tiny, monkeypatch):
     monkeypatch.setattr(machine, "device", lambda name: torch.device("cuda"))
     trained = []
-    monkeypatch.setattr(training, "train_together", lambda specs, **_: trained.append(specs))
+    monkeypatch.setattr("bnlib.training.together.train_together", lambda specs, **_: trained.append(specs))
     a, b = [[tiny(model=model, seed=seed) for seed in range(3)] for model in ("resnet8", "resnet14")]
     sweep.sweep([a[0], b[0], a[1], b[1], a[2], b[2]])
     assert trained == [[a[0]], [b[0]], a[1:], b[1:]]

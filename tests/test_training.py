@@ -8,8 +8,9 @@ import torch
 from safetensors.numpy import save_file
 
 import bnlib
-from bnlib import data, engine, machine, store, trainer, training
+from bnlib import data, engine, machine, store, training
 from bnlib.engine import passes
+from bnlib.training import trainer
 from bnlib.verification import verify
 
 
@@ -157,7 +158,7 @@ def test_the_model_comes_back_from_its_seed_with_its_accuracy(trainable, tiny):
 
 def test_a_run_that_is_stored_is_not_trained_again(tiny, monkeypatch):
     first = bnlib.run(tiny(), progress=False)
-    monkeypatch.setattr(training, "Trainer", None)
+    monkeypatch.setattr("bnlib.training.together.Trainer", None)
     assert bnlib.run(tiny()).folder == first.folder
     frame = bnlib.results()
     row = frame[frame.id == first.id].iloc[0]
@@ -180,7 +181,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(tiny):
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BNLIB_RUNS", str(tmp_path / "file" / "runs"))
-    monkeypatch.setattr(training, "Trainer", None)
+    monkeypatch.setattr("bnlib.training.together.Trainer", None)
     with pytest.raises(store.StoreError, match="cannot be written.*BNLIB_RUNS"):
         bnlib.run(tiny())
 

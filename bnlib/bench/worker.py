@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bnlib import data, engine, freezing, machine, models, spec, store, trainer
+from bnlib import data, engine, freezing, machine, models, spec, store
 from bnlib.bench import BATCH, REPLICATES
 from bnlib.engine import passes
 from bnlib.engine.recorded import Recorded
+from bnlib.training import trainer
 
 
 def _work(way: str, model: str, device: torch.device, data_root):

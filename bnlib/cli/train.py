@@ -50,7 +50,7 @@ def run(device, data_root, replicates, probes, **spec):
 def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME (fig2_depth, ablation_recipe, …) lacks, most valuable first, as long as there is time."""
     from bnlib import experiments
-    from bnlib import sweep as sweeping
+    from bnlib.training import sweep as sweeping
 
     started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds)
     missing = experiments.missing(specs)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from bnlib import data, freezing, machine, models, store, training
+from bnlib import data, freezing, machine, models, store
 from bnlib.spec import RunSpec
-from bnlib.trainer import OutOfTime, Trainer
+from bnlib.training import together
+from bnlib.training.trainer import OutOfTime, Trainer
 
 
 def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> list[RunSpec]:
@@ -36,10 +37,10 @@ def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> l
             free = []
             for spec in group:
                 with contextlib.suppress(Timeout):
-                    locks.enter_context(training.alone(spec, work, wait=False))
+                    locks.enter_context(together.alone(spec, work, wait=False))
                     free.append(spec)
             try:
-                training.train_together(free, until=until, **settings)
+                together.train_together(free, until=until, **settings)
             except OutOfTime:
                 too_much = _work(group[0])
     return [spec for spec in specs if store.find(spec) is None]

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, freezing, initialisation, machine, models, store, timing
+from bnlib import data, engine, freezing, initialisation, machine, models, store
 from bnlib.engine import evaluation, optimiser
 from bnlib.engine.recorded import Recorded
 from bnlib.spec import RunSpec
+from bnlib.training import timing
 
 
 class OutOfTime(Exception):

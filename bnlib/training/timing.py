@@ -21,7 +21,7 @@ class Pace:
 
 
 def measure(training, count: int = 5) -> Pace:
-    """The pace of `training`, a `bnlib.trainer.Trainer`; of a step the median of `count`.
+    """The pace of `training`, a `bnlib.training.trainer.Trainer`; of a step the median of `count`.
 
     Compiles first, which is not counted; leaves no trace in the network.
     """

@@ -10,10 +10,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, machine, store, timing
+from bnlib import data, machine, store
 from bnlib.engine import evaluation
 from bnlib.spec import RunSpec
-from bnlib.trainer import OutOfTime, Trainer
+from bnlib.training import timing
+from bnlib.training.trainer import OutOfTime, Trainer
 
 
 def run(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None, progress: bool = True) -> store.Run:
