@@ -161,7 +161,7 @@ def test_an_order_of_wide_and_deep_networks_is_not_settled_by_shallow_ones(monke
 
 
 def test_with_nothing_run_every_claim_says_so(monkeypatch):
-    monkeypatch.setattr(store, "all_runs", list)
+    monkeypatch.setattr("bnlib.store.runs.all_runs", list)
     assert claims.count() == "10 not run, 1 no verdict"
 
 

@@ -111,7 +111,7 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
         "all that is trained whole": [run for run in runs if run.spec.trainable != "all"],
         "probes": runs,
     }[without]
-    monkeypatch.setattr(store, "all_runs", lambda: kept)
+    monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: kept)
     if without == "probes":
         monkeypatch.setattr(store.Run, "probes", None)
     glued, shown = cells(path)
@@ -179,7 +179,7 @@ def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
     from bnlib import experiments, store
     from bnlib.report import analysis, figures, paper
 
-    monkeypatch.setattr(store, "all_runs", list)
+    monkeypatch.setattr("bnlib.store.runs.all_runs", list)
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")
     for recipe in ("auto", "paper", "smoke"):
         summary = analysis.summarise(experiments.runs("fig2_depth", recipe))

@@ -10,8 +10,8 @@ from safetensors.numpy import save_file
 import bnlib
 from bnlib import data, engine, machine, store, training
 from bnlib.engine import passes
+from bnlib.store.verification import verify
 from bnlib.training import trainer
-from bnlib.verification import verify
 
 
 def stored(run):

@@ -33,7 +33,8 @@ def verify(accuracy, data_root):
     from tqdm import tqdm
 
     from bnlib import data as datasets
-    from bnlib import store, verification
+    from bnlib import store
+    from bnlib.store import verification
 
     load = functools.cache(lambda name: datasets.load(name, data_root))
     runs, wrong = store.all_runs(), []

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from bnlib import freezing, initialisation, models
 from bnlib.spec import Recipe, RunSpec
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("run.json", "history.csv", "bn.safetensors")
 METRICS = ("status", "accuracy", "test_loss", "train_accuracy", "train_loss", "seconds", "engine", "device", "commit", "started")
 
