@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-from bnlib import initialisation
+from bnlib.models import initialisation
 
 GROUPS = ("gamma", "beta", "features", "shortcut", "output")
 _SETS = {

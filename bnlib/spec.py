@@ -4,7 +4,8 @@ import difflib
 import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 
-from bnlib import freezing, initialisation, models
+from bnlib import freezing, models
+from bnlib.models import initialisation
 
 PRECISIONS = ("bf16", "fp32")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")

@@ -9,8 +9,9 @@ import torch
 from click.testing import CliRunner
 
 import bnlib
-from bnlib import RunSpec, cli, data, initialisation, store, training
+from bnlib import RunSpec, cli, data, store, training
 from bnlib.engine import evaluation
+from bnlib.models import initialisation
 from bnlib.training import timing
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bnlib import build, experiments, initialisation, models
+from bnlib import build, experiments, models
+from bnlib.models import initialisation
 from bnlib.report import analysis, paper
 
 # SHA-256 over all parameters, first 16 digits: a stored run's seed must draw these bits wherever it is opened.

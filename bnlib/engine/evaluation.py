@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnlib import data, engine, initialisation, machine, models
+from bnlib import data, engine, machine, models
+from bnlib.models import initialisation
 from bnlib.spec import RunSpec
 
 BATCH = 500

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bnlib import experiments, initialisation, models, store
+from bnlib import experiments, models, store
+from bnlib.models import initialisation
 from bnlib.report import analysis, paper
 
 NO_VERDICT = "no verdict"

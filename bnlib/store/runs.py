@@ -18,7 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from bnlib import freezing, initialisation, models
+from bnlib import freezing, models
+from bnlib.models import initialisation
 from bnlib.spec import Recipe, RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from bnlib import freezing, initialisation, store
+from bnlib import freezing, store
 from bnlib.engine.evaluation import evaluate
+from bnlib.models import initialisation
 
 
 def verify(run: store.Run, dataset=None) -> list[str]:

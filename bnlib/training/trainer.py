@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 
-from bnlib import data, engine, freezing, initialisation, machine, models, store
+from bnlib import data, engine, freezing, machine, models, store
 from bnlib.engine import evaluation, optimiser
 from bnlib.engine.recorded import Recorded
+from bnlib.models import initialisation
 from bnlib.spec import RunSpec
 from bnlib.training import timing
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pandas as pd
 
-from bnlib import initialisation, models, store
+from bnlib import models, store
+from bnlib.models import initialisation
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.verdicts import POINT, RECIPES, best, together
 from bnlib.spec import RECIPES as SETTINGS

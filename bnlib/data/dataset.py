@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bnlib import initialisation
+from bnlib.models import initialisation
 
 FOLDER = "cifar-10-batches-py"
 MD5 = {  # the published ones, as in torchvision; the names of the classes are not needed

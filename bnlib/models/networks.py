@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bnlib.initialisation import initialise
+from bnlib.models.initialisation import initialise
 
 # Blocks in each of the four segments, and whether they are bottlenecks.
 IMAGENET = {
