@@ -3,28 +3,52 @@
 >>> import bnlib
 >>> run = bnlib.run(bnlib.RunSpec(model="resnet14", trainable="bn", recipe="short"))
 >>> run.accuracy, run.history, run.gamma, run.model()
+
+The road of a run through the folders: spec → models, freezing, data → engine → training → store → experiments → report.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # for editors and type checkers
+    from bnlib.engine import evaluate
+    from bnlib.freezing import count, freeze
+    from bnlib.models import build
+    from bnlib.spec import RECIPES, RunSpec
+    from bnlib.store import Run, load, results
+    from bnlib.training import run, train, train_together
 
 __version__ = "0.1.0"
+__all__ = [
+    "RECIPES",
+    "Run",
+    "RunSpec",
+    "build",
+    "count",
+    "evaluate",
+    "freeze",
+    "load",
+    "results",
+    "run",
+    "train",
+    "train_together",
+]
 
-# Public names and where they live; imported at first use, so that `import bnlib` and the command line start at once.
+# Where the public names live; imported at first use, so that `import bnlib` and the command line start at once.
 _HOME = {
-    "RunSpec": "spec",
     "RECIPES": "spec",
+    "Run": "store",
+    "RunSpec": "spec",
     "build": "models",
-    "freeze": "freezing",
     "count": "freezing",
+    "evaluate": "engine",
+    "freeze": "freezing",
+    "load": "store",
+    "results": "store",
     "run": "training",
     "train": "training",
     "train_together": "training",
-    "evaluate": "engine.evaluation",
-    "results": "store",
-    "Run": "store",
-    "load": "store",
 }
-__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str):

@@ -1,23 +1,18 @@
 """Each experiment's runs, in order of value: the one list of what a figure needs and what there is to train."""
 
-import difflib
 from dataclasses import dataclass, field
 
 import pandas as pd
-import torch
 
-from bnlib import freezing, models, store, training
-from bnlib.spec import RECIPES, RunSpec
+from bnlib import store
+from bnlib.spec import RECIPES, RunSpec, architecture, canonical
+from bnlib.spec.architecture import VGG_SEGMENTS
+from bnlib.words import one_of
 
 DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
 DEEP = tuple(f"resnet{depth}" for depth in DEPTHS)
 WIDE = tuple(f"wrn14-{width}" for width in WIDTHS)
-TABLE1 = {
-    "CIFAR-10, deeper": DEEP,
-    "CIFAR-10, wider": WIDE,
-    "ImageNet": [f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200)],
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Experiment:
 
     def takes(self, network: str) -> bool:
         """Whether the figure has a place for this network, be it the paper's or not."""
-        arch = models.architecture(network)
+        arch = architecture(network)
         if arch.family == "vgg" or self.along == "vgg":
             return arch.family == self.along
         return (self.along != "width" and arch.width == 1) or (self.along != "depth" and arch.depth == 14)
@@ -99,19 +94,13 @@ EXPERIMENTS = {
         networks_first=False,
     ),
     "ablation_recipe": Experiment(TRAININGS, SHALLOW, networks_first=False),
-    "ablation_vgg": Experiment(
-        _sets("bn", "all"), tuple(f"vgg{depth}" for depth in models.VGG_SEGMENTS), "vgg", networks_first=False
-    ),
+    "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 
 
 def experiment(name: str) -> Experiment:
     """The experiment called `name`. Raises ValueError, with the nearest, for a name that is none."""
-    if name not in EXPERIMENTS:
-        near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
-        raise ValueError(
-            f"experiment {name!r}: use one of {', '.join(EXPERIMENTS)}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+    one_of("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]
 
 
@@ -161,7 +150,7 @@ def coverage(name: str) -> pd.DataFrame:
             recipe if store.load(run).probe(shown.asks) else f"{recipe} (not asked)"
             for run, recipe in zip(found.id, found.recipe, strict=True)
         ]
-    names = {models.architecture(network) for network in (*shown.networks, *found.model)}
+    names = {architecture(network) for network in (*shown.networks, *found.model)}
     titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 
     def cell(variant, network):
@@ -188,7 +177,7 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     a variant that are missing train together. Where the figure shows a probe, stored networks that lack it are asked, which
     on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
-    shown, variants = experiment(name), None if trainable is None else [freezing.canonical(trainable)]
+    shown, variants = experiment(name), None if trainable is None else [canonical(trainable)]
     if not shown.takes(model):
         raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(shown.networks[:3])}")
     if variants and variants[0] not in shown.variants:
@@ -204,27 +193,27 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     if recipe == "auto":  # by seed 0 alone: further seeds of a lesser recipe do not make it the better one
         stored = {name: sum(store.find(of[0]) is not None for of in specs(name)) for name in RECIPES if name != "smoke"}
         most = max(stored, key=stored.__getitem__)
-        recipe = most if stored[most] else "paper" if torch.cuda.is_available() else "short"
+        recipe = most if stored[most] else _recipe_for_here()
     found = []
     for replicates in specs(recipe):
         for spec in replicates:
             run = store.find(spec)
             said = f"stored, {run.accuracy:.1%} (recipe {recipe})" if run else f"not stored; training it now with recipe {recipe}"
             print(f"{spec.id}: {said}" + ("" if run else f", {spec.settings.epochs} epochs"), flush=True)
-        found += training.train_together(replicates) if missing(replicates) else map(store.find, replicates)
-    if shown.asks:
-        unasked = [run for run in found if not run.probe(shown.asks) and run.info["status"] == "finished"]
-        training.ask(unasked, names=(shown.asks,))
+        if missing(replicates):
+            from bnlib.training import train_together  # with PyTorch, for which a page of stored runs need not wait
+
+            train_together(replicates)
+        found += map(store.find, replicates)
+    unasked = [run for run in found if shown.asks and not run.probe(shown.asks) and run.info["status"] == "finished"]
+    if unasked:
+        from bnlib.training import ask
+
+        ask(unasked, names=(shown.asks,))
     return found
 
 
-def table1(extra: str = "") -> pd.DataFrame:
-    """Table 1: network, family, total, bn, output, shortcut; counted now, one row a network. extra: one more network's name."""
-    families = {**TABLE1, **({"asked for": [extra]} if extra else {})}
-    rows = []
-    for family, names in families.items():
-        for name in names:
-            dataset, _, depth = name.partition("-resnet")
-            title = f"ResNet-{depth}" if dataset == "imagenet" else models.architecture(name).title
-            rows.append({"network": title, "family": family, **freezing.count(models.skeleton(name))})
-    return pd.DataFrame(rows)
+def _recipe_for_here() -> str:
+    from bnlib import machine
+
+    return "paper" if machine.device().type == "cuda" else "short"

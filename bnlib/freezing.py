@@ -1,72 +1,12 @@
 """Which parameters learn: groups, `freeze`, K random weights per channel, exact counts. Paper, section 3."""
 
-import difflib
-import re
-
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
-from bnlib.models import initialisation
-
-GROUPS = ("gamma", "beta", "features", "shortcut", "output")
-_SETS = {
-    "all": frozenset(GROUPS),
-    "none": frozenset(),
-    "bn": frozenset({"gamma", "beta"}),
-    "all-bn": frozenset({"features", "shortcut", "output"}),
-}
-_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn")
-
-
-def parse(trainable: str) -> tuple[frozenset[str], int]:
-    """Read a trainable set: its groups, and K of `random:K` (0 where there is none).
-
-    `bn` = γ and β; `output` = the output layer; `shortcut` = the shortcuts' 1×1 convolutions; `features` = everything
-    else (in the paper's networks: all other convolutions); `random:K` = K fixed random weights of each output channel of
-    every convolution; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest valid name.
-    """
-    groups, k = frozenset(), 0
-    words = [word.strip() for word in str(trainable).split("+")]
-    for word in words:
-        if match := re.fullmatch(r"random:(\d+)", word):
-            k = int(match[1])
-            if k < 1:
-                raise ValueError(f"trainable {trainable!r}: random:K needs K of at least 1; nearest: random:1")
-        elif word in ("all", "none", "all-bn") and len(words) > 1:
-            raise ValueError(f"trainable {trainable!r}: {word!r} stands alone; join groups such as bn+output")
-        elif word in _SETS:
-            groups |= _SETS[word]
-        elif word in GROUPS:
-            groups |= {word}
-        else:
-            near = difflib.get_close_matches(word, [*_SETS, *GROUPS, "random:2"], n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"trainable {trainable!r}: unknown group {word!r}; use {', '.join(_ALLOWED)}, joined by +{hint}")
-    return groups, k
-
-
-def canonical(trainable: str) -> str:
-    """The one spelling of a trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`."""
-    groups, k = parse(trainable)
-    k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
-    for name, members in _SETS.items():
-        if groups == members and not (k and name == "none"):
-            return f"{name}+random:{k}" if k else name
-    parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
-    parts += [f"random:{k}"] if k else []
-    return "+".join(parts + [g for g in ("features", "shortcut", "output") if g in groups])
-
-
-def check_random(trainable: str, smallest: int, name: str) -> None:
-    """Raise ValueError if `random:K` asks for more weights than the smallest filter of the network `name` has."""
-    k = parse(trainable)[1]
-    if k > smallest:
-        raise ValueError(
-            f"trainable {trainable!r}: random:{k} is larger than the smallest filter of {name}, "
-            f"which has {smallest} weights; nearest: random:{smallest}"
-        )
+from bnlib import seeds
+from bnlib.spec.trainable import GROUPS, check_random, parse
 
 
 def groups(model: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
@@ -143,7 +83,7 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0) -> nn.Module:
                 tensor.requires_grad_(group in chosen)
     for path, conv in convs if k else ():
         if not conv.weight.requires_grad:
-            random = initialisation.stream("random", seed, path)
+            random = seeds.stream("random", seed, path)
             rows = [random.permutation(conv.weight[0].numel())[:k] for _ in range(conv.out_channels)]
             index = torch.tensor([sorted(row) for row in rows], device=conv.weight.device)
             parametrize.register_parametrization(conv, "weight", RandomSubset(conv.weight, index))

@@ -1,4 +1,4 @@
-"""Where and with what a run is made: device, versions, commit; and how long things take, in words."""
+"""Where and with what a run is made: device, versions, commit."""
 
 import contextlib
 import ctypes
@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bnlib.spec.choices import DEVICES
+from bnlib.words import one_of
+
 
 def device(name: str | None = None) -> torch.device:
     """The device called `cpu` or `cuda`; for None CUDA if there is one. Raises ValueError for any other, or CUDA without a GPU."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise ValueError(f"device {name!r}: use cpu or cuda")
+    one_of("device", name, DEVICES)
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("device 'cuda': PyTorch finds no GPU here; nearest: cpu")
     # With its number, as tensors there say it.
@@ -71,11 +73,3 @@ def device_name(device: torch.device) -> str:
         pass
     threads = torch.get_num_threads()
     return f"{model} ({torch.backends.cpu.get_cpu_capability()}), {threads} thread{'s' if threads > 1 else ''}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from bnlib import bench, models
+from bnlib import bench
 from bnlib.report import analysis, figures
+from bnlib.spec import architecture
 
 RATES = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
 
@@ -88,7 +89,7 @@ def test_every_committed_benchmark_is_whole():
     for where, rows in stored.values():
         assert {"versions", "commit", "bf16", "cores", *RATES} <= set(where)
         assert set(bench.FEW) <= set(rows[rows.model == "resnet14"].way)
-        assert rows.seconds.gt(0).all() and rows.model.map(models.architecture).notna().all()
+        assert rows.seconds.gt(0).all() and rows.model.map(architecture).notna().all()
 
 
 def test_precisions_are_compared_where_both_were_run():

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from bnlib import training
 from bnlib.cli import main
-from bnlib.engine import evaluation
+from bnlib.spec.choices import PROBES
 
 
 def call(*words):
@@ -21,7 +21,7 @@ def call(*words):
         (["run", "resnet14", "--epochs", "0"], "nearest: 1"),
         (["run", "resnet14", "--milestones", "a,b"], "whole epochs joined by commas"),
         (["run", "resnet14", "--recipe", "smoke", "--data", "/nowhere"], "bnlib data --download"),
-        (["run", "resnet14", "--recipe", "smoke", "--device", "tpu"], "use cpu or cuda"),
+        (["run", "resnet14", "--recipe", "smoke", "--device", "cdua"], "did you mean 'cuda'"),
         (["estimate", "wrn14-0"], "at least 1"),
         (["sweep", "fig2_dept"], "did you mean 'fig2_depth'"),
         (["sweep", "fig2_depth", "--budget", "9"], "such as 90s, 9m or 2h"),
@@ -77,6 +77,6 @@ def test_probes_that_are_there_are_not_asked_for_again(runs_folder, monkeypatch)
     monkeypatch.setattr(training, "ask", lambda runs, names, **_: asked.extend((run.id, *names) for run in runs))
     whole, half = "resnet14_bn_paper_seed0-3c3e6a91", "resnet14_all_short_seed0-45e7a78d"
     said = call("results", "probe", whole, half)
-    assert said.exit_code == 0 and f"{whole} has its probes already" in said.output and asked == [(half, *evaluation.PROBES)]
+    assert said.exit_code == 0 and f"{whole} has its probes already" in said.output and asked == [(half, *PROBES)]
     assert call("results", "probe", half, "--only", "relu").exit_code == 0 and len(asked) == 1
     assert "did you mean 'train'?" in call("results", "probe", whole, "--only", "trian").output

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bnlib import data
+from bnlib.data import cifar10 as files
 
 
 def obvious(image, top, left, flip):
@@ -28,7 +29,7 @@ def test_augmentation_is_crop_then_mirror():
 def test_the_checksums_and_images_are_torchvisions(cifar10):
     from torchvision.datasets import CIFAR10
 
-    assert list(map(list, data.MD5.items())) == CIFAR10.train_list + CIFAR10.test_list
+    assert list(map(list, files.MD5.items())) == CIFAR10.train_list + CIFAR10.test_list
     test = CIFAR10(data.folder(), train=False)
     assert (cifar10.test_images.numpy() == test.data).all() and cifar10.test_labels.tolist() == test.targets
 
@@ -77,12 +78,12 @@ def test_a_missing_cifar10_says_the_command(tmp_path):
 
 
 def test_one_flipped_byte_is_found(cifar10, tmp_path):
-    copy = tmp_path / data.FOLDER
+    copy = tmp_path / files.FOLDER
     copy.mkdir()
-    for file in (data.folder() / data.FOLDER).iterdir():
+    for file in (data.folder() / files.FOLDER).iterdir():
         (copy / file.name).symlink_to(file)
     (copy / "data_batch_3").unlink()
-    shutil.copy(data.folder() / data.FOLDER / "data_batch_3", copy)
+    shutil.copy(data.folder() / files.FOLDER / "data_batch_3", copy)
     with open(copy / "data_batch_3", "r+b") as file:
         file.seek(1_000_000)
         byte = file.read(1)[0]

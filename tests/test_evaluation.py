@@ -9,9 +9,9 @@ import torch
 from click.testing import CliRunner
 
 import bnlib
-from bnlib import RunSpec, cli, data, store, training
-from bnlib.engine import evaluation
-from bnlib.models import initialisation
+from bnlib import RunSpec, cli, data, seeds, store, training
+from bnlib.engine import probes
+from bnlib.store import writing
 from bnlib.training import timing
 
 
@@ -31,7 +31,7 @@ def network():
 def test_clamping_is_setting_gamma_to_zero(network):
     digits, before = data.load("digits"), copy.deepcopy(network.state_dict())
     thresholds = (0.0, 0.2, 0.2000001, 0.6, 5.0)
-    found = evaluation.clamping(network, digits, thresholds=thresholds, images=100)
+    found = probes.clamping(network, digits, thresholds=thresholds, images=100)
     x, labels = data.normalise(digits.test_images[:100]), digits.test_labels[:100]
     for i, threshold in enumerate(thresholds):
         for key, beta_too in (("accuracy", False), ("accuracy_beta", True)):
@@ -49,7 +49,7 @@ def test_clamping_is_setting_gamma_to_zero(network):
                 assert found[key][i] == pytest.approx(float((model(x).argmax(1) == labels).float().mean()))
             assert found["share"][i] == off / features
     total = sum(m.num_features for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    lot = initialisation.stream("clamping").permutation(total)
+    lot = seeds.stream("clamping").permutation(total)
     assert [i for i, asked in enumerate(found["accuracy_random"]) if asked is not None] == [0, 1]
     chosen, model, feature = set(lot[: round(found["share"][1] * total)]), copy.deepcopy(network), 0
     for module in model.modules():
@@ -71,16 +71,16 @@ def test_the_network_is_as_before_when_clamping_is_interrupted(network, monkeypa
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluation, "evaluate", interrupted)
+    monkeypatch.setattr(probes, "evaluate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        evaluation.clamping(network, data.load("digits"), thresholds=(0.5,))
+        probes.clamping(network, data.load("digits"), thresholds=(0.5,))
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 def test_relu_activity_counts_zeros(network):
     """Every ReLU's output collected whole, by running the network's parts one by one."""
     digits = data.load("digits")
-    found = evaluation.relu_activity(network, digits, images=100)
+    found = probes.relu_activity(network, digits, images=100)
     outputs = {}
     with torch.no_grad():
         x = outputs["bn"] = torch.relu(network.bn(network.conv(data.normalise(digits.test_images[:100]))))
@@ -94,13 +94,13 @@ def test_relu_activity_counts_zeros(network):
         share = (outputs[one["layer"]] == 0).double().mean(0).flatten()
         everything.append(share)
         assert one["units"] == len(share) and one["zero"] == pytest.approx(share.mean().item())
-        assert one["off"] == {str(t): pytest.approx((share > t).double().mean().item()) for t in evaluation.OFF}
+        assert one["off"] == {str(t): pytest.approx((share > t).double().mean().item()) for t in probes.OFF}
     share = torch.cat(everything)
     assert found["total"]["units"] == len(share)
 
 
 def test_the_grid_has_fifty_thresholds():
-    assert len(evaluation.THRESHOLDS) == 50 and list(evaluation.THRESHOLDS) == sorted(set(evaluation.THRESHOLDS))
+    assert len(probes.THRESHOLDS) == 50 and list(probes.THRESHOLDS) == sorted(set(probes.THRESHOLDS))
 
 
 def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, monkeypatch, capsys):
@@ -127,4 +127,4 @@ def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, m
     assert late.probes is None and f"bnlib results probe {late.id}" in capsys.readouterr().out
     assert "no run 'resnet9'" in call("resnet9").output
     with pytest.raises(store.StoreError, match="written once"):
-        store.add_probes(store.Run(later.folder), asked.probes)
+        writing.add_probes(store.Run(later.folder), asked.probes)

@@ -5,7 +5,8 @@ import torch
 import torchvision
 
 from bnlib import build, count, data, freeze, store
-from bnlib.freezing import canonical, parse
+from bnlib.spec import canonical, parse
+from bnlib.store import networks
 from bnlib.training.trainer import Trainer
 
 SETS = [
@@ -37,7 +38,7 @@ def group_of(name: str) -> str:
 @pytest.mark.parametrize("trainable", SETS)
 def test_what_is_frozen_stays_and_what_is_trained_moves(trainable, tiny, runs_folder):
     spec = tiny(trainable=trainable, epochs=1, weight_decay=0.1)
-    before = store.draw(spec)
+    before = networks.draw(spec)
     folder = store.check_writable(runs_folder / ".unfinished").parent
     training = Trainer(spec, torch.device("cpu"), data.load("digits"), folder)
     assert list(training.train())

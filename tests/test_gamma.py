@@ -11,6 +11,7 @@ import torch
 from bnlib import experiments, store
 from bnlib.report import analysis, figures, paper, widgets
 from bnlib.spec import RECIPES
+from bnlib.store import networks
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_the_share_of_small_gammas_is_judged_by_the_rule_of_every_figure():
 
 def test_a_gamma_is_where_its_network_was_drawn(gammas):
     own = gammas[(gammas.recipe == "short") & (gammas.trainable == "bn") & (gammas.seed == 1)]
-    drawn = store.draw(store.load("resnet14_bn_short_seed1-0d02cbdf").spec)
+    drawn = networks.draw(store.load("resnet14_bn_short_seed1-0d02cbdf").spec)
     assert np.array_equal(own.start, np.concatenate([m.weight.detach() for m in drawn.modules() if hasattr(m, "running_var")]))
 
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from bnlib import build, experiments, models
-from bnlib.models import initialisation
+from bnlib import build, models
 from bnlib.report import analysis, paper
+from bnlib.spec import architecture
+from bnlib.spec.choices import WEIGHT_INITS
 
 # SHA-256 over all parameters, first 16 digits: a stored run's seed must draw these bits wherever it is opened.
 DRAWN = {
@@ -19,22 +20,22 @@ DRAWN = {
 
 
 def test_every_count_of_table_1_is_exact():
-    counts = analysis.judge_counts(experiments.table1(), paper.values("table1"))
+    counts = analysis.judge_counts(analysis.table1(), paper.values("table1"))
     assert len(counts) == 17 and (counts.equal == 4).all()
 
 
 @pytest.mark.parametrize("key", DRAWN)
 def test_drawn_weights_are_pinned(key):
     name, seed, weight_init, bn_init = key
-    assert initialisation.checksum(build(name, seed, weight_init=weight_init, bn_init=bn_init))[:16] == DRAWN[key]
+    assert models.checksum(build(name, seed, weight_init=weight_init, bn_init=bn_init))[:16] == DRAWN[key]
 
 
 def test_another_seed_draws_another_network_and_the_same_seed_the_same():
-    one, again, other = (initialisation.checksum(build("resnet8", seed)) for seed in (1, 1, 2))
+    one, again, other = (models.checksum(build("resnet8", seed)) for seed in (1, 1, 2))
     assert one == again != other
 
 
-@pytest.mark.parametrize("weight_init", initialisation.WEIGHT_INITS)
+@pytest.mark.parametrize("weight_init", WEIGHT_INITS)
 def test_weights_have_the_scale_they_should(weight_init):
     weight = build("resnet14", weight_init=weight_init).segments[2][1].conv1.weight.detach()
     fan_in = weight[0].numel()
@@ -72,12 +73,12 @@ def test_a_vgg_has_as_many_layers_as_its_name_says(depth, convolutions):
     model = models.skeleton(f"vgg{depth}")
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(layers) == convolutions == depth - 3 and all(conv.bias is not None for conv in layers)
-    assert models.architecture(f"vgg{depth}").title == f"VGG-{depth}" and build("vgg11")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert architecture(f"vgg{depth}").title == f"VGG-{depth}" and build("vgg11")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
 def test_a_vgg_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="11, 13, 16 or 19 layers; nearest: vgg13"):
-        models.architecture("vgg14")
+        architecture("vgg14")
 
 
 def test_imagenet_networks_come_in_torchvisions_layout():

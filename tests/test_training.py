@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 import bnlib
 from bnlib import data, engine, machine, store, training
 from bnlib.engine import passes
+from bnlib.store import networks, writing
 from bnlib.store.verification import verify
 from bnlib.training import trainer
 
@@ -115,7 +116,7 @@ def test_the_parameters_stay_views_of_one_tensor(tiny, tmp_path):
 def test_the_flat_optimiser_is_torchs_own_over_each_parameter(fields, tiny):
     """A training by hand with torch's optimiser over the parameters one by one."""
     spec = tiny(trainable="bn+output", train_images=192, epochs=1, weight_decay=0.05, augment="none", **fields)
-    model = bnlib.freeze(store.draw(spec), spec.trainable).to(memory_format=torch.channels_last).train()
+    model = bnlib.freeze(networks.draw(spec), spec.trainable).to(memory_format=torch.channels_last).train()
     bn = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("output")]
     groups = [
         {"params": bn, "weight_decay": 0.05 if spec.settings.decay_bn else 0.0},
@@ -189,7 +190,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_any_work(tiny, tmp_path,
 def test_a_run_is_written_once_and_whole(tiny, monkeypatch):
     run = bnlib.run(tiny(), progress=False)
     with pytest.raises(store.StoreError, match="written once"):
-        store.write(run.spec, run.model(), [{"epoch": 1}], {}, run.folder.parent)
+        writing.write(run.spec, run.model(), [{"epoch": 1}], {}, run.folder.parent)
     assert [path.name for path in run.folder.parent.iterdir() if path.name != ".unfinished"] == [run.id]
 
 
@@ -244,8 +245,8 @@ def test_a_committed_run_gives_its_accuracy_again(cifar10):
 
 def test_what_is_known_of_a_network_is_not_another_answer(tiny):
     run = training.train(tiny(), progress=False)
-    store.add_probes(run, {"relu": {"zero": 13 / 560}})
-    store.add_probes(run, {"relu": {"zero": 13 / 560}, "train": {"accuracy": 0.5}})  # as another process may have found meanwhile
+    writing.add_probes(run, {"relu": {"zero": 13 / 560}})
+    writing.add_probes(run, {"relu": {"zero": 13 / 560}, "train": {"accuracy": 0.5}})  # as another process may have found meanwhile
     assert store.Run(run.folder).probes == {"relu": {"zero": 0.023214}, "train": {"accuracy": 0.5}}
 
 
@@ -264,7 +265,7 @@ def test_the_schedule_drops_at_the_milestones():
 def test_the_step_is_torchs_sgd_with_weight_decay_on_gamma_and_beta(tiny):
     """Two steps by hand, from the formula of the authors' optimiser."""
     spec = tiny(train_images=128, epochs=1, weight_decay=0.01, augment="none")
-    model = bnlib.freeze(store.draw(spec), "bn").to(memory_format=torch.channels_last).train()
+    model = bnlib.freeze(networks.draw(spec), "bn").to(memory_format=torch.channels_last).train()
     learn, speed = [p for p in model.parameters() if p.requires_grad], {}
     digits, order = data.load("digits"), data.draw(128, seed=0, epoch=0, kind="none")[0]
     for part in order.split(64):

@@ -8,40 +8,20 @@ import contextlib
 import json
 import math
 import os
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-import pandas as pd
 import torch
 
-from bnlib import engine, machine, models, spec, store
-
-# What each way is, in the order of the table: one thing more is changed from row to row, as far as that goes.
-WAYS = {
-    "loop": "plain PyTorch loop: fp32, NCHW, PIL augmentation in a DataLoader with 2 workers",
-    "plain fp32": "plain step, fp32: channels_last, data set and augmentation as tensors, one flat tensor for SGD",
-    "plain bf16": "plain step, bf16: by autocast, or by rounding where there are no bf16 instructions",
-    "fused fp32": "fused step, fp32",
-    "uncompiled bf16": "fused step, bf16, its passes uncompiled",
-    "inductor bf16": "fused step, bf16, its passes compiled by PyTorch, as on a GPU",
-    "unrecorded bf16": "fused step, bf16, without a CUDA graph",
-    "fused bf16": "fused step, bf16: what a training takes",
-    "convolutions fp32": "its convolutions alone, forward and input gradient, fp32",
-    "convolutions bf16": "its convolutions alone, forward and input gradient, bf16",
-    "cold bf16": "fused step, bf16, on a machine that has compiled nothing yet",
-    "replicates bf16": "five replicates together: a fifth of the time for a step of each",
-}
-FEW = ["loop", "plain fp32", "fused bf16", "convolutions bf16"]
-BATCH, REPLICATES = spec.Recipe().batch_size, 5
-SCALING = [f"resnet{depth}" for depth in (14, 32, 56, 110, 218, 434, 866)], [f"wrn14-{width}" for width in (1, 2, 4, 8)]
+from bnlib import engine, machine, store
+from bnlib.bench.table import BATCH, WAYS
+from bnlib.words import Mendable
 
 
-class WorkerFailed(RuntimeError):
+class WorkerFailed(Mendable):
     """A way of taking steps cannot be taken here; the message has what its process said last."""
 
 
@@ -152,59 +132,3 @@ def describe(device: torch.device) -> dict:
         "flop_per_second": 2 * size**3 / seconds(lambda: a @ a),
         "bytes_per_second": 2 * wide.numel() * 4 / seconds(wide.clone),
     }
-
-
-def table(rows: list[dict]) -> pd.DataFrame:
-    """The rows of one model, readable: a step, an epoch, how many times faster than the loop, memory, the first step."""
-    frame = pd.DataFrame(rows).set_index("way")
-    shown = pd.DataFrame({"ms a step": frame.seconds * 1000, "from": frame.low * 1000, "to": frame.high * 1000}).round(1)
-    shown["s an epoch"] = frame.epoch_seconds.round(1)
-    for column, base in (("× the loop", "loop"), ("÷ convolutions", "convolutions bf16")):
-        if base in frame.index:
-            ratio = frame.seconds[base] / frame.seconds
-            shown[column] = (ratio if base == "loop" else 1 / ratio).round(2)
-    shown["peak GiB"] = (frame.peak_bytes / 2**30).round(2)
-    shown["first step s"] = frame.first_seconds.round(1)
-    return shown
-
-
-def legend() -> pd.DataFrame:
-    """What each way is, in words."""
-    return pd.DataFrame({"a training step as": WAYS}).rename_axis("way")
-
-
-def floor(model: str, rates: dict) -> float:
-    """Seconds that a step of `model` takes at least at the measured `rates` (of `describe`), in bf16, batch 128.
-
-    Its multiplications at the rate of a large matrix product; or, if that takes longer, nine passes over the output of every
-    convolution at the rate of a copy: the convolution writes it, the pass behind reads it and writes its own, which the next
-    convolution reads; back, that pass reads its two and writes one, which the convolution reads to write another. Where all
-    of that fits in a cache, less is possible.
-    """
-    products, values = models.work(model, BATCH)
-    return max(2 * products / rates["flop_per_second"], 9 * 2 * values / rates["bytes_per_second"])
-
-
-def save(found: dict, folder: Path) -> Path:
-    """Write what was found to a file named after the machine; models measured before and not now stay in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (re.sub(r"[^a-z0-9]+", "-", found["machine"].lower()).strip("-") + ".json")
-    found = {**found, "rows": [{"commit": found["commit"], **row} for row in found["rows"]]}
-    if path.exists():
-        before, measured = json.loads(path.read_text()), {row["model"] for row in found["rows"]}
-        found = {**found, "rows": [row for row in before["rows"] if row["model"] not in measured] + found["rows"]}
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    return path
-
-
-def stored(folder: Path = store.ROOT / "benchmarks") -> dict[str, tuple[dict, pd.DataFrame]]:
-    """What was measured so far, by machine: where and with what, and the rows, with depth, width and the floor."""
-    machines = {}
-    for path in sorted(folder.glob("*.json")):
-        found = json.loads(path.read_text())
-        rows = pd.DataFrame(found.pop("rows"))
-        arch = rows.model.map(models.architecture)
-        rows["depth"], rows["width"] = arch.map(lambda a: a.depth), arch.map(lambda a: a.width)
-        rows["floor"] = rows.model.map({model: floor(model, found) for model in rows.model.unique()})
-        machines[found["machine"]] = found, rows
-    return machines

@@ -1,4 +1,4 @@
-"""The command line: `bnlib run | sweep | estimate | bench | data | results`. `python -m bnlib` is the same."""
+"""The command line: `bnlib run | sweep | estimate | bench | data | results | verify`. `python -m bnlib` is the same."""
 
 import click
 
@@ -12,5 +12,5 @@ def main():
     """Train BatchNorm, and only BatchNorm."""
 
 
-for _command in (train.run, train.sweep, train.estimate, measure.bench, measure.data, results.results):
+for _command in (train.run, train.sweep, train.estimate, measure.bench, measure.data, results.results, results.verify):
     main.add_command(_command)

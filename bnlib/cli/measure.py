@@ -26,7 +26,7 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
 
     from bnlib import bench, machine
     from bnlib import data as datasets
-    from bnlib.models import architecture
+    from bnlib.spec import architecture
 
     models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
     if flat := [name for name in models if architecture(name).family != "resnet"]:

@@ -5,19 +5,19 @@ import re
 
 import click
 
+from bnlib.spec import RECIPES
+from bnlib.spec.choices import AUGMENTATIONS, BN_INITS, DATASETS, DEVICES, OPTIMISERS, PRECISIONS, WEIGHT_INITS
+from bnlib.words import Mendable, nearest
+
 
 def one_line(function):
     """Turn the errors a user can mend into one line and exit status 1; Ctrl-C into 130, after the loop has said how to go on."""
 
     @functools.wraps(function)
     def command(*args, **kwargs):
-        from bnlib.bench import WorkerFailed
-        from bnlib.data import DataMissing
-        from bnlib.store import StoreError
-
         try:
             return function(*args, **kwargs)
-        except (ValueError, StoreError, DataMissing, WorkerFailed) as error:
+        except (ValueError, Mendable) as error:
             raise click.ClickException(str(error)) from None
         except KeyboardInterrupt:
             raise SystemExit(130) from None
@@ -25,7 +25,42 @@ def one_line(function):
     return command
 
 
-device = click.option("--device", help="cpu or cuda; by default CUDA if there is one.")
+class Choice(click.Choice):
+    """One of a closed set of values; a mistake is told the nearest."""
+
+    def convert(self, value, parameter, context):  # noqa: D102  click's own
+        try:
+            return super().convert(value, parameter, context)
+        except click.BadParameter as error:
+            raise click.BadParameter(error.message.rstrip(".") + nearest(value, self.choices), context, parameter) from None
+
+
+class Experiment(Choice):
+    """The name of an experiment. The list is read when it is needed: what it comes with takes longer than `bnlib --help`."""
+
+    def __init__(self):
+        super().__init__(())
+
+    @property
+    def choices(self):
+        """The names."""
+        from bnlib.experiments import EXPERIMENTS
+
+        return tuple(EXPERIMENTS)
+
+    @choices.setter
+    def choices(self, _):
+        pass
+
+
+device = click.option("--device", type=Choice(DEVICES), help="By default CUDA if there is one.")
+recipe = click.option(
+    "--recipe",
+    type=Choice(list(RECIPES)),
+    default="paper",
+    show_default=True,
+    help="paper: 160 epochs, short: 16, smoke: 2, a test.",
+)
 data = click.option(
     "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
 )
@@ -62,12 +97,12 @@ def spec_options(command):
     options = [
         click.argument("model"),
         click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
-        click.option("--recipe", default="paper", show_default=True, help="paper (160 epochs), short (16) or smoke (a test)."),
-        click.option("--dataset", default="cifar10", show_default=True, help="cifar10 or digits."),
+        recipe,
+        click.option("--dataset", type=Choice(DATASETS), default="cifar10", show_default=True),
         click.option("--seed", default=0, show_default=True, help="The replicate."),
-        click.option("--weight-init", default="kaiming_normal", show_default=True, help="Convolutions and output layer."),
-        click.option("--bn-init", default="uniform", show_default=True, help="γ and β."),
-        click.option("--precision", default="bf16", show_default=True, help="bf16 or fp32."),
+        click.option("--weight-init", type=Choice(WEIGHT_INITS), default="kaiming_normal", show_default=True, help="All but γ, β."),
+        click.option("--bn-init", type=Choice(BN_INITS), default="uniform", show_default=True, help="γ and β."),
+        click.option("--precision", type=Choice(PRECISIONS), default="bf16", show_default=True),
         click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones in proportion."),
         click.option("--milestones", callback=epochs, metavar="E,E", help="Epochs at which the learning rate drops."),
         click.option("--lr", type=float, help="Learning rate."),
@@ -77,9 +112,9 @@ def spec_options(command):
         click.option(
             "--decay-bn/--no-decay-bn", default=None, help="Weight decay on γ and β too, or not.  [the recipe's: on them too]"
         ),
-        click.option("--optimiser", help="sgd or adam."),
+        click.option("--optimiser", type=Choice(OPTIMISERS)),
         click.option("--batch-size", type=int),
-        click.option("--augment", help="flip+crop, flip, crop or none."),
+        click.option("--augment", type=Choice(AUGMENTATIONS)),
         device,
         data,
     ]

@@ -5,6 +5,7 @@ import functools
 import click
 
 from bnlib.cli import options
+from bnlib.spec.choices import PROBES
 
 
 @click.group(invoke_without_command=True)
@@ -49,7 +50,9 @@ def verify(accuracy, data_root):
 
 @results.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
-@click.option("--only", "asked", multiple=True, help="clamping, relu or train; may be given more than once.  [default: all three]")
+@click.option(
+    "--only", "asked", type=options.Choice(PROBES), multiple=True, help="May be given more than once.  [default: all three]"
+)
 @options.device
 @options.data
 @options.one_line
@@ -60,12 +63,9 @@ def probe(names, asked, device, data_root):
     training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
     where convolutions were trained.
     """
-    from bnlib import spec, store, training
-    from bnlib.engine import evaluation
+    from bnlib import store, training
 
-    for name in asked:
-        spec.choice("--only", name, evaluation.PROBES)
-    asked = asked or evaluation.PROBES
+    asked = asked or PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
     can = [one for one in runs if names or one.spec.redrawn]
     missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, asked))]

@@ -17,23 +17,34 @@ def run(device, data_root, replicates, probes, **spec):
 
     Goes on from its last checkpoint if it was interrupted.
     """
-    from bnlib import RunSpec, experiments, machine, store, training
+    from bnlib import RunSpec, experiments, store
+    from bnlib.words import duration
 
     wanted = [RunSpec(**{**spec, "seed": spec["seed"] + i}) for i in range(replicates)]
     missing = experiments.missing(wanted)
     if missing:
+        from bnlib import training
+
         training.train_together(missing, device=device, data_root=data_root, probes=probes)
     for one in wanted:
         result = store.find(one)
         click.echo(
             f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
-            f"in {machine.duration(result.info['seconds'])}{'' if one in missing else ' (stored before)'}\n{result.folder}"
+            f"in {duration(result.info['seconds'])}{'' if one in missing else ' (stored before)'}\n{result.folder}"
         )
 
 
-@click.command()
-@click.argument("name")
-@click.option("--recipe", default="paper", show_default=True, help="paper (160 epochs), short (16) or smoke (a test).")
+class _Sweep(click.Command):
+    """Its help ends with the names that it takes."""
+
+    def format_epilog(self, context, formatter):  # noqa: D102  click's own
+        with formatter.section("NAME is one of"):
+            formatter.write_text(", ".join(options.Experiment().choices))
+
+
+@click.command(cls=_Sweep)
+@click.argument("name", type=options.Experiment(), metavar="NAME")
+@options.recipe
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
 )
@@ -48,7 +59,7 @@ def run(device, data_root, replicates, probes, **spec):
 @click.option("--no-list", is_flag=True, hidden=True)
 @options.one_line
 def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
-    """Train what the experiment NAME (fig2_depth, ablation_recipe, …) lacks, most valuable first, as long as there is time."""
+    """Train what the experiment NAME lacks, most valuable first, as long as there is time."""
     from bnlib import experiments
     from bnlib.training import sweep as sweeping
 

@@ -1,25 +1,11 @@
 """Data sets as tensors on the device, and their augmentation. What a network makes of them is computed in `engine`."""
 
-from bnlib.data.dataset import (
-    FOLDER,
-    MD5,
-    MEAN,
-    STD,
-    DataMissing,
-    Dataset,
-    augment,
-    constants,
-    download,
-    draw,
-    folder,
-    load,
-    normalise,
-    take,
-)
+from bnlib.data.augmentation import MEAN, STD, augment, constants, draw, normalise, take
+from bnlib.data.cifar10 import download, folder
+from bnlib.data.dataset import DataMissing, Dataset
+from bnlib.data.loading import load
 
 __all__ = [
-    "FOLDER",
-    "MD5",
     "MEAN",
     "STD",
     "DataMissing",

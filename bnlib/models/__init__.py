@@ -1,5 +1,6 @@
 """The paper's networks by name, at their random initialisation. Which of their parameters learn is decided in `freezing`."""
 
-from bnlib.models.networks import VGG_SEGMENTS, BasicBlock, ResNet, added, architecture, build, skeleton, smallest_filter, work
+from bnlib.models.initialisation import checksum, initialise
+from bnlib.models.networks import BasicBlock, ResNet, build, skeleton, work
 
-__all__ = ["VGG_SEGMENTS", "BasicBlock", "ResNet", "added", "architecture", "build", "skeleton", "smallest_filter", "work"]
+__all__ = ["BasicBlock", "ResNet", "build", "checksum", "initialise", "skeleton", "work"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bnlib import experiments, models, store
-from bnlib.models import initialisation
+from bnlib import experiments, store
 from bnlib.report import analysis, paper
+from bnlib.spec import architecture
 
 NO_VERDICT = "no verdict"
 
@@ -166,17 +166,19 @@ def _overfitting():
 
 
 def _storage():
+    from bnlib.store import networks  # with PyTorch, for which the pages of stored runs need not wait
+
     shown = experiments.runs("fig4_gamma")
     runs = [store.load(name) for name in shown[shown.trainable == "bn"].id]
     rows, smallest = [], min(runs, key=lambda run: run.info["counts"]["total"], default=None)
     for run in runs:
         if run.info["counts"]["total"] == smallest.info["counts"]["total"]:
-            drawn = initialisation.checksum(store.draw(run.spec)) == run.info["weights_checksum"]
+            drawn = networks.drawn_alike(run, networks.draw(run.spec))
             size = (run.folder / "bn.safetensors").stat().st_size
             rows.append({"recipe": run.spec.recipe, "size": size, "verdict": analysis.holds(run.spec.recipe, drawn)})
     if not rows:
         return "Not run.", pd.DataFrame(columns=["recipe", "verdict"])
-    title, whole = models.architecture(smallest.spec.model).title, 4 * smallest.info["counts"]["total"]
+    title, whole = architecture(smallest.spec.model).title, 4 * smallest.info["counts"]["total"]
     sizes = f"{rows[0]['size'] / 1000:.0f} KB, header included, instead of {whole / 1000:,.0f} KB of parameters"
     words = (
         f"{title} is stored in {sizes}: its seed, γ, β and running statistics. That the seed draws the same weights again is "

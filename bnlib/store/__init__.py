@@ -1,21 +1,20 @@
-"""Finished runs on disk: written once, read as pandas, verified. How they come about lives in `training`."""
+"""Finished runs on disk: written once, read as pandas, verified. How they come about lives in `training`.
+
+Reading runs needs no PyTorch; `networks`, `writing` and `verification` do.
+"""
 
 from bnlib.store.runs import (
     FILES,
     ROOT,
     Run,
     StoreError,
-    add_probes,
     all_runs,
     check_writable,
-    draw,
     find,
     load,
-    misfit,
     results,
     results_folder,
     runs_folder,
-    write,
 )
 
 __all__ = [
@@ -23,15 +22,11 @@ __all__ = [
     "ROOT",
     "Run",
     "StoreError",
-    "add_probes",
     "all_runs",
     "check_writable",
-    "draw",
     "find",
     "load",
-    "misfit",
     "results",
     "results_folder",
     "runs_folder",
-    "write",
 ]

@@ -3,10 +3,8 @@
 `results/` holds the committed runs, `runs/` (ignored by git) the user's own in the same form; both are read.
 """
 
-import difflib
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,20 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from bnlib import freezing, models
-from bnlib.models import initialisation
-from bnlib.spec import Recipe, RunSpec
+from bnlib.spec import Recipe, RunSpec, architecture, place
+from bnlib.words import Mendable, nearest
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("run.json", "history.csv", "bn.safetensors")
 METRICS = ("status", "accuracy", "test_loss", "train_accuracy", "train_loss", "seconds", "engine", "device", "commit", "started")
 
 
-class StoreError(RuntimeError):
+class StoreError(Mendable):
     """A run's folder cannot be written, or does not hold what it should."""
 
 
@@ -106,7 +102,7 @@ class Run:
         return self._json("probes.json") if (self.folder / "probes.json").exists() else None
 
     def probe(self, name: str) -> dict | None:
-        """What the probe `name` of `bnlib.engine.evaluation.PROBES` found; None if the network was not asked that."""
+        """What the probe `name` of `bnlib.spec.choices.PROBES` found; None if the network was not asked that."""
         return (self.probes or {}).get(name)
 
     @cached_property
@@ -121,38 +117,23 @@ class Run:
 
     def _bn(self, name: str) -> dict[str, np.ndarray]:
         layers = [key.removesuffix(".running_mean") for key in self.tensors if key.endswith(".running_mean")]
-        order = {path: i for i, (path, _) in enumerate(models.skeleton(self.spec.model).named_modules())}
-        return {layer: self.tensors[f"{layer}.{name}"] for layer in sorted(layers, key=order.__getitem__)}
+        return {layer: self.tensors[f"{layer}.{name}"] for layer in sorted(layers, key=place)}
 
     def model(self):
         """The trained network again, on the CPU in evaluation mode: its frozen weights drawn from the seed, and what is stored.
 
         Raises StoreError if the drawn weights are not those the run was trained with, or were trained and so are not stored.
         """
-        if not self.spec.redrawn:
-            raise StoreError(f"{self.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
-        model = draw(self.spec)
-        if initialisation.checksum(model) != self.info["weights_checksum"]:
-            raise StoreError(
-                f"{self.id}: this machine draws other weights from seed {self.spec.seed} than the run was trained with"
-            )
-        freezing.freeze(model, self.spec.trainable, self.spec.seed)
-        if wrong := misfit(self, model):
-            raise StoreError(f"{self.id}: {wrong}")
-        model.load_state_dict({k: torch.from_numpy(v) for k, v in self.tensors.items()}, strict=False)
-        return model.to(memory_format=torch.channels_last).eval()
+        from bnlib.store.networks import trained  # which needs PyTorch; reading runs does not
 
-
-def draw(spec: RunSpec):
-    """The network of `spec` at its initialisation, nothing frozen."""
-    return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
+        return trained(self)
 
 
 def find(spec: RunSpec, folder: Path | None = None) -> Run | None:
     """The stored run of `spec`, from results/ or runs/, or from `folder` alone; None if there is none."""
-    for place in (folder,) if folder else (results_folder(), runs_folder()):
-        if (place / spec.id / "run.json").exists():
-            return Run(place / spec.id)
+    for where in (folder,) if folder else (results_folder(), runs_folder()):
+        if (where / spec.id / "run.json").exists():
+            return Run(where / spec.id)
     return None
 
 
@@ -161,8 +142,8 @@ def load(run_id: str) -> Run:
     for folder in (results_folder(), runs_folder()):
         if (folder / run_id / "run.json").exists():
             return Run(folder / run_id)
-    near = difflib.get_close_matches(run_id, [run.id for run in all_runs()], n=1, cutoff=0.3)
-    raise StoreError(f"no run {run_id!r} in {results_folder()} or {runs_folder()}" + (f"; nearest: {near[0]}" if near else ""))
+    near = nearest(run_id, [run.id for run in all_runs()], cutoff=0.3)
+    raise StoreError(f"no run {run_id!r} in {results_folder()} or {runs_folder()}{near}")
 
 
 def all_runs() -> list[Run]:
@@ -180,7 +161,7 @@ def results() -> pd.DataFrame:
     """One row a run: id, the spec's fields with the recipe's values filled in, network, metrics, counts, machine, folder."""
     rows = []
     for run in all_runs():
-        spec, arch, info = run.spec, models.architecture(run.spec.model), run.info
+        spec, arch, info = run.spec, architecture(run.spec.model), run.info
         settings = {field.name: getattr(spec.settings, field.name) for field in fields(Recipe)}
         network = {"network": arch.title, "family": arch.family, "depth": arch.depth, "width": arch.width}
         metrics = {name: info[name] for name in METRICS}
@@ -188,72 +169,3 @@ def results() -> pd.DataFrame:
         rows.append({"id": run.id, **spec.to_dict(), **settings, **network, **metrics, **counts, "folder": str(run.folder)})
     names = ["id", *(field.name for field in fields(RunSpec)), "network", "family", "depth", "width", *METRICS, "folder"]
     return pd.DataFrame(rows, columns=None if rows else names)
-
-
-def add_probes(run: Run, probes: dict) -> None:
-    """Store what was found in a run's network, beside what is there. Raises StoreError if that would change a probe."""
-    run.__dict__.pop("probes", None)  # another process may have asked meanwhile
-    known, probes = run.probes or {}, _short(probes)
-    if any(probes.get(name, known[name]) != known[name] for name in known):
-        raise StoreError(f"{run.id} has its probes already; they are written once")
-    _write_probes(run.folder, known | probes)
-    run.__dict__.pop("probes")
-
-
-def _short(probes: dict) -> dict:
-    """Probes as they are stored: plain JSON values of six decimals."""
-    return json.loads(json.dumps(probes), parse_float=lambda number: round(float(number), 6))
-
-
-def _write_probes(folder: Path, probes: dict) -> None:
-    part = folder / "probes.json.part"
-    part.write_text(json.dumps(_short(probes)) + "\n")
-    os.replace(part, folder / "probes.json")
-
-
-def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, probes: dict | None = None) -> Run:
-    """Store a finished run in `folder`, atomically and once: it appears whole or not at all.
-
-    probes: of `bnlib.engine.evaluation.probe`. Keeps γ, β, the running statistics and what else was trained; not the
-    convolutions of `all` and `all-bn`.
-    Raises StoreError if the folder cannot be written.
-    """
-    target = check_writable(folder) / spec.id
-    state = {name: tensor.detach().float().cpu().contiguous().numpy() for name, tensor in _kept(spec, model).items()}
-    part = Path(tempfile.mkdtemp(prefix=f".{spec.id}-", dir=target.parent))
-    try:
-        save_file(state, part / "bn.safetensors")
-        pd.DataFrame(history).to_csv(part / "history.csv", index=False, float_format="%.6g")
-        document = {"id": spec.id, "spec": spec.to_dict(), **info}
-        (part / "run.json").write_text(json.dumps(document, indent=1) + "\n")
-        if probes is not None:
-            _write_probes(part, probes)
-        part.chmod(0o755)
-        os.replace(part, target)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if not isinstance(error, OSError | SafetensorError):
-            raise
-        if (target / "run.json").exists():
-            raise StoreError(f"{target} is there already; a run is written once") from None
-        raise StoreError(f"the run could not be written to {target} ({error})") from None
-    return Run(target)
-
-
-def _kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
-    """What a run stores of its network after `freeze`: γ, β, running statistics, and, unless `features` learn, what else does."""
-    keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
-    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
-    return {
-        name: tensor
-        for name, tensor in model.state_dict().items()
-        if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))
-    }
-
-
-def misfit(run: Run, model) -> str:
-    """In words, the first tensor that bn.safetensors lacks, or has and should not, or in another shape; empty if none."""
-    due = {name: tuple(tensor.shape) for name, tensor in _kept(run.spec, model).items()}
-    found = {name: tensor.shape for name, tensor in run.tensors.items()}
-    wrong = [name for name in {**due, **found} if due.get(name) != found.get(name)]
-    return f"bn.safetensors does not fit the network: {wrong[0]}" if wrong else ""

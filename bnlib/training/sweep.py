@@ -12,10 +12,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from bnlib import data, freezing, machine, models, store
-from bnlib.spec import RunSpec
+from bnlib import data, machine, models, store
+from bnlib.spec import RunSpec, parse
 from bnlib.training import together
 from bnlib.training.trainer import OutOfTime, Trainer
+from bnlib.words import duration
 
 
 def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> list[RunSpec]:
@@ -70,8 +71,8 @@ def plan(specs: list[RunSpec], *, device: str | None = None, data_root: str | Pa
     lines = []
     for spec in specs:
         found = store.find(spec)
-        lines.append(f"{spec.id:60} {f'{found.accuracy:.2%}' if found else f'missing, about {machine.duration(expected[spec])}'}")
-    total = f", about {machine.duration(sum(expected.values()))} in all" if missing else ""
+        lines.append(f"{spec.id:60} {f'{found.accuracy:.2%}' if found else f'missing, about {duration(expected[spec])}'}")
+    total = f", about {duration(sum(expected.values()))} in all" if missing else ""
     return [*lines, f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}"]
 
 
@@ -92,7 +93,7 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
 
 def _work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
-    groups, k = freezing.parse(spec.trainable)
+    groups, k = parse(spec.trainable)
     # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
     # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
     passes = 3 if k or "features" in groups else 2 if groups - {"output"} else 1

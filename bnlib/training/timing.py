@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from bnlib import machine
-from bnlib.engine import evaluation
+from bnlib.engine.evaluation import BATCH, evaluate
+from bnlib.engine.probes import THRESHOLDS
+from bnlib.words import duration
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def measure(training, count: int = 5) -> Pace:
     Compiles first, which is not counted; leaves no trace in the network.
     """
     images, times, evaluations = len(training.data.test_labels[: training.settings.test_images]), [], []
-    some = min(images, evaluation.BATCH)
+    some = min(images, BATCH)
     with training.on_stream():
         before, batch = [(t, t.clone()) for t in training.state()], training.batches(0)[0]
         together = 1 if training.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
@@ -37,9 +39,9 @@ def measure(training, count: int = 5) -> Pace:
             training.totals.tolist()  # waits for the device
             times.append((time.perf_counter() - start) / together)
         for step in (training.step, None):
-            evaluation.evaluate(training.model, training.data, images=some, step=step)
+            evaluate(training.model, training.data, images=some, step=step)
             start = time.perf_counter()
-            evaluation.evaluate(training.model, training.data, images=some, step=step)
+            evaluate(training.model, training.data, images=some, step=step)
             evaluations.append((time.perf_counter() - start) * images / some)
         with torch.no_grad():
             for tensor, value in before:
@@ -49,7 +51,7 @@ def measure(training, count: int = 5) -> Pace:
 
 def probes_seconds(test: float) -> float:
     """About how long asking a trained network takes, if an evaluation takes `test` seconds."""
-    return (2.2 * len(evaluation.THRESHOLDS) + 5) * test
+    return (2.2 * len(THRESHOLDS) + 5) * test
 
 
 def estimate(training) -> str:
@@ -58,6 +60,6 @@ def estimate(training) -> str:
     about = epochs * (training.steps * pace.step + pace.test) + pace.last_test - pace.test + pace.probes
     return (
         f"{epochs} epochs of {training.steps} steps, {1000 * pace.step:.{0 if pace.step > 0.02 else 1}f} ms a step: "
-        f"about {machine.duration(about)} ({training.step.name} step, {training.spec.precision}, "
+        f"about {duration(about)} ({training.step.name} step, {training.spec.precision}, "
         f"{machine.device_name(training.device)})"
     )

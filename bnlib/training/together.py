@@ -10,9 +10,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, machine, store
-from bnlib.engine import evaluation
+from bnlib import data, engine, machine, store
 from bnlib.spec import RunSpec
+from bnlib.spec.choices import PROBES
+from bnlib.store.writing import add_probes
 from bnlib.training import timing
 from bnlib.training.trainer import OutOfTime, Trainer
 
@@ -48,7 +49,7 @@ def train_together(
     device: `cpu`, `cuda` or None (CUDA if there is one). data_root: the folder with CIFAR-10, see `bnlib.data.folder`.
     folder: where to store the runs, instead of `runs/`; only there are they looked for. until: a time of
     `time.monotonic()`; an epoch that would not end by then is not begun, and OutOfTime is raised.
-    probes: ask the trained network what only it can tell (`evaluation.probe`); `bnlib results probe` can do so later, but not
+    probes: ask the trained network what only it can tell (`bnlib.engine.probe`); `bnlib results probe` can do so later, but not
     where convolutions were trained.
     """
     folder, where = Path(folder) if folder else None, machine.device(device)
@@ -67,7 +68,7 @@ def train_together(
         return [store.find(spec, folder) for spec in specs]
 
 
-def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Path | None = None, names=evaluation.PROBES) -> None:
+def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Path | None = None, names=PROBES) -> None:
     """Ask the networks of stored `runs` those of the probes `names` that they have not been asked, and store them with them.
 
     Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
@@ -87,7 +88,7 @@ def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Pa
         bar.write(f"{run.id}: asking its network what a figure needs; on a CPU that takes minutes", file=sys.stdout)
         with alone(run.spec, work):
             known = store.Run(run.folder).probes  # another process may have asked while this one waited
-            store.add_probes(run, evaluation.probe(network.to(where), load(run.spec.dataset), run.spec, known, names))
+            add_probes(run, engine.probe(network.to(where), load(run.spec.dataset), run.spec, known, names))
 
 
 @contextlib.contextmanager

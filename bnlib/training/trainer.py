@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from bnlib import data, engine, freezing, machine, models, store
-from bnlib.engine import evaluation, optimiser
+from bnlib.engine import optimiser
 from bnlib.engine.recorded import Recorded
-from bnlib.models import initialisation
-from bnlib.spec import RunSpec
+from bnlib.spec import RunSpec, architecture
+from bnlib.store import networks
+from bnlib.store.writing import write
 from bnlib.training import timing
 
 
@@ -34,8 +35,8 @@ class Trainer:
         self.checkpoint = folder / ".unfinished" / f"{spec.id}.pt"
         self.data = dataset
         machine.keep_memory()
-        model = store.draw(spec)
-        self.weights_checksum = initialisation.checksum(model)
+        model = networks.draw(spec)
+        self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
         self.model = model.to(device=device, memory_format=torch.channels_last).train()
         self.optimiser = optimiser.make(self.model, self.settings)
@@ -52,7 +53,7 @@ class Trainer:
             spec.precision,
             steps=self.settings.epochs * self.steps,
             sizes=(min(size, images), images % size or size),  # the last of an epoch is a short one
-            depth=models.architecture(spec.model).depth,
+            depth=architecture(spec.model).depth,
         )
         self.stream = None
         if device.type == "cuda":
@@ -85,7 +86,7 @@ class Trainer:
                 self._end_epoch(start)
             yield f"test {self.history[-1]['test_accuracy']:.1%}"
         self.release()
-        store.write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
+        write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
         self.checkpoint.unlink(missing_ok=True)
 
     def on_stream(self):
@@ -134,9 +135,7 @@ class Trainer:
         row = {"epoch": len(self.history) + 1, "lr": self.lr, "train_loss": loss, "train_accuracy": right}
         # The last epoch counts: it is evaluated in fp32 by the plain network, as anyone can do again from the stored run.
         last = row["epoch"] == self.settings.epochs or not math.isfinite(loss)
-        accuracy, loss = evaluation.evaluate(
-            self.model, self.data, images=self.settings.test_images, step=None if last else self.step
-        )
+        accuracy, loss = engine.evaluate(self.model, self.data, images=self.settings.test_images, step=None if last else self.step)
         self.last_epoch = time.perf_counter() - start
         seconds = self.last_epoch / self.together
         self.seconds += seconds
@@ -162,7 +161,7 @@ class Trainer:
             print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
         with self.on_stream():
-            return evaluation.probe(self.model, self.data, self.spec)
+            return engine.probe(self.model, self.data, self.spec)
 
     def _save(self) -> None:
         """Write the checkpoint, atomically."""

@@ -22,6 +22,7 @@ from bnlib.report.analysis.gamma import (
     small_where,
     weight_decay_words,
 )
+from bnlib.report.analysis.parameters import counts_table, judge_counts, table1
 from bnlib.report.analysis.probes import (
     clamping,
     clamping_answer,
@@ -35,9 +36,7 @@ from bnlib.report.analysis.probes import (
 from bnlib.report.analysis.speed import durations, machines, precisions, speed
 from bnlib.report.analysis.tables import (
     clamping_table,
-    counts_table,
     difference_table,
-    judge_counts,
     provenance,
     table,
     verdict_table,
@@ -109,6 +108,7 @@ __all__ = [
     "speed",
     "summarise",
     "table",
+    "table1",
     "verdict_table",
     "weight_decay_words",
     "while_alike",

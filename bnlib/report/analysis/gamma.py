@@ -6,12 +6,11 @@ import math
 import numpy as np
 import pandas as pd
 
-from bnlib import models, store
-from bnlib.models import initialisation
+from bnlib import seeds, store
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.verdicts import POINT, RECIPES, best, together
 from bnlib.spec import RECIPES as SETTINGS
-from bnlib.spec import Recipe
+from bnlib.spec import Recipe, added
 
 THRESHOLDS = tuple(np.geomspace(1e-4, 2.0, 81))  # on |γ|, for a curve
 FIELDS = [*POINT, "seed"]
@@ -36,8 +35,8 @@ def gammas(runs: pd.DataFrame) -> pd.DataFrame:
     def layers(run):
         parts = []
         for layer, gamma in run.gamma.items():
-            start = initialisation.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
-            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": models.added(layer)}
+            start = seeds.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
+            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": added(layer)}
             parts.append(pd.DataFrame(own))
         return parts
 

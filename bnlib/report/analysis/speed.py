@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from bnlib import machine, models
 from bnlib.report.analysis.tables import device_names, table
 from bnlib.report.analysis.verdicts import RECIPES
-from bnlib.spec import RunSpec
+from bnlib.spec import RunSpec, architecture
+from bnlib.words import duration
 
 
 def precisions(runs: pd.DataFrame) -> pd.DataFrame:
@@ -49,8 +49,8 @@ def speed(rows: pd.DataFrame, model: str) -> dict[str, str]:
 
     fused, loop, alone = "fused bf16", "loop", "convolutions bf16"
     return {
-        "epoch": say(lambda f: machine.duration(f.epoch_seconds), fused),
-        "loop": say(lambda p: machine.duration(p.epoch_seconds), loop),
+        "epoch": say(lambda f: duration(f.epoch_seconds), fused),
+        "loop": say(lambda p: duration(p.epoch_seconds), loop),
         "times": say(lambda f, p: f"{p.seconds / f.seconds:.1f}", fused, loop),
         "over": say(lambda f, c: f"{f.seconds / c.seconds:.2f}", fused, alone),
         "memory": say(lambda f: f"{f.peak_bytes / 2**30:.1f} GiB", fused),
@@ -69,7 +69,7 @@ def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
                 {
                     "machine": name,
                     "bf16": "its own" if where["bf16"] else "rounded fp32",
-                    "network": models.architecture(model).title,
+                    "network": architecture(model).title,
                     "a step": f"{own.seconds * 1000:,.1f} ms",
                     "an epoch": said["epoch"],
                     "times the loop's speed": said["times"],

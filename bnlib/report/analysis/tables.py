@@ -6,37 +6,6 @@ from bnlib import store
 from bnlib.report.analysis.words import mean_and_sd
 
 
-def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """Parameter counts against the paper's table: network, family, total, bn, output, shortcut, bn share, equal.
-
-    `equal` says how many of the four counts are the paper's; NA for a network that its table lacks.
-    counts: from `experiments.table1`. reference: `paper.values("table1")`.
-    """
-    names = {
-        "total": "parameters_total",
-        "bn": "parameters_batchnorm",
-        "output": "parameters_output",
-        "shortcut": "parameters_shortcut",
-    }
-    known = reference.pivot_table(index=["dataset", "network"], columns="metric", values="value", aggfunc="first")
-    rows = []
-    for count in counts.itertuples():
-        key = ("imagenet" if count.family == "ImageNet" else "cifar10", count.network)
-        right = (
-            sum(getattr(count, ours) == known.loc[key, theirs] for ours, theirs in names.items()) if key in known.index else pd.NA
-        )
-        rows.append(
-            {
-                "network": count.network,
-                "family": count.family,
-                **{name: getattr(count, name) for name in names},
-                "bn share": count.bn / count.total,
-                "equal": right,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty."""
     frame = frame.drop(columns=["each", "seeds"], errors="ignore")  # one by one, replicates are for figures
@@ -89,15 +58,6 @@ def clamping_table(answer: pd.DataFrame, small: float = 0.01):
     formats |= dict.fromkeys(["1 point lost above", "half lost at"], "{:.2g}")
     shown = answer[["network", "trainable", "recipe", "n", *names]].rename(columns=names)
     return table(shown.sort_values("recipe", kind="stable"), formats)
-
-
-def counts_table(counts: pd.DataFrame):
-    """The rows of `judge_counts` as a table to read."""
-    names = {"total": "all parameters", "bn": "γ and β", "bn share": "their share", "equal": "equal to the paper's"}
-    of_four = lambda right: "not in the paper" if pd.isna(right) else f"{right:.0f} of 4"  # noqa: E731
-    formats = {"their share": "{:.3%}", "equal to the paper's": of_four}
-    style = counts.rename(columns=names).style.format(thousands=",", formatter=formats)
-    return style.hide(axis="index").set_table_attributes('class="dataframe"')
 
 
 def device_names(devices: pd.Series) -> pd.Series:

@@ -1,16 +1,12 @@
 """What to train: a frozen, validated spec with a name that is a function of its content."""
 
-import difflib
 import hashlib
 from dataclasses import asdict, dataclass, fields, replace
 
-from bnlib import freezing, models
-from bnlib.models import initialisation
-
-PRECISIONS = ("bf16", "fp32")
-AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
-DATASETS = ("cifar10", "digits")
-OPTIMISERS = ("sgd", "adam")
+from bnlib.spec.architecture import architecture, smallest_filter
+from bnlib.spec.choices import AUGMENTATIONS, BN_INITS, DATASETS, OPTIMISERS, PRECISIONS, WEIGHT_INITS
+from bnlib.spec.trainable import canonical, check_random, parse
+from bnlib.words import one_of
 
 
 @dataclass(frozen=True)
@@ -95,15 +91,15 @@ class RunSpec:
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
-        put("model", models.architecture(self.model).name)
-        put("trainable", freezing.canonical(self.trainable))
-        choice("recipe", self.recipe, tuple(RECIPES))
-        choice("dataset", self.dataset, DATASETS)
-        choice("weight_init", self.weight_init, initialisation.WEIGHT_INITS)
-        choice("bn_init", self.bn_init, initialisation.BN_INITS)
-        choice("precision", self.precision, PRECISIONS)
+        put("model", architecture(self.model).name)
+        put("trainable", canonical(self.trainable))
+        one_of("recipe", self.recipe, tuple(RECIPES))
+        one_of("dataset", self.dataset, DATASETS)
+        one_of("weight_init", self.weight_init, WEIGHT_INITS)
+        one_of("bn_init", self.bn_init, BN_INITS)
+        one_of("precision", self.precision, PRECISIONS)
         _whole("seed", self.seed, least=0)
-        freezing.check_random(self.trainable, models.smallest_filter(self.model), self.model)
+        check_random(self.trainable, smallest_filter(self.model), self.model)
         if self.milestones is not None:
             if not isinstance(self.milestones, list | tuple):
                 raise ValueError(f"milestones {self.milestones!r}: a tuple of epochs is needed, such as (80, 120)")
@@ -136,7 +132,7 @@ class RunSpec:
     @property
     def redrawn(self) -> bool:
         """Whether the trained network comes back from the seed and what a run stores: not where `features` learn."""
-        return "features" not in freezing.parse(self.trainable)[0]
+        return "features" not in parse(self.trainable)[0]
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""
@@ -154,14 +150,6 @@ def _base(spec: RunSpec) -> Recipe:
 
 def _plain(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def choice(name: str, value, allowed: tuple[str, ...]) -> None:
-    """Raise ValueError, one line that has the nearest, if `value` is not one of `allowed`."""
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} {value!r}: use one of {', '.join(allowed)}{hint}")
 
 
 def _whole(name: str, value, least: int) -> None:
@@ -189,7 +177,7 @@ def _check_overrides(spec: RunSpec) -> None:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
     for name, allowed in (("augment", AUGMENTATIONS), ("optimiser", OPTIMISERS)):
         if getattr(spec, name) is not None:
-            choice(name, getattr(spec, name), allowed)
+            one_of(name, getattr(spec, name), allowed)
     if spec.decay_bn is not None and not isinstance(spec.decay_bn, bool):
         raise ValueError(
             f"decay_bn {spec.decay_bn!r}: use True or False; the recipe {spec.recipe!r} has {RECIPES[spec.recipe].decay_bn}"

@@ -1,0 +1,21 @@
+"""What can be asked for, in words: run specs, recipes, names of networks and of trainable sets. Nothing here needs PyTorch."""
+
+from bnlib.spec.architecture import Architecture, added, architecture, check_depth, place, smallest_filter
+from bnlib.spec.run_spec import RECIPES, Recipe, RunSpec
+from bnlib.spec.trainable import GROUPS, canonical, check_random, parse
+
+__all__ = [
+    "GROUPS",
+    "RECIPES",
+    "Architecture",
+    "Recipe",
+    "RunSpec",
+    "added",
+    "architecture",
+    "canonical",
+    "check_depth",
+    "check_random",
+    "parse",
+    "place",
+    "smallest_filter",
+]

@@ -1,0 +1,62 @@
+"""Names of trainable sets: groups of parameters, joined by `+`. Paper, section 3."""
+
+import re
+
+from bnlib import words
+
+GROUPS = ("gamma", "beta", "features", "shortcut", "output")
+_SETS = {
+    "all": frozenset(GROUPS),
+    "none": frozenset(),
+    "bn": frozenset({"gamma", "beta"}),
+    "all-bn": frozenset({"features", "shortcut", "output"}),
+}
+_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn")
+
+
+def parse(trainable: str) -> tuple[frozenset[str], int]:
+    """Read a trainable set: its groups, and K of `random:K` (0 where there is none).
+
+    `bn` = γ and β; `output` = the output layer; `shortcut` = the shortcuts' 1×1 convolutions; `features` = everything
+    else (in the paper's networks: all other convolutions); `random:K` = K fixed random weights of each output channel of
+    every convolution; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest valid name.
+    """
+    groups, k = frozenset(), 0
+    parts = [part.strip() for part in str(trainable).split("+")]
+    for word in parts:
+        if match := re.fullmatch(r"random:(\d+)", word):
+            k = int(match[1])
+            if k < 1:
+                raise ValueError(f"trainable {trainable!r}: random:K needs K of at least 1; nearest: random:1")
+        elif word in ("all", "none", "all-bn") and len(parts) > 1:
+            raise ValueError(f"trainable {trainable!r}: {word!r} stands alone; join groups such as bn+output")
+        elif word in _SETS:
+            groups |= _SETS[word]
+        elif word in GROUPS:
+            groups |= {word}
+        else:
+            hint = words.nearest(word, [*_SETS, *GROUPS, "random:2"], cutoff=0.5)
+            raise ValueError(f"trainable {trainable!r}: unknown group {word!r}; use {', '.join(_ALLOWED)}, joined by +{hint}")
+    return groups, k
+
+
+def canonical(trainable: str) -> str:
+    """The one spelling of a trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`."""
+    groups, k = parse(trainable)
+    k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
+    for name, members in _SETS.items():
+        if groups == members and not (k and name == "none"):
+            return f"{name}+random:{k}" if k else name
+    parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
+    parts += [f"random:{k}"] if k else []
+    return "+".join(parts + [g for g in ("features", "shortcut", "output") if g in groups])
+
+
+def check_random(trainable: str, smallest: int, name: str) -> None:
+    """Raise ValueError if `random:K` asks for more weights than the smallest filter of the network `name` has."""
+    k = parse(trainable)[1]
+    if k > smallest:
+        raise ValueError(
+            f"trainable {trainable!r}: random:{k} is larger than the smallest filter of {name}, "
+            f"which has {smallest} weights; nearest: random:{smallest}"
+        )

@@ -1,0 +1,50 @@
+"""The network behind a stored run: what is kept of it, and how it comes back from its seed."""
+
+import torch
+
+from bnlib import freezing, models
+from bnlib.spec import RunSpec
+from bnlib.store.runs import Run, StoreError
+
+
+def draw(spec: RunSpec) -> torch.nn.Module:
+    """The network of `spec` at its initialisation, nothing frozen."""
+    return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
+
+
+def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
+    """Whether `model`, just drawn, has the weights that the training of `run` began with, bit for bit."""
+    return models.checksum(model) == run.info["weights_checksum"]
+
+
+def trained(run: Run) -> torch.nn.Module:
+    """See `Run.model`."""
+    if not run.spec.redrawn:
+        raise StoreError(f"{run.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
+    model = draw(run.spec)
+    if not drawn_alike(run, model):
+        raise StoreError(f"{run.id}: seed {run.spec.seed} draws other weights on this machine than the run was trained with")
+    freezing.freeze(model, run.spec.trainable, run.spec.seed)
+    if wrong := misfit(run, model):
+        raise StoreError(f"{run.id}: {wrong}")
+    model.load_state_dict({k: torch.from_numpy(v) for k, v in run.tensors.items()}, strict=False)
+    return model.to(memory_format=torch.channels_last).eval()
+
+
+def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
+    """What a run stores of its network after `freeze`: γ, β, running statistics, and, unless `features` learn, what else does."""
+    keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
+    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name in keep or (name.rpartition(".")[0] in norms and not name.endswith("num_batches_tracked"))
+    }
+
+
+def misfit(run: Run, model) -> str:
+    """In words, the first tensor that bn.safetensors lacks, or has and should not, or in another shape; empty if none."""
+    due = {name: tuple(tensor.shape) for name, tensor in kept(run.spec, model).items()}
+    found = {name: tensor.shape for name, tensor in run.tensors.items()}
+    wrong = [name for name in {**due, **found} if due.get(name) != found.get(name)]
+    return f"bn.safetensors does not fit the network: {wrong[0]}" if wrong else ""
