@@ -3,6 +3,7 @@ SHELL := bash
 PYTHON ?= python3
 JOBS ?= 2
 SOURCE := _build/source
+HTML := _build/html/index.html
 
 # Inside an environment that has the package, use that one; otherwise make .venv once, and use it.
 ifneq ($(VIRTUAL_ENV)$(CONDA_PREFIX),)
@@ -21,18 +22,18 @@ $(shell mkdir -p _build; find bnlib results benchmarks runs -type f ! -name '*.p
   cmp -s _build/inputs.new _build/inputs && rm _build/inputs.new || mv _build/inputs.new _build/inputs)
 INPUTS := $(shell cat _build/inputs) _build/inputs
 
-.PHONY: help book notebooks test bench figure clean
+.PHONY: help book test bench figure clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 book: $(READY)  ## run the notebooks whose inputs changed, build the book, print where it is
-	@$(MAKE) --no-print-directory -j$(JOBS) notebooks
+	@$(MAKE) -s --no-print-directory -j$(JOBS) $(HTML)
+	@echo "The book is built. Open $(CURDIR)/$(HTML)"
+
+$(HTML): $(NOTEBOOKS) $(PAGES) $(SOURCE)/_config.yml
 	@jupyter-book build $(SOURCE) --path-output . -n -W --keep-going -q > /dev/null || \
 	  { rm -rf _build/.doctrees; exit 1; }  # else the next build would not read the page with the warning again
-	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
-
-notebooks: $(NOTEBOOKS) $(PAGES) $(SOURCE)/_config.yml
-	@:
+	@touch $@  # also where this page stayed as it was
 
 $(NOTEBOOKS): $(SOURCE)/%: % $(INPUTS) | $(READY)
 	@mkdir -p $(@D) _build/running
@@ -48,9 +49,10 @@ $(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
 	@mkdir -p $(@D) && sed 's/execute_notebooks: auto/execute_notebooks: "off"/' $< > $@
 
 # pytest: two processes of one thread each take half the time of one with two; a notebook stays with one of them.
-test: $(READY)  ## lint, unit tests, every notebook executed
+test: $(READY)  ## lint, the book if it is not up to date, unit tests, every notebook executed
 	ruff check .
 	ruff format --check .
+	@$(MAKE) --no-print-directory book
 	OMP_NUM_THREADS=1 pytest -n 2
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks
 

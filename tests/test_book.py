@@ -1,4 +1,4 @@
-"""The built book: complete, at home on one host, legible without seeing. Needs `make book`; `make test` does not build it."""
+"""The built book: complete, at home on one host, legible without seeing. `make test` builds it first."""
 
 import functools
 import http.server
@@ -108,7 +108,9 @@ def served():
     thread.join()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no browser here: sudo apt-get install chromium, or on a Mac brew install --cask chromium"
+)
 @pytest.mark.parametrize("name", PAGES)
 def test_browser_shows_the_page_without_errors_and_asks_no_other_host(name, served, tmp_path):
     netlog = tmp_path / "net.json"

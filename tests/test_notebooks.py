@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib.figure
 import pytest
+from papermill import inspect_notebook as papermill_reads
 
 from bnlib import store
 from bnlib.store import ROOT
@@ -188,6 +189,15 @@ def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
         assert figures.fig2_depth(summary, reference).axes
     assert (experiments.coverage("fig2_depth") == "not run").all().all()
     assert not len(analysis.precisions(experiments.precisions())) and not len(analysis.durations(store.results()))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_papermill_reads_every_parameter_as_python_does(path, caplog):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    written = {line.target.id: ast.literal_eval(line.value) for line in ast.parse("".join(cells[0]["source"])).body}
+    read = papermill_reads(str(path))
+    assert {name: ast.literal_eval(one["default"]) for name, one in read.items()} == written and not caplog.text
+    assert all(one["inferred_type_name"] != "None" and one["help"] for one in read.values())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)

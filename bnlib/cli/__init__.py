@@ -1,4 +1,7 @@
-"""The command line: `bnlib run | sweep | estimate | bench | data | results | verify`. `python -m bnlib` is the same."""
+"""The command line: options, and errors in one line. What the commands do lives in `training`, `store` and `bench`.
+
+`bnlib run | sweep | estimate | bench | data | results | verify`; `python -m bnlib` is the same.
+"""
 
 import click
 

@@ -1,1 +1,1 @@
-"""What only the book needs: from stored runs to statements, verdicts, figures and sliders. Nothing here trains."""
+"""What only the book needs: from stored runs to statements, verdicts, figures and sliders. What trains lives in `training`."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -26,10 +27,19 @@ class Claim:
     pages: tuple[str, ...]
     evidence: Callable[[], tuple[str, pd.DataFrame | None]]
 
-    def settle(self) -> tuple[str, str]:
+    def settle(self) -> "Settled":
         """The evidence in words, and the verdict: the least of its rows', at recipe `paper` if there are any."""
         words, rows = self.evidence()
-        return words, NO_VERDICT if rows is None else analysis.overall(rows)
+        return Settled(CLAIMS.index(self) + 1, self, words, NO_VERDICT if rows is None else analysis.overall(rows))
+
+
+class Settled(NamedTuple):
+    """A claim, its number, what the stored runs say of it, and the verdict."""
+
+    number: int
+    claim: Claim
+    words: str
+    verdict: str
 
 
 class Markdown(str):
@@ -39,19 +49,21 @@ class Markdown(str):
         return str(self)
 
 
-def table(numbers: list[int] | None = None) -> Markdown:
-    """The claims: what the paper says, what we find, the verdict, the page. numbers: only these, counted from 1; None: all.
+def settle(numbers: list[int] | None = None) -> list[Settled]:
+    """The claims, held against the stored runs. numbers: only these, counted from 1; None: all.
 
     Raises ValueError for a number that no claim has.
     """
     wrong = [number for number in numbers or () if number not in range(1, len(CLAIMS) + 1)]
     if wrong:
         raise ValueError(f"claim {wrong[0]!r}: use whole numbers from 1 to {len(CLAIMS)}")
+    return [claim.settle() for number, claim in enumerate(CLAIMS, 1) if not numbers or number in numbers]
+
+
+def table(settled: list[Settled]) -> Markdown:
+    """The claims: what the paper says, what we find, the verdict, the page."""
     lines = ["| | The paper says | We find | Verdict |", "|---|---|---|---|"]
-    for number, claim in enumerate(CLAIMS, 1):
-        if numbers and number not in numbers:
-            continue
-        words, verdict = claim.settle()
+    for number, claim, words, verdict in settled:
         pages = ", ".join(f"[{_title(page)}]({page}.ipynb)" for page in claim.pages)
         cells = (number, f"{claim.says} *({claim.known})*", f"{words} {pages}", f"**{verdict}**")
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -64,9 +76,9 @@ def _title(page: str) -> str:
     return "".join(first["source"]).splitlines()[0].removeprefix("# ")
 
 
-def count() -> str:
+def count(settled: list[Settled]) -> str:
     """How many claims have each verdict, in words."""
-    verdicts = [claim.settle()[1] for claim in CLAIMS]
+    verdicts = [one.verdict for one in settled]
     return ", ".join(f"{verdicts.count(v)} {v}" for v in (*analysis.VERDICTS, NO_VERDICT) if v in verdicts)
 
 

@@ -1,4 +1,7 @@
-"""What can be asked for, in words: run specs, recipes, names of networks and of trainable sets. Nothing here needs PyTorch."""
+"""What can be asked for, in words: run specs, recipes, names. What the names stand for lives in `models`, `freezing`, `data`.
+
+Nothing here needs PyTorch.
+"""
 
 from bnlib.spec.architecture import Architecture, added, architecture, check_depth, place, smallest_filter
 from bnlib.spec.run_spec import RECIPES, Recipe, RunSpec

@@ -1,4 +1,4 @@
-"""From runs to statements: replicates put together, verdicts by rule, what became of γ, and tables to read."""
+"""From runs to statements: replicates put together, verdicts by rule, tables to read. What is drawn of them lives in `figures`."""
 
 from bnlib.report.analysis.accuracy import (
     at_epochs,

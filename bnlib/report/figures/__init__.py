@@ -1,4 +1,7 @@
-"""One function per figure: DataFrame in, matplotlib Figure out. The house style. Reads no file, shows nothing."""
+"""One function per figure, in the house style: DataFrame in, matplotlib Figure out. What the numbers say lives in `analysis`.
+
+Reads no file, shows nothing.
+"""
 
 from bnlib.report.figures.ablations import random_parameters, variants
 from bnlib.report.figures.accuracy import fig1_affine, fig2_depth, fig2_width, fig3_depth_or_width, vgg
