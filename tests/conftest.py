@@ -1,4 +1,6 @@
-"""Fixtures: a store of its own for every test, a training of seconds, CIFAR-10 where it is there."""
+"""Fixtures: a store of its own for every test, a training of seconds, CIFAR-10 where it is there, a browser where one is."""
+
+import shutil
 
 import pytest
 
@@ -30,3 +32,22 @@ def cifar10():
         return data.load("cifar10")
     except data.DataMissing as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it. `get_log("browser")` works."""
+    from selenium import webdriver
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no browser here: sudo apt-get install chromium-driver, or on a Mac brew install --cask chromium chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "window-size=1300,1000"):
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as window:
+        yield window
