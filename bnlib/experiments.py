@@ -217,3 +217,20 @@ def _recipe_for_here() -> str:
     from bnlib import machine
 
     return "paper" if machine.device().type == "cuda" else "short"
+
+
+def cost(name: str, recipe: str) -> tuple[float, str]:
+    """About how many seconds the first training that `name` lacks would take, and where, reckoned from the stored runs of `recipe`.
+
+    By its multiplications, at the median rate of the device that has most of those runs; (0, "") without any.
+    """
+    from bnlib.training.sweep import work
+
+    due, known = missing(wanted(name, recipe)), store.results()
+    known = known[(known.recipe == recipe) & (known.dataset == "cifar10") & (known.status == "finished")]
+    if not len(known) or not due:
+        return 0.0, ""
+    device = known.device.value_counts().index[0]
+    own = known[known.device == device]
+    rates = own.seconds / [work(store.load(one).spec) for one in own.id]
+    return float(rates.median() * work(due[0])), device

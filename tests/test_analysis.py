@@ -8,10 +8,10 @@ from bnlib import experiments
 from bnlib.report import analysis, figures, paper
 
 
-def summary(*rows):
+def summary(*rows, n=3, sd=0.5):
     """Rows (depth, trainable, recipe, mean) as `summarise` gives them."""
     frame = pd.DataFrame(rows, columns=["depth", "trainable", "recipe", "mean"])
-    frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=np.nan, n=1, diverged=0)
+    frame = frame.assign(network="ResNet-" + frame.depth.astype(str), width=1, variant=frame.trainable, sd=sd, n=n, diverged=0)
     return frame.assign(each=[(mean,) for mean in frame["mean"]], seeds=[(0,)] * len(frame))
 
 
@@ -26,8 +26,8 @@ REFERENCE = pd.DataFrame(
 ).assign(kind="digitised")
 
 
-def verdicts(*rows):
-    return list(analysis.judge(summary(*rows), REFERENCE).verdict)
+def verdicts(*rows, **spread):
+    return list(analysis.judge(summary(*rows, **spread), REFERENCE).verdict)
 
 
 def test_a_point_within_tolerance_at_paper_is_reproduced():
@@ -44,44 +44,60 @@ def test_outside_the_tolerance_the_order_decides():
 def test_short_is_at_most_in_trend():
     assert verdicts((14, "bn", "short", 48.3), (32, "bn", "short", 57.6)) == ["in trend", "in trend"]
     assert verdicts((14, "bn", "short", 60), (32, "bn", "short", 56)) == ["not reproduced", "not reproduced"]
-    assert verdicts((14, "bn", "short", 48.3)) == ["not run"]
+    assert verdicts((14, "bn", "short", 48.3)) == ["not judged"]
 
 
 def test_recipes_are_not_compared_with_each_other_and_smoke_is_not_judged():
     points = analysis.judge(summary((14, "bn", "short", 90), (32, "bn", "paper", 57.6), (14, "bn", "smoke", 48.3)), REFERENCE)
-    assert dict(zip(points.recipe, points.verdict, strict=True)) == {"short": "not run", "paper": "reproduced", "smoke": "not run"}
+    said = {"short": "not judged", "paper": "reproduced", "smoke": "not judged"}
+    assert dict(zip(points.recipe, points.verdict, strict=True)) == said
 
 
 def test_an_order_that_chance_may_have_made_decides_nothing():
-    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 52.9)) == ["too close", "too close"]
-    assert verdicts((14, "bn", "short", 50), (32, "bn", "short", 47.1)) == ["too close", "too close"]
-    many = summary((14, "bn", "short", 50), (32, "bn", "short", 51)).assign(n=3, sd=0.3)
-    assert analysis.judge(many, REFERENCE).verdict.tolist() == ["in trend", "in trend"]  # 1 point, three times the error is 0.73
-    assert analysis.judge(many.assign(sd=0.9), REFERENCE).verdict.tolist() == ["too close", "too close"]
-    assert (
-        analysis.compared(analysis.judge(many, REFERENCE))
-        == "1 of 1 between two networks, none decided yet between two trainable sets"
-    )
-    close = analysis.compared(analysis.judge(many.assign(sd=0.9), REFERENCE))
-    assert close.startswith("none decided yet (1 more: too close to decide) between two networks")
+    rows = (14, "bn", "short", 50), (32, "bn", "short", 51)
+    assert verdicts(*rows, sd=0.3) == ["in trend", "in trend"]
+    # The paper's 9.3 points would show if 95 % of what chance does, and the tolerance, left room for less.
+    assert verdicts(*rows, sd=5.0) == ["too close", "too close"]
+    assert verdicts(*rows, sd=1.5) == ["not reproduced", "not reproduced"]
+    assert verdicts(*rows, n=1, sd=np.nan) == ["too close", "too close"]  # and nothing says how much single runs scatter
+
+
+def test_what_the_paper_separates_clearly_and_ours_do_not_counts():
+    points = analysis.judge(summary((14, "bn", "short", 50), (32, "bn", "short", 50.2), (14, "all", "short", 80)), REFERENCE)
+    assert dict(zip(points.network + points.trainable, points.verdict, strict=True)) == {
+        "ResNet-14bn": "in part",
+        "ResNet-32bn": "not reproduced",
+        "ResNet-14all": "in trend",
+    }
+    assert analysis.comparisons(points).says.tolist() == ["agrees", "missing"] and analysis.overall(points) == "in part"
+
+
+def test_many_comparisons_are_corrected_for_their_number():
+    from scipy import stats
+
+    points = analysis.judge(summary((14, "all", "short", 80), (32, "bn", "short", 51), (14, "bn", "short", 50), sd=0.6), REFERENCE)
+    pairs = analysis.comparisons(points)
+    alone = [2 * stats.t.sf(gap / (0.6 * np.sqrt(2 / 3)), 4) for gap in pairs.ours]
+    assert pairs.p.tolist() == pytest.approx(stats.false_discovery_control(alone)) and (pairs.p >= alone).all()
+
+
+def test_single_runs_are_compared_by_the_spread_of_those_that_were_repeated():
+    rows = summary((14, "bn", "short", 50), (32, "bn", "short", 56)).assign(n=[3, 1], sd=[1.0, np.nan])
+    assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["in trend", "in trend"]
+    assert analysis.judge(rows.assign(sd=[4.0, np.nan]), REFERENCE).verdict.tolist() == ["too close", "too close"]
 
 
 def test_points_of_another_set_and_another_network_are_not_compared():
     points = analysis.judge(summary((14, "all", "short", 55), (32, "bn", "short", 60), (14, "bn", "short", 50)), REFERENCE)
-    assert dict(zip(points.network + points.trainable, points.verdict, strict=True)) == {
-        "ResNet-14all": "in trend",
-        "ResNet-32bn": "in trend",
-        "ResNet-14bn": "in trend",
-    }
+    assert len(analysis.comparisons(points)) == 2 and set(points.verdict) == {"in trend"}
 
 
 def test_a_run_that_diverged_judges_nothing():
     rows = summary((14, "bn", "short", 50), (32, "bn", "short", 10)).assign(diverged=[0, 1])
-    assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["not run"]
+    assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["not judged"]
     assert not len(analysis.differences(rows.assign(network="ResNet-14", depth=14, variant=["bn", "random:2"]), "bn", "random:2"))
     runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"], seed=0)
     assert analysis.summarise(runs).diverged.tolist() == [0, 1]
-    assert "not known" in analysis.noise(rows.assign(n=3, sd=19.0, diverged=1))
 
 
 def test_what_the_reference_cannot_tell_apart_is_not_compared():
@@ -89,33 +105,28 @@ def test_what_the_reference_cannot_tell_apart_is_not_compared():
     assert len(analysis.comparisons(points)) == 0
 
 
-def test_a_figures_verdict_is_its_least_point_at_the_better_recipe():
+def test_a_figures_verdict_is_that_of_its_points_at_the_better_recipe():
     judge = lambda *rows: analysis.overall(analysis.judge(summary(*rows), REFERENCE))  # noqa: E731
-    assert judge() == "not run"
+    assert judge() == "not trained" and judge((14, "bn", "short", 48)) == "not judged"
     assert judge((14, "bn", "paper", 48), (14, "bn", "short", 10), (32, "bn", "short", 5)) == "reproduced"
     assert judge((14, "bn", "paper", 45.8), (32, "bn", "paper", 57)) == "in trend"
     assert judge((14, "bn", "short", 40), (32, "bn", "short", 50), (14, "all", "short", 80)) == "in trend"
+    assert judge((14, "bn", "paper", 61), (32, "bn", "paper", 57)) == "in part"
+    assert judge((14, "bn", "short", 60), (32, "bn", "short", 50)) == "not reproduced"
+    verdicts = lambda *said: analysis.overall(pd.DataFrame({"recipe": "paper", "verdict": said}))  # noqa: E731
+    assert verdicts("too close") == "too close" and verdicts("too close", "not reproduced") == "not reproduced"
+    assert verdicts("too close", "in trend") == "in part" and verdicts("reproduced", "in trend") == "in trend"
 
 
 def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
     def judge(*rows, trainable=None):
         return analysis.overall(analysis.ordered(analysis.judge(summary(*rows), REFERENCE), trainable))
 
-    assert judge((14, "bn", "paper", 48)) == "not run"
-    assert (
-        judge((14, "bn", "paper", 40), (32, "bn", "paper", 41), (14, "bn", "short", 40), (32, "bn", "short", 50))
-        == "not reproduced"
-    )
+    assert judge((14, "bn", "paper", 48)) == "not trained"
     assert judge((14, "bn", "paper", 48), (14, "bn", "short", 40), (32, "bn", "short", 50)) == "in trend"
     assert judge((14, "bn", "paper", 48), (32, "bn", "paper", 58)) == "reproduced"
     assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5)) == "reproduced"
-    assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5), trainable="bn") == "not run"
-
-
-def test_the_margin_of_single_runs_is_what_the_replicates_here_say():
-    points = analysis.summarise(experiments.runs("fig2_depth", "short"))
-    spreads = points[(points.trainable == "bn") & points.network.isin(["ResNet-14", "ResNet-32"]) & (points.n == 3)].sd
-    assert len(spreads) == 2 and 2 * np.sqrt(2 * (spreads**2).mean()) == pytest.approx(3.0, abs=0.1)
+    assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5), trainable="bn") == "not trained"
 
 
 def test_replicates_are_put_together():
@@ -126,28 +137,6 @@ def test_replicates_are_put_together():
     row = analysis.summarise(runs).iloc[0]
     assert (row["mean"], row.sd, row.n, len(row.each)) == (pytest.approx(50), pytest.approx(10), 3, 3)
     assert np.isnan(analysis.summarise(runs[:1]).iloc[0].sd)
-    assert analysis.replicates(analysis.summarise(runs)) == "n = 3"
-
-
-def test_networks_and_recipes_are_said_in_order():
-    rows = summary((32, "bn", "short", 50), (14, "bn", "paper", 48.26), (14, "bn", "short", 44), (14, "all", "short", 80))
-    rows = rows.assign(n=[1, 1, 3, 1], sd=[np.nan, np.nan, 1.2, np.nan])
-    words = lambda text: text.replace("\u00a0", " ")  # noqa: E731
-    assert words(analysis.by_network(rows, "short")) == "ResNet-14 44.0 ± 1.2 % (n = 3), ResNet-32 50.0 % (n = 1)"
-    assert analysis.by_network(rows, "paper", "all") == "not run"
-    assert words(analysis.by_recipe(rows)) == "ResNet-14: 44.0 ± 1.2 % after 16 epochs (n = 3), 48.3 % after 160 epochs (n = 1)"
-    assert (
-        analysis.span(rows.assign(**{"mean": rows["mean"] - 45})) == "-1.0 to +5.0 points"
-        and analysis.span(rows, "beta") == "not run"
-    )
-    assert analysis.span(rows[:1]) == "+50.0 points" and analysis.by_network(rows.assign(diverged=1), "short") == "not run"
-    assert analysis.by_recipe(rows[:1]) == "not run with several recipes"
-
-
-def test_what_more_training_is_worth_is_told_by_the_same_seeds():
-    rows = summary((14, "bn", "short", 44), (14, "bn", "paper", 48)).assign(n=[3, 2], sd=1.0)
-    rows = rows.assign(each=[(43.0, 44.0, 45.0), (47.0, 49.0)], seeds=[(0, 1, 2), (2, 0)])
-    assert analysis.by_recipe(rows).replace("\u00a0", " ").endswith("; the same seeds gain +4.0 ± 2.8 points")
 
 
 def test_what_a_learning_rate_comes_to_is_the_mean_of_its_last_half():
@@ -165,9 +154,6 @@ def test_the_papers_curve_is_shown_where_the_training_is_the_papers():
     panels = figures.curves(run, reference).axes
     places = [{line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"} for ax in panels]
     assert places[0] == set(reference.epoch) and places[1] == {1, 5}  # `short` drops its learning rate after epoch 8
-    said = analysis.while_alike(run[run.trainable == "bn"], reference[reference.trainable == "bn"])
-    assert said.count("against") == 2 and said.endswith("after epoch 5 (n = 1)")
-    assert analysis.while_alike(run[:0], reference) == "not run" and "not known" in analysis.while_alike(run, reference[:0])
     assert [line.get_xdata()[0] for line in panels[0].lines if line.get_color() == "#BBBBBB"] == [80.5, 120.5]
 
 

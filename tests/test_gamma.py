@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bnlib import experiments, store
-from bnlib.report import analysis, figures, paper, widgets
+from bnlib.report import analysis, figures, paper, statements, widgets
 from bnlib.spec import RECIPES
 from bnlib.store import networks
 
@@ -38,7 +38,7 @@ def test_shares_are_counted_strictly_below():
 
 def test_the_share_of_small_gammas_is_judged_by_the_rule_of_every_figure():
     reference = paper.small_gammas()
-    rows = [("ResNet-110", 110, 1, t, t, "paper", m, np.nan, 1) for t, m in (("bn", 29.5), ("all", 20.0))]
+    rows = [("ResNet-110", 110, 1, t, t, "paper", m, 0.5, 3) for t, m in (("bn", 29.5), ("all", 20.0))]
     columns = ["network", "depth", "width", "variant", "trainable", "recipe", "mean", "sd", "n"]
     points = analysis.judge(pd.DataFrame(rows, columns=columns), reference)
     assert analysis.verdict_table(points[:0]).to_html()  # no point of the paper's has been run
@@ -83,13 +83,12 @@ def test_where_small_gammas_are_is_counted_and_where_they_started():
     frame = frame.assign(network="ResNet-14", depth=14, width=1, variant="bn", trainable="bn", recipe="paper", seed=0)
     found = analysis.small_where(frame).iloc[0]
     assert (found.n, found.relu, found.added, found.negative) == pytest.approx((1, 200 / 3, 100 / 3, 50))
-    words = analysis.weight_decay_words(frame)
-    words = {key: text.replace("\u00a0", " ") for key, text in words.items()}
-    assert words["left"] == "72 % after 16 epochs, 3.7 % after 160 epochs"
-    assert words["small"] == "1.4 % after 16 epochs, 27 % after 160 epochs"
-    fate = "in ResNet-14 after 160 epochs, 25 % of those that start above 0.27 and 100 % of those that start below"
-    assert words["fate"] == fate  # one of four (1.0, 0.5, 0.5, 0.5), two of two (0.1, 0.2)
-    assert analysis.weight_decay_words(frame.assign(recipe="smoke"))["fate"] == "not run"
+    said = statements.decay(frame).text.replace("\u00a0", " ")
+    assert said.startswith(
+        "Weight decay alone would bring every γ that starts below 0.27 under 0.01 after 160 epochs, and no other."
+    )
+    assert "0 % of those that start below it do not end there, and 25 % of the others do" in said  # two of two, one of four
+    assert not statements.decay(frame.assign(recipe="smoke"))
 
 
 def test_each_layer_is_in_the_column_of_where_its_output_goes(gammas):

@@ -1,6 +1,5 @@
-"""The paper's eleven claims, and what the stored runs say of each: words and verdicts made of results, with no number typed."""
+"""The paper's eleven claims, and what the stored runs say of each: statements and verdicts made of results."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,45 +7,33 @@ from typing import NamedTuple
 import pandas as pd
 
 from bnlib import experiments, store
-from bnlib.report import analysis, paper
-from bnlib.spec import architecture
-
-NO_VERDICT = "no verdict"
+from bnlib.report import analysis, page, paper
+from bnlib.report import statements as say
+from bnlib.report.page import Markdown
+from bnlib.report.statements import Statement
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: what the paper says, how that is known, the pages that show it, and `evidence`, which looks.
+    """A claim: what the paper says, what of it is judged, how it is known, the pages that show it, and `evidence`, which looks.
 
-    evidence: gives words, and rows with a recipe and a verdict each, as `analysis.judge` does; None where nothing of the paper's is
-    known that ours could be held against.
+    software: it is about this book's software, not about learning, and is counted apart.
     """
 
     says: str
+    judged: str
     known: str
     pages: tuple[str, ...]
-    evidence: Callable[[], tuple[str, pd.DataFrame | None]]
-
-    def settle(self) -> "Settled":
-        """The evidence in words, and the verdict: the least of its rows', at recipe `paper` if there are any."""
-        words, rows = self.evidence()
-        return Settled(CLAIMS.index(self) + 1, self, words, NO_VERDICT if rows is None else analysis.overall(rows))
+    evidence: Callable[[], Statement]
+    software: bool = False
 
 
 class Settled(NamedTuple):
-    """A claim, its number, what the stored runs say of it, and the verdict."""
+    """A claim, its number, and what the stored runs say of it."""
 
     number: int
     claim: Claim
-    words: str
-    verdict: str
-
-
-class Markdown(str):
-    """A text that notebooks and the book set as Markdown."""
-
-    def _repr_markdown_(self) -> str:
-        return str(self)
+    found: Statement
 
 
 def settle(numbers: list[int] | None = None) -> list[Settled]:
@@ -57,124 +44,119 @@ def settle(numbers: list[int] | None = None) -> list[Settled]:
     wrong = [number for number in numbers or () if number not in range(1, len(CLAIMS) + 1)]
     if wrong:
         raise ValueError(f"claim {wrong[0]!r}: use whole numbers from 1 to {len(CLAIMS)}")
-    return [claim.settle() for number, claim in enumerate(CLAIMS, 1) if not numbers or number in numbers]
+    return [Settled(i, claim, claim.evidence()) for i, claim in enumerate(CLAIMS, 1) if not numbers or i in numbers]
 
 
-def table(settled: list[Settled]) -> Markdown:
-    """The claims: what the paper says, what we find, the verdict, the page."""
-    lines = ["| | The paper says | We find | Verdict |", "|---|---|---|---|"]
-    for number, claim, words, verdict in settled:
-        pages = ", ".join(f"[{_title(page)}]({page}.ipynb)" for page in claim.pages)
-        cells = (number, f"{claim.says} *({claim.known})*", f"{words} {pages}", f"**{verdict}**")
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+def listing(settled: list[Settled]) -> Markdown:
+    """The claims one below the other: the paper's, the badge, what we find, the page."""
+    lines = []
+    for number, claim, found in settled:
+        pages = ", ".join(f"[{page.title(name)}]({name}.ipynb)" for name in claim.pages)
+        lines += [f"{number}. {page.badge(found.verdict)} **{claim.says}** {found.text} {pages}".rstrip()]
+        lines += [f"   *How we know: {claim.known}.{f' Judged: {claim.judged}.' if claim.judged else ''}*", ""]
     return Markdown("\n".join(lines))
 
 
-def _title(page: str) -> str:
-    """The heading of a page, as the book's contents have it."""
-    first = json.loads((store.ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"][0]
-    return "".join(first["source"]).splitlines()[0].removeprefix("# ")
+def short(settled: list[Settled]) -> Markdown:
+    """The claims as a short list: badge and claim, with its page as a link."""
+    lines = []
+    for _, claim, found in settled:
+        link = f"[{claim.says}]({claim.pages[0]}.ipynb)" if claim.pages else claim.says
+        lines.append(f"- {page.badge(found.verdict)} {link}")
+    return Markdown("\n".join(lines))
 
 
-def count(settled: list[Settled]) -> str:
-    """How many claims have each verdict, in words."""
-    verdicts = [one.verdict for one in settled]
-    return ", ".join(f"{verdicts.count(v)} {v}" for v in (*analysis.VERDICTS, NO_VERDICT) if v in verdicts)
+def count(settled: list[Settled]) -> Markdown:
+    """How many claims about learning have each verdict, in words; and apart from them, how many checks of the software hold."""
+    verdicts = [found.verdict for _, claim, found in settled if not claim.software]
+    each = say.listing(f"{verdicts.count(v)} {v}" for v in analysis.VERDICTS if v in verdicts)
+    checks = [found.verdict for _, claim, found in settled if claim.software]
+    apart = f" One more is about the software: {checks[0]}." if len(checks) == 1 else ""
+    return Markdown(f"Of {len(verdicts)} claims about learning: {each}.{apart}")
+
+
+def in_three_sentences() -> Markdown:
+    """What has been asked, what we find beside the paper, and what is not trained yet: for the front page."""
+    fig2 = analysis.summarise(experiments.runs("fig2_depth"))
+    points = analysis.judge(fig2, reference())
+    shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
+    found = say.depth(points[points.trainable == "bn"], fig2)
+    lines = [
+        f"{page.badge(found.verdict)} {found.text}",
+        _control().text,
+        say.small(shares, shares.head(0)).text,
+        say.still_to_train("fig2_depth").text,
+    ]
+    return Markdown("\n".join(f"- {line}" for line in lines if line.strip()))
+
+
+def reference() -> pd.DataFrame:
+    """The paper's own accuracies on CIFAR-10, in percent."""
+    return paper.values("fig2", "abstract", metric="test_accuracy_percent", kinds=paper.PAPER)
 
 
 def accuracy_points(*experiments_: str, trainable: str) -> pd.DataFrame:
     """The points of `trainable` that these experiments show, judged: of Figure 2, deep or wide or both."""
     runs = pd.concat([experiments.runs(name) for name in experiments_]).drop_duplicates("id")
-    reference = paper.values("fig2", "abstract", metric="test_accuracy_percent", kinds=paper.PAPER)
-    return analysis.judge(analysis.summarise(runs[runs.trainable == trainable]), reference)
-
-
-def _listed(rows: pd.DataFrame, of_what: str) -> str:
-    """Differences in words, those that count for the verdict: the best recipe's."""
-    shown = analysis.best(rows)
-    if not len(shown):
-        return "Not run."
-    each = ", ".join(f"{row.difference:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
-    return f"{of_what}, in points at recipe {shown.recipe.iloc[0]}: {each}."
-
-
-def _each_network(points: pd.DataFrame, **words) -> str:
-    """What each network has with γ and β only, by recipe. words: as for `analysis.by_network`."""
-    return "; ".join(f"recipe {recipe}: {analysis.by_network(points, recipe, **words)}" for recipe in analysis.RECIPES)
+    return analysis.judge(analysis.summarise(runs[runs.trainable == trainable]), reference())
 
 
 def _reaches():
     points = accuracy_points("fig2_depth", trainable="bn")
-    return f"γ and β only, {_each_network(points)}. ImageNet: not run.", points[points.network == "ResNet-866"]
+    found = say.depth(points, analysis.summarise(experiments.runs("fig2_depth")))
+    deepest = points[points.network == "ResNet-866"]
+    open_ = "" if len(deepest) else " ResNet\u2011866 has not been trained,"
+    return Statement(
+        f"{found.text}{open_ or ' Nothing has been trained'} nor anything on ImageNet.".strip(), analysis.overall(deepest)
+    )
 
 
 def _control():
     rows = analysis.judge_differences(analysis.differences(analysis.summarise(experiments.runs("fig2_depth")), "bn", "random:2"))
-    return _listed(rows, "γ and β against two random weights a channel"), rows
+    return say.gain(rows, "γ and β", "two random weights a channel", "reach")
 
 
 def _disabled():
     gammas = analysis.gammas(experiments.runs("fig5_thresholds"))
-    small, alone = analysis.small_gammas(gammas), analysis.weight_decay_words(gammas)["small"]
-    rows = analysis.ordered(analysis.judge(small, paper.small_gammas()))
-    words = (
-        f"γ below 0.01, {_each_network(small)}. {analysis.small_against(small)}. Weight decay alone, without a gradient: {alone}."
-    )
-    return words, rows
+    shares = analysis.small_gammas(gammas)
+    found = say.small(shares, analysis.ordered(analysis.judge(shares, paper.small_gammas())))
+    return Statement(f"{found.text} {say.decay(gammas).text}".strip(), found.verdict)
 
 
 def _affine():
     rows = analysis.differences(analysis.summarise(experiments.runs("fig1_affine")), "all", "all-bn")
-    rows = analysis.judge_differences(rows, *paper.gain_range())
-    return _listed(rows, "With γ and β against without"), rows
+    return say.gain(analysis.judge_differences(rows, *paper.gain_range()), "everything trained", "everything but γ and β")
 
 
 def _depth_or_width():
     points = analysis.with_parameters(experiments.runs("fig3_depth_or_width"))
-    rows = analysis.judge_differences(analysis.at_equal_parameters(points))
-    return _listed(rows, "Deeper against wider with as many γ and β"), rows
+    return say.depth_or_width(analysis.judge_differences(analysis.at_equal_parameters(points)))
 
 
 def _collapse():
     points = accuracy_points("fig2_depth", "fig2_width", trainable="shortcut+output")
-    rows = analysis.best(analysis.ordered(points))
-    shown = (rows if len(rows) else analysis.best(points.drop(columns="verdict"))).sort_values(["width", "depth"])
-    words = ", ".join(f"{row['mean']:.1f} % in {row.network} (n = {row.n})" for _, row in shown.iterrows())
-    told = (rows.width > 1).any() and (rows.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
-    return (f"At recipe {shown.recipe.iloc[0]}: {words}." if words else "Not run."), rows if told else rows[:0]
+    told = (points.width > 1).any() and (points.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
+    return say.collapse(points, analysis.overall(analysis.ordered(points)) if told else "not trained")
 
 
 def _thousand_classes():
-    return "ImageNet: not run.", pd.DataFrame(columns=["recipe", "verdict"])
+    return Statement("", "not trained")
 
 
 def _clamping():
     answer = analysis.clamping_answer(analysis.clamping(experiments.runs("fig6_clamping")))
-    words = analysis.clamping_words(analysis.best(answer[answer.trainable == "bn"]))
-    return f"Measured: {words['small']}; with β at 0 too, {words['beta']}.", None
+    found = say.clamped(answer)
+    return Statement(f"{found.text} {say.clamped_to_nothing(answer).text}".strip(), found.verdict)
 
 
 def _off_units():
-    rows = analysis.relu_differences(analysis.relu(experiments.runs("fig7_relu")))
-    shown = analysis.best(rows)
-    words = ", ".join(
-        f"{row.more:.0f} % against {row.less:.0f} % ({row.network}, {row.definition}, n = {row.n})" for row in shown.itertuples()
-    )
-    return (f"γ and β only against all: {words}, at recipe {shown.recipe.iloc[0]}." if len(shown) else "Not run."), rows
+    relu = analysis.relu(experiments.runs("fig7_relu"))
+    return say.silent(relu, analysis.relu_differences(relu))
 
 
 def _overfitting():
-    rows = analysis.judge_overfitting(analysis.overfitting(experiments.runs("fig4_gamma")))
-    shown = analysis.best(rows)
-    if not len(shown):
-        return "Not run.", rows
-    words = ", ".join(f"{row.less:+.1f} against {row.more:+.1f} in {row.network} (n = {row.n})" for row in shown.itertuples())
-    clean = analysis.overfitting_as_they_are(experiments.runs("fig4_gamma"))
-    clean = _each_network(clean, unit="points above it", absent="not asked")
-    return (
-        f"Training above test accuracy, γ and β only against all, in points at recipe {shown.recipe.iloc[0]}: {words}. "
-        f"On the training images as they are, γ and β only, {clean}."
-    ), rows
+    gaps = analysis.overfitting(experiments.runs("fig4_gamma"))
+    return say.overfitting(gaps, analysis.judge_overfitting(gaps))
 
 
 def _storage():
@@ -182,92 +164,97 @@ def _storage():
 
     shown = experiments.runs("fig4_gamma")
     runs = [store.load(name) for name in shown[shown.trainable == "bn"].id]
-    rows, smallest = [], min(runs, key=lambda run: run.info["counts"]["total"], default=None)
-    for run in runs:
-        if run.info["counts"]["total"] == smallest.info["counts"]["total"]:
-            drawn = networks.drawn_alike(run, networks.draw(run.spec))
-            size = (run.folder / "bn.safetensors").stat().st_size
-            rows.append({"recipe": run.spec.recipe, "size": size, "verdict": analysis.holds(run.spec.recipe, drawn)})
-    if not rows:
-        return "Not run.", pd.DataFrame(columns=["recipe", "verdict"])
-    title, whole = architecture(smallest.spec.model).title, 4 * smallest.info["counts"]["total"]
-    sizes = f"{rows[0]['size'] / 1000:.0f} KB, header included, instead of {whole / 1000:,.0f} KB of parameters"
-    words = (
-        f"{title} is stored in {sizes}: its seed, γ, β and running statistics. That the seed draws the same weights again is "
-        "checked here. What a step costs:"
+    if not runs:
+        return Statement("", "not trained")
+    run = min(runs, key=lambda run: (run.info["counts"]["total"], run.id))
+    drawn = networks.drawn_alike(run, networks.draw(run.spec))
+    size, whole = (run.folder / "bn.safetensors").stat().st_size, 4 * run.info["counts"]["total"]
+    text = (
+        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.0f} KB instead of {whole / 1000:,.0f}: its seed, γ, β "
+        "and running statistics; the seed "
     )
-    return words, pd.DataFrame(rows)
+    return Statement(
+        text + ("draws the same weights here." if drawn else "draws other weights here."), "checked" if drawn else "failed"
+    )
 
 
 CLAIMS = (
     Claim(
-        "Training only γ and β reaches 82 % on CIFAR-10 (ResNet-866), and 32 % top-5 on ImageNet (ResNet-200); judged on CIFAR-10.",
+        "γ and β alone reach 82 % on CIFAR-10 (ResNet-866), and 32 % top-5 on ImageNet (ResNet-200).",
+        "the value on CIFAR-10",
         "its abstract; the networks by a review",
         ("fig2_depth",),
         _reaches,
     ),
     Claim(
-        "That is far more than training as many randomly chosen parameters; judged by the sign, as the numbers are not known.",
+        "Training as many randomly chosen weights instead does far worse.",
+        "the sign, as the numbers are not known",
         "its abstract; the control by a review",
         ("ablation_random_parameters",),
         _control,
     ),
     Claim(
-        "Part of it is done by disabling around a third of the random features: 27 % of γ are below 0.01, 9 % when everything is "
-        "trained.",
+        "Training turns off around a third of the random features: 27 % of γ end below 0.01, 9 % when everything is trained.",
+        "the two shares",
         "its abstract; the numbers by a reproduction, presumably of ResNet-110",
         ("fig5_thresholds",),
         _disabled,
     ),
     Claim(
-        "In ordinary training, γ and β are worth 0.5 to 2 points on CIFAR-10, and 2 on ImageNet; judged on CIFAR-10.",
+        "In ordinary training γ and β are worth 0.5 to 2 points on CIFAR-10, and 2 on ImageNet.",
+        "the difference on CIFAR-10",
         "its introduction",
         ("fig1_affine",),
         _affine,
     ),
     Claim(
         "For the same number of γ and β, depth helps more than width.",
+        "the sign",
         "reviews",
         ("fig3_depth_or_width",),
         _depth_or_width,
     ),
     Claim(
         "Output layer and shortcuts alone do well on wide networks, and fall towards chance on deep ones.",
+        "the order, once a wide network and one of at least 110 layers have been trained",
         "a picture of its first version",
         ("fig2_depth", "fig2_width"),
         _collapse,
     ),
     Claim(
         "With 1,000 classes the output layer must be trained too.",
+        "",
         "a review",
         (),
         _thousand_classes,
     ),
     Claim(
         "What happens when small γ are set to 0: one review of Figure 6 reads little change, another a sharp drop.",
+        "",
         "reviews, which disagree",
         ("fig6_clamping",),
         _clamping,
     ),
     Claim(
-        "Behind the ReLUs 30 to 40 % of the units are off, about 10 % when everything is trained; judged by the order, as what "
-        "counts as off is not known.",
+        "Behind the ReLUs 30 to 40 % of the units are off, about 10 % when everything is trained.",
+        "the order, as what counts as off is not known",
         "a review",
         ("fig7_relu",),
         _off_units,
     ),
     Claim(
-        "Such a network does not overfit: training and test accuracy stay together. Judged: training accuracy, on augmented "
-        "images, is at most 2 points above test accuracy, and less above it than when everything is trained.",
+        "Such a network does not overfit: training and test accuracy stay together.",
+        "training accuracy, on augmented images, is at most 2 points above test accuracy, and less than when everything is trained",
         "a review",
         ("curve_resnet110",),
         _overfitting,
     ),
     Claim(
-        "A seed, γ and β are enough to store such a network; training does not get cheaper. Judged: the former, with BatchNorm's "
-        "running statistics stored, too.",
+        "A seed, γ and β are enough to store such a network; training does not get cheaper.",
+        "the former, with BatchNorm's running statistics stored, too",
         "a review of its discussion",
         ("engine_speed",),
         _storage,
+        software=True,
     ),
 )

@@ -68,3 +68,10 @@ def small_gammas() -> pd.DataFrame:
     """The share of γ below 0.01 in magnitude, in percent, as `values`: what a reproduction quotes from the first version."""
     rows = values("fig4", metric="share_gamma_below_0.01")
     return rows.assign(value=100 * rows.value, uncertainty=100 * rows.uncertainty)
+
+
+def with_parameters(reference: pd.DataFrame) -> pd.DataFrame:
+    """Those of `reference`, as `values`, that train γ and β alone, with a column `parameters`: how many γ and β the network has."""
+    counts = values("table1", metric="parameters_batchnorm").set_index("network").value
+    own = reference[reference.trainable == "bn"]
+    return own.assign(parameters=own.network.map(counts))

@@ -80,15 +80,20 @@ def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | P
     """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
     if not specs:
         return []
-    work = [spec.settings.epochs * _work(spec) for spec in specs]
-    least = min(range(len(specs)), key=work.__getitem__)
+    amounts = [work(spec) for spec in specs]
+    least = min(range(len(specs)), key=amounts.__getitem__)
     where = machine.device(device)
     with tempfile.TemporaryDirectory() as folder, machine.exact():
         one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
         pace = one.pace
         one.release()
     seconds = one.settings.epochs * (one.steps * pace.step + pace.test) + pace.probes
-    return [seconds * amount / work[least] for amount in work]
+    return [seconds * amount / amounts[least] for amount in amounts]
+
+
+def work(spec: RunSpec) -> float:
+    """What the whole training of `spec` has to multiply, in units that are the same for all specs."""
+    return spec.settings.epochs * _work(spec)
 
 
 def _work(spec: RunSpec) -> float:

@@ -7,8 +7,8 @@ from bnlib.report.analysis.accuracy import (
     histories,
     judge_overfitting,
     overfitting,
+    papers_at_equal_parameters,
     plateaus,
-    while_alike,
     with_parameters,
 )
 from bnlib.report.analysis.gamma import (
@@ -17,16 +17,13 @@ from bnlib.report.analysis.gamma import (
     moved,
     shares,
     shrunk,
-    small_against,
     small_gammas,
     small_where,
-    weight_decay_words,
 )
 from bnlib.report.analysis.parameters import counts_table, judge_counts, table1
 from bnlib.report.analysis.probes import (
     clamping,
     clamping_answer,
-    clamping_words,
     overfitting_as_they_are,
     relu,
     relu_after,
@@ -42,6 +39,7 @@ from bnlib.report.analysis.tables import (
     verdict_table,
 )
 from bnlib.report.analysis.verdicts import (
+    LEVEL,
     RECIPES,
     TOLERANCE,
     VERDICTS,
@@ -54,22 +52,19 @@ from bnlib.report.analysis.verdicts import (
     overall,
     summarise,
 )
-from bnlib.report.analysis.words import by_network, by_recipe, compared, leaders, noise, replicates, span
+from bnlib.report.analysis.words import mean_and_sd
 
 __all__ = [
+    "LEVEL",
     "RECIPES",
     "TOLERANCE",
     "VERDICTS",
     "at_epochs",
     "at_equal_parameters",
     "best",
-    "by_network",
-    "by_recipe",
     "clamping",
     "clamping_answer",
     "clamping_table",
-    "clamping_words",
-    "compared",
     "comparisons",
     "counts_table",
     "difference_table",
@@ -83,14 +78,14 @@ __all__ = [
     "judge_differences",
     "judge_overfitting",
     "layers",
-    "leaders",
+    "mean_and_sd",
     "ordered",
     "machines",
-    "noise",
     "moved",
     "overall",
     "overfitting",
     "overfitting_as_they_are",
+    "papers_at_equal_parameters",
     "plateaus",
     "precisions",
     "provenance",
@@ -98,19 +93,15 @@ __all__ = [
     "relu_after",
     "relu_differences",
     "relu_layers",
-    "replicates",
     "shares",
     "shrunk",
-    "small_against",
     "small_gammas",
     "small_where",
-    "span",
     "speed",
     "summarise",
     "table",
     "table1",
     "verdict_table",
-    "weight_decay_words",
-    "while_alike",
+    "where_table",
     "with_parameters",
 ]

@@ -4,26 +4,49 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.report.analysis.verdicts import RECIPES, TOLERANCE, judge_differences, margin, sound, summarise, together
+from bnlib.report.analysis.verdicts import (
+    RECIPES,
+    TOLERANCE,
+    corrected,
+    judge_differences,
+    sound,
+    spread,
+    summarise,
+    tested,
+    together,
+)
 from bnlib.report.analysis.words import both_counts
+from bnlib.report.paper import PAPER
 from bnlib.spec import RECIPES as SETTINGS
 
 _PLACE = ["network", "depth", "width", "recipe"]
 
 
 def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
-    """By how many points the variant `more` is above `less`, wherever both have been run and have not diverged.
+    """How much better the variant `more` is than `less`, in each network and recipe that has both.
 
-    summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, margin (that it must
-    exceed to count), n (the replicates, of the two if they have not equally many; a text).
+    summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, half (of its 95 %
+    interval), p (see `verdicts.tested`; corrected for the number of networks), n (the replicates, of both
+    if they have not equally many; a text).
     """
-    columns = [*_PLACE, "mean", "sd", "n"]
     summary = sound(summary)
-    one, other = (summary[summary.variant == variant][columns] for variant in (more, less))
-    both = one.merge(other, on=_PLACE, suffixes=("", "_less"))
-    found = both[_PLACE].assign(more=both["mean"], less=both.mean_less, difference=(both["mean"] - both.mean_less).astype(float))
-    found["margin"] = [margin(*both_sides) for both_sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
-    return found.assign(n=both_counts(both.n, both.n_less))
+    one, other = (summary[summary.variant == variant][[*_PLACE, "mean", "sd", "n"]] for variant in (more, less))
+    return differing(one.merge(other, on=_PLACE, suffixes=("", "_less")), summary)
+
+
+def differing(both: pd.DataFrame, spreads: pd.DataFrame) -> pd.DataFrame:
+    """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less.
+
+    spreads: points whose replicates say how much a single run scatters, of the same recipes. Other columns are kept.
+    """
+    sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
+    pooled = {recipe: spread(own) for recipe, own in spreads.groupby("recipe")}
+    found = both.assign(more=both["mean"].astype(float), less=both.mean_less.astype(float))
+    found["difference"] = found.more - found.less
+    tests = [tested(row.difference, (row.sd, row.n), (row.sd_less, row.n_less), pooled[row.recipe]) for row in found.itertuples()]
+    found[["p", "half"]] = pd.DataFrame(tests, columns=["p", "half"], index=found.index, dtype=float)
+    found["p"] = found.groupby("recipe").p.transform(corrected) if len(found) else found.p
+    return found.drop(columns=sides).assign(n=both_counts(both.n, both.n_less))
 
 
 def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
@@ -31,8 +54,8 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
 
     points: rows with network, depth, width, recipe, parameters (γ and β), mean, sd and n. The accuracy of a ResNet with exactly
     as many is interpolated between its neighbours, linear in the logarithm of the number; nothing is extrapolated. Returns network,
-    depth, width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, margin (that it must exceed
-    to count), n (the replicates, of the two sides if they have not equally many; of the deep one's neighbours the fewer).
+    depth, width, recipe, parameters, more (the deep one's accuracy), less (the wide one's), difference, half, p, n: as
+    `differences`. Of the deep one's neighbours the greater spread and the fewer replicates count.
     """
     rows = []
     for recipe, own in sound(points).groupby("recipe", sort=False):
@@ -43,10 +66,18 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
                 near = deep.iloc[after - 1 : after + 1]  # the two between which it lies; the more uncertain of them counts
                 more = np.interp(np.log(wide.parameters), np.log(deep.parameters.astype(float)), deep["mean"].astype(float))
                 row = {"network": wide.network, "depth": wide.depth, "width": wide.width, "recipe": recipe}
-                row |= {"parameters": wide.parameters, "more": more, "less": wide.mean, "difference": more - wide.mean}
-                row["margin"] = margin(wide.sd, wide.n, near.sd.max(), near.n.min())
-                rows.append({**row, "n": both_counts([near.n.min()], [wide.n])[0]})
-    return pd.DataFrame(rows, columns=[*_PLACE, "parameters", "more", "less", "difference", "margin", "n"])
+                row |= {"parameters": wide.parameters, "mean": more, "sd": near.sd.max(), "n": near.n.min()}
+                rows.append({**row, "mean_less": wide.mean, "sd_less": wide.sd, "n_less": wide.n})
+    sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
+    return differing(pd.DataFrame(rows, columns=[*_PLACE, "parameters", *sides]), sound(points))
+
+
+def papers_at_equal_parameters(reference: pd.DataFrame) -> pd.DataFrame:
+    """The paper's own values compared as `at_equal_parameters` compares ours. reference: of `paper.with_parameters`."""
+    own = reference[reference.kind.isin(PAPER)]
+    deep = ~own.network.str.startswith("WRN")
+    own = own.assign(mean=own.value, depth=14, width=np.where(deep, 1, 2), recipe="the paper's", sd=0.0, n=1)
+    return at_equal_parameters(own).drop(columns=["half", "p", "n"])
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:
@@ -108,22 +139,6 @@ def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Data
     own = histories[histories.epoch.isin(set(reference.epoch)) & (histories.recipe == "paper")]
     percent = named(own).assign(percent=100 * own.test_accuracy.astype(float), width=1)
     return together(percent, "percent"), named(reference)
-
-
-def while_alike(histories: pd.DataFrame, reference: pd.DataFrame) -> str:
-    """Ours against the paper's at the epochs of `reference` up to which `short` is its recipe, in words, from the runs at `short`.
-
-    histories: of `histories`, of one network and trainable set; replicates are averaged. reference: as for `at_epochs`.
-    """
-    own = histories[histories.recipe == "short"]
-    if not len(reference):
-        return "the paper's values are not known"
-    said = []
-    for row in reference.itertuples():
-        values = 100 * own[own.epoch == row.epoch].test_accuracy.astype(float)
-        if len(values) and SETTINGS["short"].alike(SETTINGS["paper"], row.epoch):
-            said.append(f"{values.mean():.1f} % against {row.value:.1f} % after epoch {row.epoch} (n = {len(values)})")
-    return ", ".join(said) or "not run"
 
 
 def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:

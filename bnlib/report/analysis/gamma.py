@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib import seeds, store
-from bnlib.report.analysis.accuracy import differences
-from bnlib.report.analysis.verdicts import POINT, RECIPES, best, together
+from bnlib.report.analysis.verdicts import POINT, together
 from bnlib.spec import RECIPES as SETTINGS
 from bnlib.spec import Recipe, added
 
@@ -116,36 +115,3 @@ def small_where(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
         row = {"n": own.seed.nunique(), "relu": 100 * small[~added].mean(), "added": 100 * small[added].mean()}
         rows.append({**dict(zip(POINT, key, strict=True)), **row, "negative": 100 * (own.beta[small & ~added] < 0).mean()})
     return pd.DataFrame(rows, columns=[*POINT, "n", "relu", "added", "negative"])
-
-
-def weight_decay_words(gammas: pd.DataFrame, threshold: float = 0.01) -> dict[str, str]:
-    """What weight decay has to do with small γ, in words.
-
-    left: what it alone leaves of a γ without gradient. small: the share of U[0, 1] that would so end below `threshold`. fate: how
-    many really end there, with γ and β only at the better recipe, of those that it alone would leave above, and of the others.
-    """
-    left = {name: shrunk(SETTINGS[name]) for name in reversed(RECIPES)}
-    after = {name: f"after {SETTINGS[name].epochs} epochs" for name in left}
-    own, fate = best(gammas[gammas.trainable == "bn"]), []
-    for (_, network, recipe), rows in own.groupby(["depth", "network", "recipe"]):
-        ends, above = rows.gamma.abs() < threshold, rows.start >= threshold / left[recipe]
-        fate.append(
-            f"in {network} {after[recipe]}, {_percent(ends[above].mean())} of those that start above "
-            f"{threshold / left[recipe]:.2g} and {_percent(ends[~above].mean())} of those that start below"
-        )
-    return {
-        "left": ", ".join(f"{_percent(share)} {after[name]}" for name, share in left.items()),
-        "small": ", ".join(f"{_percent(min(1, threshold / share))} {after[name]}" for name, share in left.items()),
-        "fate": "; ".join(fate) or "not run",
-    }
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.{0 if share >= 0.1 else 1}f}\u00a0%"
-
-
-def small_against(small: pd.DataFrame) -> str:
-    """The shares of small γ with γ and β only against all, in words, at the better recipe that has both; *not run* if none has."""
-    rows = best(differences(small, "bn", "all"))
-    said = ", ".join(f"{row.more:.1f} % against {row.less:.1f} % in {row.network} (n = {row.n})" for row in rows.itertuples())
-    return f"γ and β only against all: {said}, recipe {rows.recipe.iloc[0]}" if said else "γ and β only against all: not run"

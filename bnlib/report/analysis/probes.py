@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
+from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
-from bnlib.report.analysis.verdicts import POINT, judge_differences, margin, together
-from bnlib.report.analysis.words import both_counts
+from bnlib.report.analysis.verdicts import POINT, judge_differences, together
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1
@@ -65,20 +65,6 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
     columns = ["share", *changes, "beta_low", "beta_high", "safe", "safe_share", "half", "half_share"]
     found = pd.DataFrame(rows, columns=[*POINT, "n", *columns])
     return found.assign(**{name: found[name].astype(float).round(1) + 0.0 for name in changes})  # no −0.0
-
-
-def clamping_words(answer: pd.DataFrame, small: float = 0.01) -> dict[str, str]:
-    """What rows of `clamping_answer` say of |γ| up to `small`, in words: small, beta, random; *not run* without any."""
-    texts = {
-        "small": "{change:+.1f} points for the {share:.1f} % of the features with |γ| up to " + f"{small:g}" + " in {place}",
-        "beta": "{change_beta:+.1f} points{spread} in {place}",
-        "random": "{change_random:+.1f} points in {place}",
-    }
-    rows = []
-    for row in answer.assign(share=100 * answer.share).to_dict("records"):
-        spread = f" ({row['beta_low']:+.1f} to {row['beta_high']:+.1f})" if row["n"] > 1 else ""
-        rows.append({**row, "spread": spread, "place": f"{row['network']} (recipe {row['recipe']}, n = {row['n']})"})
-    return {key: "; ".join(text.format(**row) for row in rows) or "not run" for key, text in texts.items()}
 
 
 def relu(runs: pd.DataFrame) -> pd.DataFrame:
@@ -142,11 +128,9 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     place = ["network", "depth", "width", "recipe", "definition"]
     known = relu[relu.definition != "zero"]
     one, other = (known[known.trainable == trainable][[*place, "mean", "sd", "n"]] for trainable in ("bn", "all"))
-    both = one.merge(other, on=place, suffixes=("", "_less")).rename(columns={"mean": "more", "mean_less": "less"})
-    percent = [f"> {100 * float(share):g} %" for share in both.definition]
-    both["margin"] = [margin(*sides) for sides in zip(both.sd, both.n, both.sd_less, both.n_less, strict=True)]
-    both["n"] = both_counts(both.n, both.n_less)
-    return judge_differences(both.assign(definition=percent, difference=(both.more - both.less).astype(float)))
+    both = one.merge(other, on=place, suffixes=("", "_less"))
+    both["definition"] = [f"> {100 * float(share):g} %" for share in both.definition]
+    return judge_differences(differing(both, known))
 
 
 def overfitting_as_they_are(runs: pd.DataFrame) -> pd.DataFrame:

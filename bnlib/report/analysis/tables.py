@@ -43,10 +43,22 @@ def verdict_table(points: pd.DataFrame):
 
 def difference_table(differences: pd.DataFrame, more: str, less: str):
     """Rows of `differences` or `at_equal_parameters`, judged or not, as a table to read; more, less: names of the two columns."""
-    names = {"more": f"{more} (%)", "less": f"{less} (%)", "difference": "difference (points)", "margin": "counts beyond"}
+    names = {
+        "more": f"{more} (%)",
+        "less": f"{less} (%)",
+        "difference": "difference (points)",
+        "half": "95 % interval",
+        "p": "p, corrected",
+    }
     shown = differences.drop(columns=["depth", "width"]).rename(columns=names).sort_values("recipe", kind="stable")
-    formats = {"difference (points)": "{:+.1f}", "counts beyond": "± {:.1f}", "parameters": "{:,}"}
+    formats = {"difference (points)": "{:+.1f}", "95 % interval": "± {:.1f}", "p, corrected": "{:.2g}", "parameters": "{:,.0f}"}
     return table(shown, {name: text for name, text in formats.items() if name in shown})
+
+
+def where_table(where: pd.DataFrame):
+    """The rows of `small_where` as a table to read, in percent."""
+    names = {"relu": "ahead of a ReLU", "added": "ahead of the sum", "negative": "of the former, β < 0"}
+    return table(where.drop(columns=["variant", "width", "depth"]).rename(columns=names))
 
 
 def clamping_table(answer: pd.DataFrame, small: float = 0.01):

@@ -1,15 +1,16 @@
-"""Replicates put together, and verdicts by rule."""
+"""Replicates put together, differences tested, and verdicts by rule."""
 
 import itertools
 import math
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's; see `judge`
-MARGIN = 3.0  # points by which two of ours must differ where there are fewer than MANY replicates; see `margin`
-MANY = 3  # replicates from which their spread counts
-VERDICTS = ("reproduced", "in trend", "too close", "not reproduced", "not run")
+LEVEL = 0.05  # of a test, after the correction for how many there are
+VERDICTS = ("reproduced", "in trend", "in part", "too close", "not reproduced", "not judged", "not trained")
+HOLD = ("reproduced", "in trend")
 RECIPES = ("paper", "short")  # those whose runs are judged, the better first
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common
 
@@ -40,14 +41,40 @@ def sound(points: pd.DataFrame) -> pd.DataFrame:
     return points[points.diverged == 0] if "diverged" in points else points
 
 
-def margin(sd: float, n: int, other_sd: float, other_n: int) -> float:
-    """How far apart two means must be for their order to count, in points: more than chance makes of replicates.
+def spread(points: pd.DataFrame) -> tuple[float, int]:
+    """The standard deviation of replicates, pooled over all `points` that have two or more, and its degrees of freedom.
 
-    Three times the standard error of the difference if both have three replicates: with their spread known no better than that,
-    chance exceeds it one time in 25. Else 3 points, by convention: twice the standard error of two single runs that spread
-    as the replicates of ResNet-14 and 32 do, with γ and β only at `short` (pooled standard deviation 1.0 points).
+    points: with sd and n, of one recipe. (NaN, 0) where nothing has been repeated.
     """
-    return 3 * math.sqrt(sd**2 / n + other_sd**2 / other_n) if min(n, other_n) >= MANY else MARGIN
+    many = points[points.n.astype(int) > 1]
+    freedom = int((many.n - 1).sum())
+    return (math.sqrt(((many.n - 1) * many.sd.astype(float) ** 2).sum() / freedom), freedom) if freedom else (math.nan, 0)
+
+
+def tested(difference: float, one: tuple[float, int], other: tuple[float, int], pooled: tuple[float, int]) -> tuple[float, float]:
+    """P and half of the 95 % interval of a difference of two means; one, other: the standard deviation and number of each.
+
+    Welch's test where both have been repeated. Else `pooled`, of `spread`, stands for the spread of both; (NaN, NaN) without it.
+    """
+    (sd, n), (other_sd, other_n) = one, other
+    if min(n, other_n) > 1:
+        parts = sd**2 / n, other_sd**2 / other_n
+        error = math.sqrt(sum(parts))
+        freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1)) if error else n + other_n - 2
+    else:
+        error, freedom = pooled[0] * math.sqrt(1 / n + 1 / other_n), pooled[1]
+    if not freedom:
+        return math.nan, math.nan
+    p = 2 * stats.t.sf(abs(difference) / error, freedom) if error else float(difference == 0)
+    return p, error * stats.t.ppf(0.975, freedom)
+
+
+def corrected(p: pd.Series) -> pd.Series:
+    """p-values of tests made together, corrected for their number (Benjamini and Hochberg); NaN stays NaN."""
+    known, found = p.notna(), p.astype(float).copy()
+    if known.any():
+        found[known] = stats.false_discovery_control(found[known].to_numpy())
+    return found
 
 
 def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
@@ -56,9 +83,9 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     summary: from `summarise`. reference: rows of `bnlib.report.paper.values`, one for a network and trainable set, in percent.
     Adds reference, uncertainty, kind, difference (ours minus the reference, in points), tolerance and verdict:
     *reproduced*: recipe `paper`, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
-    *in trend*: not that, but all that is decided of its order among the other points is the reference's (see `comparisons`).
-    *not reproduced*: neither. Runs of `smoke`, and single points at `short`, have nothing to be judged by: *not run*; and where
-    no order is decided at `short` it is *too close*. Points that diverged are left out.
+    Else its order among the other points decides (see `comparisons`): *in trend* if it is the reference's in every pair that is
+    decided, *not reproduced* if in none, *in part* between; *too close* if no pair is decided at `short`, where values judge
+    nothing. Runs of `smoke`, and single points at `short`, are *not judged*. Points that diverged are left out.
 
     The 2 points are a convention: with γ and β alone, the one faithful reproduction by others known to us differs from the paper
     by up to 1.6 points (tdtce, one run each, in `paper_values.csv`).
@@ -74,22 +101,31 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
 
 def comparisons(points: pd.DataFrame) -> pd.DataFrame:
-    """Every pair of points of one recipe whose order the reference decides: recipe, first, second, ours.
+    """Every pair of points of one recipe whose order the reference decides: recipe, first, second, reference, ours, half, p, says.
 
-    Compared are points of one trainable set, and points of one network. ours: *agrees*, *differs*, or *too close* where ours are
-    within their `margin`. A pair whose reference values differ by no more than both uncertainties together is a tie and is left
-    out; so are two networks of which nothing was trained: both guess.
+    Compared are points of one trainable set, and points of one network. first is the one that the reference puts higher, by
+    `reference` points; ours: by how many ours is higher; half: of its 95 % interval; p: of `tested`, corrected for the number of
+    pairs. says: *agrees* or *differs* where p is below 0.05; *missing* where it is not, though the reference's difference is larger
+    than half of our interval and the tolerance together, so that we should see it; else *too close*.
+    A pair whose reference values differ by no more than both uncertainties together is a tie and is left out; so are two networks
+    of which nothing was trained: both guess.
     """
     rows = []
     for recipe, group in points.groupby("recipe"):
-        for a, b in itertools.combinations(group.itertuples(), 2):
-            gap, guess = a.reference - b.reference, a.trainable == b.trainable == "none"
-            related = a.trainable == b.trainable or a.network == b.network
-            if related and abs(gap) > a.uncertainty + b.uncertainty and not guess:
-                own = a.mean - b.mean
-                ours = "too close" if abs(own) <= margin(a.sd, a.n, b.sd, b.n) else "agrees" if gap * own > 0 else "differs"
-                rows.append((recipe, (a.network, a.trainable), (b.network, b.trainable), ours))
-    return pd.DataFrame(rows, columns=["recipe", "first", "second", "ours"])
+        pooled = spread(group)
+        for a, b in itertools.combinations(group.sort_values("reference", ascending=False).itertuples(), 2):
+            gap, guess = a.reference - b.reference - a.uncertainty - b.uncertainty, a.trainable == b.trainable == "none"
+            if (a.trainable == b.trainable or a.network == b.network) and gap > 0 and not guess:
+                own = float(a.mean - b.mean)
+                p, half = tested(own, (a.sd, a.n), (b.sd, b.n), pooled)
+                names = (a.network, a.trainable), (b.network, b.trainable)
+                rows.append((recipe, *names, a.reference - b.reference, own, half, p, gap > half + TOLERANCE))
+    columns = ["recipe", "first", "second", "reference", "ours", "half", "p", "clear"]
+    found = pd.DataFrame(rows, columns=columns)
+    found["p"] = found.groupby("recipe").p.transform(corrected) if len(found) else found.p
+    order = np.where(found.ours > 0, "agrees", "differs")
+    found["says"] = np.where(found.p < LEVEL, order, np.where(found.clear.astype(bool), "missing", "too close"))
+    return found.drop(columns="clear")
 
 
 def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
@@ -98,33 +134,34 @@ def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
     trainable: two of this set. A point that is *not reproduced* stays, whatever there is beside it.
     """
     pairs = comparisons(points if trainable is None else points[points.trainable == trainable])
-    decided = {*pairs[pairs.ours != "too close"].recipe, *points[points.verdict == "not reproduced"].recipe}
+    decided = {*pairs[pairs.says != "too close"].recipe, *points[points.verdict == "not reproduced"].recipe}
     return points[points.recipe.isin(decided)]
 
 
 def _verdict(point, pairs: pd.DataFrame) -> str:
-    if point.recipe == "smoke":
-        return "not run"
+    if point.recipe not in RECIPES:
+        return "not judged"
     if point.recipe == "paper" and abs(point.difference) <= point.tolerance:
         return "reproduced"
     name = (point.network, point.trainable)
     mine = pairs[(pairs.recipe == point.recipe) & ((pairs["first"] == name) | (pairs["second"] == name))]
-    decided = mine.ours[mine.ours != "too close"]
+    decided = mine.says[mine.says != "too close"]
     if not len(decided):
-        return "not reproduced" if point.recipe == "paper" else "too close" if len(mine) else "not run"
-    return "in trend" if (decided == "agrees").all() else "not reproduced"
+        return "not reproduced" if point.recipe == "paper" else "too close" if len(mine) else "not judged"
+    right = decided == "agrees"
+    return "in trend" if right.all() else "in part" if right.any() else "not reproduced"
 
 
 def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float = np.inf) -> pd.DataFrame:
     """Differences that the paper says are positive, from `low` to `high` points; adds a verdict to each row.
 
-    differences: rows with recipe, difference and margin. *reproduced*: recipe `paper`, above the
-    margin, and from `low` to `high` within the tolerance. *in trend*: above the margin. *not reproduced*: below minus the margin.
-    *too close*: between, where the sign may be chance.
+    differences: rows with recipe, difference and p. *too close*: p is not below 0.05, or cannot be had, so that the sign may be
+    chance. Else *reproduced*: recipe `paper`, positive, and from `low` to `high` within the tolerance; *in trend*: positive;
+    *not reproduced*: negative.
     """
 
     def verdict(row):
-        if row.recipe in RECIPES and abs(row.difference) <= row.margin:
+        if row.recipe in RECIPES and not row.p < LEVEL:
             return "too close"
         inside = low - TOLERANCE <= row.difference <= high + TOLERANCE
         said = holds(row.recipe, row.difference > 0)
@@ -135,23 +172,32 @@ def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float =
 
 def holds(recipe: str, truth: bool) -> str:
     """The verdict on a statement that either holds or not, in runs of `recipe`."""
-    said = {"paper": "reproduced", "short": "in trend"}.get(recipe, "not run")
-    return "not reproduced" if said != "not run" and not truth else said
+    said = {"paper": "reproduced", "short": "in trend"}.get(recipe, "not judged")
+    return "not reproduced" if said != "not judged" and not truth else said
 
 
 def best(points: pd.DataFrame) -> pd.DataFrame:
     """The rows at recipe `paper`, or at `short` if there are none at `paper`; those that have nothing to be judged by left out."""
     for recipe in RECIPES:
         found = points[points.recipe == recipe] if len(points) else points
-        found = found[found.verdict != "not run"] if "verdict" in found else found
+        found = found[found.verdict != "not judged"] if "verdict" in found else found
         if len(found):
             return found
     return points[:0]
 
 
 def overall(points: pd.DataFrame) -> str:
-    """One verdict for a figure: the least of its points' verdicts, of those at recipe `paper` or, if there are none, `short`.
+    """One verdict for a figure, of its points' verdicts at recipe `paper` or, if there are none, `short`.
 
-    From the least on: not reproduced, too close, in trend, reproduced.
+    The same as theirs if all agree; *in trend* if some are *reproduced* and all others *in trend*; *in part* if some hold and
+    others do not, or cannot be told; *not reproduced* if none holds and one does not. *not judged*: there are runs, and nothing
+    that they could be held against; *not trained*: there are none.
     """
-    return max(best(points).verdict, key=VERDICTS.index, default="not run") if len(points) else "not run"
+    found = set(best(points).verdict) if len(points) else set()
+    if not found:
+        return "not judged" if len(points) else "not trained"
+    if len(found) == 1:
+        return found.pop()
+    if found <= set(HOLD):
+        return "in trend"
+    return "in part" if found & {*HOLD, "in part"} else "not reproduced"

@@ -1,0 +1,89 @@
+"""The parts of a figure's page: the finding with its badge, what it means, and, folded, what stands behind it."""
+
+import html
+import json
+import re
+
+import pandas as pd
+
+from bnlib import experiments, store
+from bnlib.report.analysis import provenance
+from bnlib.report.statements import Statement, network
+from bnlib.words import duration
+
+
+class Markdown(str):
+    """A text that notebooks and the book set as Markdown."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+class Html(str):
+    """A piece of a page that notebooks and the book set as HTML."""
+
+    def _repr_html_(self) -> str:
+        return str(self)
+
+
+def badge(verdict: str) -> str:
+    """A verdict as a badge that links to how it is judged; empty for none."""
+    if not verdict:
+        return ""
+    return f'<span class="bn-badge bn-{verdict.replace(" ", "-")}">{verdict}</span>'
+
+
+def finding(statement: Statement, otherwise: str = "") -> Markdown:
+    """The first sentence of a page, with its badge. otherwise: what is said instead where nothing has been run."""
+    return Markdown(f"{badge(statement.verdict)} {statement.text or otherwise}".strip() + "\n")
+
+
+def meaning(*said: Statement | str) -> Markdown:
+    """Statements and sentences as one paragraph; those that have nothing to say are left out."""
+    return Markdown(" ".join(one.text if isinstance(one, Statement) else one for one in said if one))
+
+
+def folded(title: str, content) -> Html:
+    """`content`, a table or HTML, under a title that opens it."""
+    if isinstance(content, pd.DataFrame):
+        content = content.style.set_table_attributes('class="dataframe"')
+    inside = content._repr_html_() if hasattr(content, "_repr_html_") else f"<p>{html.escape(str(content))}</p>"
+    return Html(f'<details class="bn-folded"><summary>{html.escape(title)}</summary>\n{inside}\n</details>')
+
+
+def behind(name: str, runs: pd.DataFrame, tables: dict | None = None, said: list[Statement] | None = None) -> Html:
+    """What stands behind a page, folded: `tables` by title, what has been trained, where each run comes from, the page's code.
+
+    name: of the experiment and of its notebook. runs: those that the page shows. said: statements about what is in the tables.
+    """
+    parts = [folded(title, table) for title, table in (tables or {}).items()]
+    parts += (
+        [folded("In numbers", Html("".join(f"<p>{html.escape(one.text)}</p>" for one in said if one)))] if any(said or []) else []
+    )
+    parts.append(folded("What has been trained", experiments.coverage(name)))
+    if len(runs):
+        parts.append(folded("Where each run comes from", provenance(runs)))
+    return Html("\n".join([*parts, code(name)]))
+
+
+def code(page: str) -> Html:
+    """The code of a notebook, folded."""
+    cells = json.loads((store.ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    text = "\n\n".join(re.sub(r"^%.*\n", "", text, flags=re.M) for text in texts)
+    return folded("The code of this page", Html(f"<pre><code>{html.escape(text)}</code></pre>"))
+
+
+def not_trained(name: str, recipe: str = "short") -> Markdown:
+    """The one line of a page of which nothing has been trained: the command that does, and what it costs."""
+    seconds, device = experiments.cost(name, recipe)
+    cost = f" Its first training takes about {duration(seconds)} on {device}, reckoned from the runs there are." if seconds else ""
+    return Markdown(
+        f"{badge('not trained')} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}"
+    )
+
+
+def title(page: str) -> str:
+    """The heading of a notebook, as the book's contents have it."""
+    first = json.loads((store.ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+    return network("".join(first["source"]).splitlines()[0].removeprefix("# "))

@@ -1,0 +1,396 @@
+"""What accuracies say: how they grow, how far from the paper's they are, which of two is higher."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from bnlib import experiments
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, comparisons, corrected, overall, sound, spread, tested
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+from bnlib.spec import RunSpec, architecture
+
+
+def _at(row, along: str) -> str:
+    """Where a point lies, in words: at 14 layers, at width 2."""
+    return f"at {row.depth}\u00a0layers" if along == "depth" else f"at width\u00a0{row.width}"
+
+
+def _values(own: pd.DataFrame, along: str) -> str:
+    return listing(f"{percent(row.mean_)} {_at(row, along)}" for row in own.rename(columns={"mean": "mean_"}).itertuples())
+
+
+def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None = None) -> str:
+    """How the means of one trainable set go along depth or width, as the predicate of a sentence: `rises from … to …`.
+
+    own: rows of one recipe with depth or width, mean, sd, n. spreads: points whose replicates say how much a single run scatters,
+    if others than `own`. Differences are tested pair by pair (`verdicts.tested`), corrected for the number of pairs.
+    """
+    own = own.sort_values(along).reset_index(drop=True)
+    mean, last = own["mean"].astype(float), len(own) - 1
+    place = [_at(row, along) for row in own.itertuples()]
+    pooled = spread(own if spreads is None else spreads)
+    pairs = list(itertools.combinations(range(len(own)), 2))
+    side = lambda i: (own.sd[i], own.n[i])  # noqa: E731
+    p = corrected(pd.Series([tested(mean[j] - mean[i], side(i), side(j), pooled)[0] for i, j in pairs], dtype=float))
+    differ = np.zeros((len(own), len(own)), dtype=bool)
+    for (i, j), one in zip(pairs, p, strict=True):
+        differ[i, j] = differ[j, i] = one < LEVEL
+    ends = f"{percent(mean[0])} {place[0]}" if len(own) else ""
+    if last < 1:
+        return f"is {ends}" if len(own) else ""
+    if p.isna().all():
+        return f"goes from {ends} to {percent(mean[last])} {place[last]}, one run each: whether that is chance cannot be told"
+    top = int(mean.idxmax())
+    flat = next(k for k in range(last + 1) if not differ[k:, k:].any())  # from here on no two differ
+    if flat == 0:
+        low, high = percent(mean.min()), percent(mean.max())
+        return f"stays between {low} and {high} from {own[along][0]} to {own[along][last]}{_unit(along)}, no two beyond chance"
+    if differ[top, last] and mean[top] > mean[last] and not differ[0, top]:
+        return f"falls from {ends} to {percent(mean[last])} {place[last]}"
+    if differ[top, last] and mean[top] > mean[last]:
+        return f"rises to {percent(mean[top])} {place[top]} and falls to {percent(mean[last])} {place[last]}"
+    if not differ[0, last] and mean[last] < mean[top]:
+        return f"rises from {ends} to {percent(mean[top])} {place[top]}, and further on it cannot be told"
+    if mean[last] < mean[0]:
+        return f"falls from {ends} to {percent(mean[last])} {place[last]}"
+    if flat < last:
+        rest = f"from there to {own[along][last]}{_unit(along)} no two differ by more than chance"
+        return f"rises from {ends} to {percent(mean[flat])} {place[flat]}; {rest}"
+    return f"rises from {ends} to {percent(mean[last])} {place[last]}"
+
+
+def _unit(along: str) -> str:
+    return "\u00a0layers" if along == "depth" else ""
+
+
+def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> Statement:
+    """With γ and β alone, against depth (or width): the longest recipe that has been run, beside the paper's values.
+
+    judged: points of `analysis.judge`, of γ and β only. spreads: points whose replicates say how much a single run scatters.
+    """
+    own = best(judged[judged.trainable == "bn"])
+    if not len(own):
+        return Statement("", overall(judged[:0]))
+    recipe = own.recipe.iloc[0]
+    said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
+    if len(own) == 1:
+        said = f"γ and β alone reach {_values(own, along)} {after(recipe)}"
+    return Statement(f"{said}{_against(own, recipe)}.", overall(own))
+
+
+def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:
+    """As `depth`, against the width factor."""
+    return depth(judged, spreads, along="width")
+
+
+def _against(own: pd.DataFrame, recipe: str) -> str:
+    """How far ours lie from the paper's, where they have been trained as long."""
+    if recipe != "paper":
+        return ""
+    far = own.loc[own.difference.astype(float).abs().idxmax()]
+    if abs(far.difference) <= far.tolerance:
+        theirs = "the paper's value is" if len(own) == 1 else "the paper's values are"
+        return f"; {theirs} within {points(far.difference)}"
+    side = "above" if far.difference > 0 else "below"
+    right = int((own.difference.astype(float).abs() <= own.tolerance).sum())
+    rest = f"; {number(right)} of {number(len(own))} are within the tolerance" if right else ""
+    return f"; in {network(far.network)} that is {points(far.difference)} {side} the paper's {percent(far.reference)}{rest}"
+
+
+def beside_paper(judged: pd.DataFrame) -> Statement:
+    """What the paper's curve does where ours is flat or the other way round: of the pairs at 16 epochs that should differ clearly.
+
+    judged: points of `analysis.judge`, at any recipe; those at `short` are looked at.
+    """
+    pairs = comparisons(judged[judged.recipe == "short"])
+    gone = pairs[pairs.says.isin(["missing", "differs"])]
+    if not len(gone):
+        return Statement("")
+    most = gone.loc[gone.reference.astype(float).idxmax()]
+    (high, of_high), (low, of_low) = most["first"], most["second"]
+    names = (network(low), network(high)) if of_high == of_low else (what(of_low), f"{what(of_high)} in {network(high)}")
+    ours = (
+        f"ours differ by {points(most.ours)}" if most.says == "missing" else f"ours are the other way round by {points(most.ours)}"
+    )
+    return Statement(
+        f"From {names[0]} to {names[1]} the paper, after 160\u00a0epochs, gains {points(most.reference)}; {after('short')} {ours}."
+    )
+
+
+def compared(judged: pd.DataFrame) -> Statement:
+    """How many of the paper's orders ours have, at the recipe with most of them: of pairs of one trainable set or one network."""
+    pairs = comparisons(judged)
+    if not len(pairs):
+        return Statement("")
+    recipe = pairs.recipe.value_counts().index[0]
+    says = pairs[pairs.recipe == recipe].says.value_counts()
+    agree, wrong, open_ = says.get("agrees", 0), says.get("differs", 0) + says.get("missing", 0), says.get("too close", 0)
+    decided = f"{agree} of {agree + wrong} come out here as in the paper" if agree + wrong else "none is decided here yet"
+    rest = f"; {open_} more cannot be told from chance" if open_ else ""
+    return Statement(f"Of the orders that the paper's values put clearly, {decided} {after(recipe)}{rest}.")
+
+
+def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2")) -> Statement:
+    """What three trainable sets reach in one network: the deepest at the longest recipe that has all of them, or most.
+
+    summary: of `analysis.summarise`.
+    """
+    own = sound(summary)
+    own = own[own.trainable.isin(of)]
+    if not len(own):
+        return Statement("")
+    own = own.assign(rank=own.recipe.map({name: -i for i, name in enumerate(RECIPES)}))
+    count = own.groupby(["rank", "depth", "width", "network", "recipe"]).trainable.nunique().reset_index(name="sets")
+    place = count.sort_values(["sets", "rank", "depth"]).iloc[-1]
+    if place.sets < 2:
+        return Statement("")
+    own = own[(own.network == place.network) & (own.recipe == place.recipe)].set_index("trainable")["mean"]
+    each = listing(f"{what(name)} {percent(own[name])}" for name in of if name in own)
+    return Statement(
+        f"In {network(place.network)} {after(place.recipe)}, training {each.replace('everything', 'everything gives', 1)}."
+    )
+
+
+def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches") -> Statement:
+    """Which of two is better, and by how much: rows of `differences` or the like, at the longest recipe that has been run.
+
+    more, less: the two sides, in words; verb: of the former. rows: with a verdict of `judge_differences` if the paper says which is
+    higher.
+    """
+    own = best(rows)
+    if not len(own):
+        return Statement("", "not trained" if "verdict" in rows else "")
+    verdict = overall(own) if "verdict" in own else ""
+    recipe = own.recipe.iloc[0]
+    own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
+    sure = own[own.p < LEVEL]
+    if not len(sure):
+        each = listing(f"{points(row.difference)} in {network(row.network)}" for row in own.tail(3).itertuples())
+        why = "one run each" if own.p.isna().all() else "which may be chance"
+        return Statement(f"{upper(more)} and {less} differ by {each} {after(recipe)}, {why}.", verdict)
+    low, high = sure.difference.iloc[0], sure.difference.iloc[-1]
+    if low > 0 or high < 0:
+        word = "more" if low > 0 else "less"
+        near, far = sorted((abs(low), abs(high)))
+        if len(sure) == 1:
+            how = f"{points(near)} {word} than {less} in {network(sure.network.iloc[0])}"
+        else:
+            how = f"{near:.1f} to {points(far)} {word} than {less} in {number(len(sure))} networks"
+        said = f"{upper(more)} {verb} {how}, {after(recipe)}"
+    else:
+        said = (
+            f"{upper(more)} {verb} {points(high)} more than {less} in {network(sure.network.iloc[-1])}, "
+            f"and {points(low)} less in {network(sure.network.iloc[0])}, {after(recipe)}"
+        )
+    open_ = own[~(own.p < LEVEL)]
+    rest = f"; in {listing(map(network, open_.network))} it cannot be told" if len(open_) else ""
+    return Statement(f"{said}{rest}.", verdict)
+
+
+def depth_or_width(rows: pd.DataFrame) -> Statement:
+    """Deeper against wider with equally many γ and β: rows of `at_equal_parameters`, judged."""
+    return gain(rows, "deeper networks", "wider ones with as many γ and β", "reach")
+
+
+def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
+    """Shortcuts and the output layer alone: on the shallowest and on the deepest or widest network, at the recipe with most points.
+
+    judged: points of `analysis.judge`, of this set. verdict: of the whole claim.
+    """
+    if not len(judged):
+        return Statement("", verdict)
+    recipe = judged.recipe.value_counts().index[0]
+    own = judged[judged.recipe == recipe].sort_values(["width", "depth"])
+    ends = [own.iloc[0]] + ([own.iloc[-1]] if len(own) > 1 else [])
+    each = listing(f"{percent(row['mean'])} in {network(row.network)}" for row in ends)
+    return Statement(f"{upper(after(recipe))}, shortcuts and the output layer alone reach {each}.", verdict)
+
+
+def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: str = "bn") -> Statement:
+    """What 160 epochs bring over 16, in the networks that have been trained both ways: replicates of equal seed where there are.
+
+    points_: of `summarise` or `small_gammas`.
+    """
+    own = sound(points_)
+    own = own[own.trainable == trainable]
+    both = own[own.recipe == "paper"].merge(own[own.recipe == "short"], on=["network", "depth", "width"], suffixes=("", "_short"))
+    if not len(both):
+        return Statement("")
+    both = both.assign(gain=(both["mean"] - both.mean_short).astype(float)).sort_values("depth")
+    each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(3).itertuples())
+    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
+
+
+def variants(summary: pd.DataFrame, base: str, subject: str) -> Statement:
+    """Which variants of a training do better or worse than `base`, in the network and recipe with most of them.
+
+    summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`.
+    """
+    own = sound(summary)
+    count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
+    count = count[count.variants > 1]
+    if not len(count):
+        return Statement("")
+    place = (
+        count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)})).sort_values(["variants", "rank"]).iloc[-1]
+    )
+    spreads = own[own.recipe == place.recipe]
+    own = spreads[spreads.network == place.network].set_index("variant")
+    if base not in own.index:
+        return Statement("")
+    first, others, pooled = own.loc[base], own.drop(index=base), spread(spreads)
+    gap = (others["mean"] - first["mean"]).astype(float)
+    p = corrected(
+        pd.Series(
+            [tested(gap[i], (others.sd[i], others.n[i]), (first.sd, first.n), pooled)[0] for i in others.index], index=others.index
+        )
+    )
+    where = f"in {network(place.network)} {after(place.recipe)}"
+    if p.isna().all():
+        far = gap.abs().idxmax()
+        return Statement(
+            f"{upper(subject)} change accuracy by up to {points(gap[far])} {where} ({far}), one run each: no order can be told."
+        )
+    better, worse = gap[(p < LEVEL) & (gap > 0)], gap[(p < LEVEL) & (gap < 0)]
+    if not len(better) and not len(worse):
+        far = gap.abs().idxmax()
+        tried = f"None of the {number(len(gap))}" if len(gap) > 1 else "The only one"
+        many = f"{tried} {subject} tried" if len(gap) > 1 else f"{far}"
+        return Statement(
+            f"{upper(many)} differs from {base} by more than chance {where}; the largest difference is {points(gap[far])} ({far})."
+            if len(gap) > 1
+            else f"{upper(far)} changes accuracy by {points(gap[far])} {where}, no more than chance."
+        )
+    said = []
+    if len(better):
+        said.append(f"{better.idxmax()} gains {points(better.max())}")
+    if len(worse):
+        said.append(f"{worse.idxmin()} loses {points(worse.min())}")
+    rest = len(gap) - len(better) - len(worse)
+    more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
+    return Statement(f"{upper(listing(said))} against {base} {where}{more}.")
+
+
+def halves(summary: pd.DataFrame) -> Statement:
+    """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
+    own = sound(summary)
+    own = own[own.trainable.isin(["bn", "gamma", "beta"])]
+    count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
+    if not len(count) or count.sets.iloc[-1] < 2:
+        return Statement("")
+    place = count.iloc[-1]
+    spreads = own[own.recipe == place.recipe]
+    rows = spreads[spreads.network == place.network].set_index("trainable")
+    if "bn" not in rows.index:
+        return Statement("")
+    both, pooled, said = rows.loc["bn"], spread(spreads), []
+    for name in ("gamma", "beta"):
+        if name not in rows.index:
+            said.append(f"{what(name)} has not been trained")
+            continue
+        one, gap = rows.loc[name], float(rows.loc[name, "mean"] - both["mean"])
+        p, _ = tested(gap, (one.sd, one.n), (both.sd, both.n), pooled)
+        how = "loses" if gap < 0 else "gains"
+        said.append(f"{what(name)} {how} {points(gap)} against both" + ("" if p < LEVEL else ", which may be chance"))
+    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}.", "not judged")
+
+
+def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
+    """What γ and β alone reach in the networks of `summary`, at the longest recipe; guess: what chance gives, in percent."""
+    own = best(sound(summary)[lambda rows: rows.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    own = own.sort_values("mean")
+    low, high = own.iloc[0], own.iloc[-1]
+    span = f"{percent(high['mean'])} in {network(high.network)}"
+    if len(own) > 1:
+        span = f"{percent(low['mean'])} in {network(low.network)} to {span}"
+    above = "well above chance" if low["mean"] > 2 * guess else "hardly above chance"
+    return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}.", "not judged")
+
+
+def counts(judged: pd.DataFrame) -> Statement:
+    """Whether the parameter counts are the paper's: rows of `analysis.judge_counts`. A check of the software, not of learning."""
+    known = judged.dropna(subset="equal")
+    right, due = int(known.equal.sum()), 4 * len(known)
+    share = known["bn share"].astype(float)
+    least, most = (f"{100 * end:.2g}\u00a0%" for end in (share.min(), share.max()))
+    said = f"γ and β are {least} to {most} of a network's parameters"
+    if right == due:
+        return Statement(f"{said}; all {due} counts are the paper's.", "checked")
+    return Statement(f"{said}; {right} of {due} counts are the paper's.", "failed")
+
+
+def curve(judged: pd.DataFrame, histories: pd.DataFrame, reference: pd.DataFrame, name: str) -> Statement:
+    """What `name` does during training with γ and β alone: after the drops of the learning rate; beside the paper's last value.
+
+    judged: points of `analysis.at_epochs`. histories: of `analysis.histories`, of this network. reference: of `paper.curve`.
+    """
+    own = histories[histories.trainable == "bn"]
+    if not len(own):
+        return Statement(f"{network(name)} has not been trained yet.", "not trained")
+    recipe = next(one for one in (*RECIPES, *own.recipe.unique()) if (own.recipe == one).any())
+    own = 100 * own[own.recipe == recipe].groupby(["lr", "epoch"]).test_accuracy.mean()
+    rates = sorted({lr for lr, _ in own.index}, reverse=True)
+    ends = [own[lr].iloc[-1] for lr in rates]
+    said = f"With γ and β alone {network(name)} is at {percent(ends[0])} before the learning rate first drops"
+    said += f" and at {percent(ends[-1])} at the end, {after(recipe)}" if len(ends) > 1 else f", {after(recipe)}"
+    theirs = reference[reference.trainable == "bn"].sort_values("epoch") if len(reference) else reference
+    if recipe == "paper" and len(theirs):
+        said += f"; the paper has {percent(theirs.value.iloc[-1])}"
+    return Statement(f"{said}.", overall(judged) if len(judged) else "not judged")
+
+
+def overfitting_as_they_are(gaps: pd.DataFrame) -> Statement:
+    """The same on the training images as they are, not augmented, γ and β alone. gaps: of `analysis.overfitting_as_they_are`."""
+    own = best(gaps[gaps.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    row = own.sort_values("depth").iloc[-1]
+    return Statement(
+        f"On the training images as they are, neither shifted nor mirrored, it ends {_above(row['mean'])} test accuracy with γ and "
+        f"β alone in {network(row.network)}, {after(row.recipe)}."
+    )
+
+
+def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
+    """Training accuracy above test accuracy at the end. gaps: of `overfitting`. judged: of `judge_overfitting`."""
+    own = best(judged)
+    if len(own):
+        row = own.sort_values("depth").iloc[-1]
+        text = (
+            f"In {network(row.network)} training accuracy ends {_above(row.less)} test accuracy with γ and β alone, "
+            f"and {_above(row.more)} it with everything trained, {after(row.recipe)}."
+        )
+        return Statement(text, overall(judged))
+    alone = gaps[gaps.trainable == "bn"]
+    if not len(alone):
+        return Statement("", "not trained")
+    row = best(alone).sort_values("depth").iloc[-1] if len(best(alone)) else alone.iloc[-1]
+    alone = f"ends {_above(row['mean'])} test accuracy with γ and β alone"
+    return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}.", "not judged")
+
+
+def _above(value: float) -> str:
+    return f"{points(value)} {'above' if value > 0 else 'below'}"
+
+
+def replicates(summary: pd.DataFrame) -> str:
+    """How many replicates the points have, for a caption: n = 3, or n = 1 to 3; empty without points."""
+    if not len(summary):
+        return ""
+    least, most = summary.n.min(), summary.n.max()
+    return f"n\u00a0=\u00a0{least}" if least == most else f"n\u00a0=\u00a0{least} to {most}"
+
+
+def still_to_train(name: str) -> Statement:
+    """What the experiment `name` lacks at 160 epochs, with γ and β alone or, where that is not its line, at all."""
+    due = experiments.wanted(name, "paper")
+    line = [spec for spec in due if spec == RunSpec(spec.model)] or due
+    missing = [architecture(spec.model).title for spec in experiments.missing(line)]
+    if not missing:
+        return Statement("")
+    if len(missing) == len(line):
+        return Statement("Nothing of this has been trained for 160\u00a0epochs yet.")
+    return Statement(f"Not trained for 160\u00a0epochs yet: {listing(map(network, dict.fromkeys(missing)))}.")

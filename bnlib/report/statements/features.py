@@ -1,0 +1,192 @@
+"""What γ, β and ReLUs say: how many γ are small, what weight decay has to do with it, what happens when they are set to 0."""
+
+import pandas as pd
+
+from bnlib.report.analysis.accuracy import differences
+from bnlib.report.analysis.gamma import shrunk
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, overall
+from bnlib.report.statements.accuracy import growth
+from bnlib.report.statements.grammar import Statement, after, network, percent, points, upper
+from bnlib.spec import RECIPES as SETTINGS
+
+
+def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -> Statement:
+    """The share of γ that end below `threshold` with γ and β alone, at the longest recipe that has been run, against depth.
+
+    shares: of `analysis.small_gammas`. judged: the same, of `analysis.judge`.
+    """
+    own = best(shares[shares.trainable == "bn"])
+    if not len(own):
+        return Statement("", "not trained")
+    recipe = own.recipe.iloc[0]
+    verdict = overall(judged) if len(judged) else "not judged"
+    if len(own) == 1:
+        text = f"{percent(own['mean'].iloc[0])} of γ end below {threshold:g} in {network(own.network.iloc[0])} with γ and β alone"
+        return Statement(f"{upper(text)}, {after(recipe)}.", verdict)
+    return Statement(f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}.", verdict)
+
+
+def against_all(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:
+    """How many more γ are small with γ and β alone than with everything trained, in the deepest network trained both ways.
+
+    shares: of `analysis.small_gammas`.
+    """
+    rows = best(differences(shares, "bn", "all"))
+    if not len(rows):
+        return Statement("")
+    row = rows.sort_values(["depth", "width"]).iloc[-1]
+    sure = "" if row.p < LEVEL else ", a difference that may be chance"
+    return Statement(
+        f"With everything trained, {percent(row.less)} of γ end below {threshold:g} in {network(row.network)} {after(row.recipe)}, "
+        f"with γ and β alone {percent(row.more)}{sure}."
+    )
+
+
+def near_zero(close: pd.DataFrame, wide: pd.DataFrame) -> Statement:
+    """How many more γ end near 0 with γ and β alone than with everything trained, at both thresholds that are shown.
+
+    close, wide: `differences` of the shares below 0.01 and below 0.1, judged.
+    """
+    if not len(best(wide)):
+        return Statement("", "not judged" if len(wide) else "not trained")
+    verdicts = overall(close), overall(wide)
+    row = best(wide).sort_values("depth").iloc[-1]
+    verdict = verdicts[0] if verdicts[0] == verdicts[1] else "in part"
+    small_ = best(close)
+    at = small_[small_.network == row.network]
+    more = f"; below 0.01 they are {percent(at.more.iloc[0])} and {percent(at.less.iloc[0])}" if len(at) else ""
+    return Statement(
+        f"{upper(after(row.recipe))}, {percent(row.more)} of γ end below 0.1 in {network(row.network)} with γ and β alone, and "
+        f"{percent(row.less)} with everything trained{more}.",
+        verdict,
+    )
+
+
+def without_decay(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:
+    """Whether γ still end near 0 without weight decay on γ and β, in the deepest network that has been trained both ways.
+
+    shares: of `analysis.small_gammas`, of the variants `the recipe` and `no weight decay on γ and β`.
+    """
+    rows = best(differences(shares, "the recipe", "no weight decay on γ and β"))
+    if not len(rows):
+        return Statement("Nothing has been trained without weight decay on γ and β yet.")
+    row = rows.sort_values("depth").iloc[-1]
+    still = "they still do" if row.less > 1.5 else "none but those that start there do"
+    return Statement(
+        f"Without weight decay on γ and β, {percent(row.less)} of γ end below {threshold:g} in {network(row.network)}, with it "
+        f"{percent(row.more)}, {after(row.recipe)}; 1\u00a0% starts there: {still}."
+    )
+
+
+def decay(gammas: pd.DataFrame, threshold: float = 0.01) -> Statement:
+    """Whether weight decay alone explains which γ end below `threshold`, with γ and β alone, in the deepest network.
+
+    gammas: of `analysis.gammas`. Decay alone would bring there every γ that starts below a bound, and no other.
+    """
+    own = best(gammas[(gammas.trainable == "bn") & gammas.recipe.isin(RECIPES)])
+    own = own[own.variant != "no weight decay on γ and β"]
+    if not len(own):
+        return Statement("")
+    deepest = own.sort_values("depth").network.iloc[-1]
+    own, recipe = own[own.network == deepest], own.recipe.iloc[0]
+    bound = threshold / shrunk(SETTINGS[recipe])
+    ends, below = own.gamma.abs() < threshold, own.start.abs() < bound
+    stray, stay = 100 * ends[~below].mean(), 100 * (~ends[below]).mean()
+    alone = (
+        f"Weight decay alone would bring every γ that starts below {bound:.2g} under {threshold:g} {after(recipe)}, and no other"
+    )
+    if stray < 1 and stay < 1:
+        return Statement(f"{alone}; in {network(deepest)} it is so.")
+    return Statement(
+        f"{alone}. In {network(deepest)}, {stay:.0f}\u00a0% of those that start below it do not end there, "
+        f"and {stray:.0f}\u00a0% of the others do: the gradient decides, too."
+    )
+
+
+def where_small(where: pd.DataFrame) -> Statement:
+    """Where small γ sit: ahead of a ReLU or ahead of an addition; in the deepest network, γ and β alone.
+
+    where: of `analysis.small_where`.
+    """
+    own = best(where[where.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    row = own.sort_values("depth").iloc[-1]
+    more = "more often" if row.relu > row.added else "less often"
+    return Statement(
+        f"In {network(row.network)} they are {more} ahead of a ReLU ({percent(row.relu)}) than ahead of an addition "
+        f"({percent(row.added)}), {after(row.recipe)}."
+    )
+
+
+def moved(far: pd.DataFrame) -> Statement:
+    """How far γ has moved from where weight decay alone would have left it, γ and β alone. far: of `analysis.moved`."""
+    own = best(far[far.trainable == "bn"])
+    if not len(own):
+        return Statement("", "not trained")
+    recipe, own = own.recipe.iloc[0], own.sort_values("depth")
+    places = [f"{row['mean'] / 100:.2f} in {network(row.network)}" for _, row in own.iloc[[0, -1]].iterrows()]
+    ends = " and ".join(dict.fromkeys(places))
+    return Statement(
+        f"γ starts between 0 and 1; {after(recipe)} half of them lie further than {ends} from where weight decay alone would have "
+        "left them.",
+        "not judged",
+    )
+
+
+def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
+    """What setting |γ| up to `small_` to 0 costs, γ and β alone, in the deepest network. answer: of `analysis.clamping_answer`."""
+    own = best(answer[answer.trainable == "bn"])
+    if not len(own):
+        return Statement("", "not trained")
+    row = own.sort_values("depth").iloc[-1]
+    change = float(row.change)
+    effect = "changes nothing" if abs(change) < 0.05 else f"{'costs' if change < 0 else 'gains'} {points(change)}"
+    text = (
+        f"Setting the {100 * row['share']:.0f}\u00a0% of γ that lie within {small_:g} of 0 to 0 {effect} in {network(row.network)}"
+    )
+    random = float(row.change_random)
+    beside = (
+        f"; as many features drawn at random {'cost' if random < 0 else 'gain'} {points(random)}" if abs(random) >= 0.05 else ""
+    )
+    return Statement(f"{text}, {after(row.recipe)}{beside}.", "not judged")
+
+
+def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
+    """The same with β at 0 too, so that the feature is nothing, not a constant; and how far γ can be cut."""
+    own = best(answer[answer.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    row = own.sort_values("depth").iloc[-1]
+    change = float(row.change_beta)
+    effect = "that still costs nothing" if abs(change) < 0.05 else f"that {'costs' if change < 0 else 'gains'} {points(change)}"
+    spread_ = (
+        f" ({row.beta_low:+.1f} to {row.beta_high:+.1f} in the {int(row.n)} replicates)".replace("-", "−") if row.n > 1 else ""
+    )
+    return Statement(f"With their β at 0 too, so that they are nothing instead of a constant, {effect}{spread_}.")
+
+
+def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") -> Statement:
+    """How many units behind ReLUs are off, γ and β alone against everything, in the deepest network trained both ways.
+
+    relu: of `analysis.relu`. judged: of `analysis.relu_differences`.
+    """
+    name = f"> {100 * float(definition):g} %"
+    rows = best(judged)
+    verdict = overall(judged)
+    rows = rows[rows.definition == name] if len(rows) else rows
+    share = f"{100 * float(definition):g}\u00a0% of the images"
+    if len(rows):
+        row = rows.sort_values("depth").iloc[-1]
+        sure = "" if row.p < LEVEL else "; with so few replicates that may be chance"
+        return Statement(
+            f"{upper(after(row.recipe))}, {percent(row.more)} of the units behind ReLUs are 0 for more than {share} with γ and β "
+            f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{sure}.",
+            verdict,
+        )
+    own = relu[(relu.trainable == "bn") & (relu.definition == definition)]
+    if not len(own):
+        return Statement("", "not trained")
+    row = best(own).sort_values("depth").iloc[-1]
+    off = f"{percent(row['mean'])} of the units behind ReLUs are 0 for more than {share}"
+    return Statement(f"{upper(after(row.recipe))}, {off} with γ and β alone in {network(row.network)}.", "not judged")

@@ -1,0 +1,79 @@
+"""Numbers, names and lists in a sentence."""
+
+from dataclasses import dataclass
+
+from bnlib.spec import RECIPES, architecture
+
+WHAT = {
+    "all": "everything",
+    "bn": "γ and β",
+    "bn+output": "γ, β and the output layer",
+    "bn+shortcut+output": "γ, β, shortcuts and the output layer",
+    "shortcut+output": "shortcuts and the output layer",
+    "output": "the output layer",
+    "none": "nothing",
+    "all-bn": "everything but γ and β",
+    "gamma": "γ alone",
+    "beta": "β alone",
+}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is so, in Markdown; and, where the paper says something that it can be held against, a verdict (one of VERDICTS)."""
+
+    text: str
+    verdict: str = ""
+
+    def __bool__(self):
+        return bool(self.text)
+
+
+def percent(value: float) -> str:
+    """48.3 %, which does not break over lines."""
+    return f"{value:.1f}\u00a0%".replace("-", "−")
+
+
+def points(value: float) -> str:
+    """By how many points, without a sign."""
+    return f"{abs(value):.1f}\u00a0point{'' if f'{abs(value):.1f}' == '1.0' else 's'}"
+
+
+def network(name: str) -> str:
+    """ResNet-14, which does not break over lines."""
+    return name.replace("-", "\u2011")
+
+
+def title(model: str) -> str:
+    """The name of a model as tables have it, ResNet-14 for resnet14."""
+    return architecture(model).title
+
+
+def what(trainable: str) -> str:
+    """What learns, as a sentence says it."""
+    if trainable.startswith("random:"):
+        count = trainable.removeprefix("random:")
+        return f"{number(int(count))} random weight{'' if count == '1' else 's'} a channel"
+    return WHAT.get(trainable, trainable)
+
+
+def number(count: int) -> str:
+    """A small number as a word."""
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def after(recipe: str) -> str:
+    """After how many epochs."""
+    return f"after {RECIPES[recipe].epochs}\u00a0epochs"
+
+
+def listing(items) -> str:
+    """One, two and three."""
+    items = list(items)
+    return " and ".join(([", ".join(items[:-1])] if len(items) > 1 else []) + items[-1:])
+
+
+def upper(text: str) -> str:
+    """The text with a capital at its beginning; γ and β stay as they are."""
+    return (text[:1].upper() if text[:1].isascii() else text[:1]) + text[1:]
