@@ -6,9 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.report.figures.marks import diverged
+from bnlib.report.figures import alt
+from bnlib.report.figures.marks import chance, diverged
 from bnlib.report.figures.panels import groups, nothing
-from bnlib.report.figures.style import LABELS, house_style, label, look
+from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -16,33 +17,42 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
     """The accuracy of each variant, a row each, a panel for each network and recipe with two at least; the first is a line.
 
-    summary: of `analysis.summarise`. names: the variants in order; those not run are in grey. Bars: one sample standard
-    deviation where there are three or more replicates.
+    summary: of `analysis.summarise`. names: the variants in order; those that have not been run are left out. Bars: one sample
+    standard deviation where there are three or more replicates.
     """
-    found = [(title, own) for title, own in groups(summary) if len(own) > 1]
+    found = [(key, own, [name for name in names if name in set(own.variant)]) for key, own in groups(summary)]
+    found = [one for one in found if len(one[2]) > 1]
+    if not found:
+        return nothing("nothing to compare has been run yet")
     with house_style():
-        if not found:
-            return nothing("nothing to compare has been run yet")
-        figure = Figure(figsize=(6.4, 0.36 * len(names) * len(found) + 0.75 * len(found) + 0.3), layout="constrained")
-        axes = figure.subplots(len(found), 1, sharex=True, squeeze=False)[:, 0]
-        for ax, ((network, recipe), own) in zip(axes, found, strict=True):
-            for y, name in enumerate(names):
+        heights = [0.36 * len(own) + 0.35 for *_, own in found]
+        figure = Figure(figsize=(6.4, sum(heights) + 0.4 * len(found) + 0.4), layout="constrained")
+        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        said = []
+        for ax, ((network, recipe), own, rows) in zip(axes, found, strict=True):
+            for y, name in enumerate(rows):
                 for row in own[own.variant == name].itertuples():
                     colour = look(row.trainable)[0]
                     ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=look(row.trainable)[1], color=colour)
                     if row.n == 2:
                         ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
-                    said = f"{row.mean:.1f}" + (", diverged" if row.diverged else "")
-                    ax.annotate(said, (row.mean, y), (5, 4), textcoords="offset points", fontsize=8)
+                    words = f"{row.mean:.1f} %" + (", diverged" if row.diverged else "")
+                    text = ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9)
+                    text.set_path_effects(HALO)
+                    said.append((network, recipe, f"{label(name)} {words}"))
                     if y == 0:
                         ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
-            ax.set_yticks(range(len(names)), [LABELS.get(name, name) for name in names])
-            for tick, name in zip(ax.get_yticklabels(), names, strict=True):
-                tick.set_color("black" if (own.variant == name).any() else "#999999")
-            ax.set_ylim(len(names) - 0.5, -0.5)
-            ax.set_title(f"{network}, {recipe}", loc="left")
-            ax.margins(x=0.12)
+            ax.set_yticks(range(len(rows)), [label(name) for name in rows])
+            ax.grid(axis="y", visible=False)
+            ax.set_ylim(len(rows) - 0.5, -0.7)
+            ax.set_title(f"{network}: {OURS[recipe]}", loc="left")
+            ax.margins(x=0.14)
         axes[-1].set_xlabel("test accuracy (%)")
+    each = [
+        f"{network}, {OURS[recipe]}: {'; '.join(words for *key, words in said if key == [network, recipe])}."
+        for (network, recipe), *_ in found
+    ]
+    figure.alt = " ".join(["Test accuracy of each variant.", *each[:2]])
     return figure
 
 
@@ -54,32 +64,41 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
     some = summary[summary.trainable.str.startswith("random")]
     if not len(some):
         return nothing("nothing to compare has been run yet")
-    recipes, networks = sorted(set(some.recipe)), list(dict.fromkeys(some.sort_values("depth").network))
+    some = some.assign(k=some.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
+    recipes, networks = [recipe for recipe in OURS if recipe in set(some.recipe)], some.sort_values("depth").network.unique()
     marks = dict(zip(networks, itertools.cycle(MARKS), strict=False))
+    ticks = sorted({1, 2, 4, *some.k})
     with house_style():
-        figure = Figure(figsize=(6.4, 3.3 * len(recipes) + 0.6), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.1 * len(recipes) + 0.9), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
             for network, mark in marks.items():
                 own = summary[(summary.recipe == recipe) & (summary.network == network)]
                 line = some[(some.recipe == recipe) & (some.network == network)]
-                line = line.assign(k=line.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
+                if not len(line):
+                    continue
                 ax.errorbar(line.k, line["mean"], yerr=line.sd.where(line.n >= 3), color=look("random")[0], marker=mark)
                 diverged(ax, line, "k")
-                for row in own[own.trainable == "bn"].itertuples() if len(line) else ():
+                for row in own[own.trainable == "bn"].itertuples():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])
-                    ax.annotate(network, (16, row.mean), (0, 3), textcoords="offset points", ha="right", fontsize=8)
-            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=0)
+                    ax.annotate(network, (1, row.mean), (-4, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                                ha="right", fontsize=9, color=MUTED)  # fmt: skip
+            chance(ax, 0.01)
             ax.set_xscale("log")
-            ax.set_xticks([1, 2, 4, 8, 16], ["1", "2", "4", "8", "16"])
+            ax.set_xticks(ticks, [str(k) for k in ticks])
+            ax.set_xlim(0.85 * ticks[0], ticks[-1] / 0.85)
             ax.minorticks_off()
             ax.set_ylim(0, None)
             ax.set_ylabel("test accuracy (%)")
-            ax.set_title(f"recipe {recipe}", loc="left")
+            ax.set_title(OURS[recipe], loc="left")
         axes[-1].set_xlabel("K: random weights trained in each channel (log scale)")
-        handles = [Line2D([], [], color="#555555", marker=m, linestyle="", label=n) for n, m in marks.items()]
+        handles = [Line2D([], [], color=MUTED, marker=m, linestyle="", label=n) for n, m in marks.items()]
         handles.append(Line2D([], [], color=look("random")[0], label="K random weights a channel"))
         handles.append(Line2D([], [], color=look("bn")[0], linestyle="--", label=f"{label('bn')}: two a channel"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    shown = summary[summary.trainable.eq("bn") | summary.trainable.str.startswith("random")]
+    shown = shown[shown.network.isin(networks) & shown.recipe.isin(recipes)]
+    what = "Test accuracy against the number of random weights trained in each channel"
+    figure.alt = alt.telling(what, shown, lambda rows: f"{rows['mean'].iloc[0]:.0f} %")
     return figure

@@ -3,11 +3,22 @@
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
-from bnlib.report.figures.marks import NOTHING, band, diverged, handle, line, other_handles, recipes_of, reference_points
+from bnlib.report.figures import alt
+from bnlib.report.figures.marks import (
+    SOURCES,
+    band,
+    chance,
+    diverged,
+    handle,
+    line,
+    other_handles,
+    recipes_of,
+    reference_points,
+    title,
+)
 from bnlib.report.figures.panels import nothing
-from bnlib.report.figures.style import RECIPE_TITLES, SETS, house_style, look, order
+from bnlib.report.figures.style import GREY, GRID, HALO, MUTED, OURS, PAGE, SETS, house_style, label, look, order
 
 
 def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, high: float, reference: pd.DataFrame) -> Figure:
@@ -15,30 +26,47 @@ def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, hi
 
     summary: from `analysis.summarise`, of `all` and `all-bn`. differences: of `analysis.differences`. low, high: between what the
     paper says the difference lies, in points; a grey band. reference: rows of `paper.values("fig2")`, of which `all` is shown.
+    A recipe without a difference has its upper panel alone.
     """
     reference = _deep(reference[reference.trainable == "all"])
-    recipes = recipes_of(summary)
-    depths = sorted(set(summary.depth) | set(reference.depth))
+    recipes, depths = recipes_of(summary), sorted(set(summary.depth) | set(reference.depth))
+    kinds = [(recipe, kind) for recipe in recipes for kind in ("accuracy", "difference")]
+    kinds = [(recipe, kind) for recipe, kind in kinds if kind == "accuracy" or recipe in set(differences.recipe)]
+    if not depths:
+        return nothing()
     with house_style():
-        figure = Figure(figsize=(6.4, 4.6 * len(recipes) + 0.8), layout="constrained")
-        axes = figure.subplots(len(recipes) * 2, 1, sharex=True, height_ratios=[1.4, 1] * len(recipes))
-        for above, below, recipe in zip(axes[::2], axes[1::2], recipes, strict=True):
+        heights = [2.7 if kind == "accuracy" else 1.7 for _, kind in kinds]
+        figure = Figure(figsize=(6.4, sum(heights) + 1.2), layout="constrained")
+        axes = figure.subplots(len(kinds), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        for ax, (recipe, kind) in zip(axes, kinds, strict=True):
             own, gains = summary[summary.recipe == recipe], differences[differences.recipe == recipe].sort_values("depth")
-            reference_points(above, reference, "depth")
-            for trainable in order(set(own.trainable)):
-                line(above, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
-            _depths(above, depths)
-            above.set_ylabel("test accuracy (%)")
-            above.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
-            below.axhspan(low, high, color="#DDDDDD", zorder=1, linewidth=0)
-            below.axhline(0, color="#8A8A8A", linewidth=1)
-            below.plot(gains.depth, gains.difference, color="black", marker="o", zorder=4)
-            below.set_ylim(min(-0.5, 1.15 * gains.difference.min()) if len(gains) else -0.5, None)
-            below.set_ylabel("difference\n(points)")
+            if kind == "accuracy":
+                reference_points(ax, reference, "depth", recipe)
+                for trainable in order(set(own.trainable)):
+                    line(ax, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
+                ax.set_ylabel("test accuracy (%)")
+                ax.set_title(title(own, recipe), loc="left")
+            else:
+                ax.axhspan(low, high, color=GRID, zorder=1, linewidth=0)
+                ax.axhline(0, color=GREY, linewidth=1)
+                ax.plot(gains.depth, gains.difference, color=look("all")[0], marker="o", zorder=4)
+                for row in gains.itertuples():
+                    ax.annotate(alt.number(row.difference, "+.1f"), (row.depth, row.difference), (0, 6),
+                                textcoords="offset points", ha="center", fontsize=9, zorder=5)  # fmt: skip
+                ax.set_ylim(min(-0.5, 1.15 * gains.difference.min()), 1.25 * max(high, gains.difference.max()))
+                ax.set_ylabel("difference\n(points)")
+            _depths(ax, depths)
         axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
-        handles = [handle(name) for name in ("all", "all-bn")] + other_handles(reference)
-        handles.append(Line2D([], [], color="#DDDDDD", linewidth=8, label=f"the paper: {low:g} to {high:g} points"))
+        handles = [handle(name) for name in ("all", "all-bn") if name in set(summary.trainable)]
+        handles += other_handles(reference, recipes)
+        if len(differences):
+            handles.append(Line2D([], [], color=GRID, linewidth=8, label=f"the paper: {low:g} to {high:g} points"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    words = alt.against("Test accuracy against depth, with γ and β trained or not", summary, reference, "depth", *_LAYERS)
+    for recipe in recipes:
+        gains = alt.course(differences[differences.recipe == recipe], "depth", "difference", *_LAYERS, " points", "+.1f")
+        words += f" Everything less everything but γ and β, {OURS[recipe]}: {gains}." if gains else ""
+    figure.alt = words
     return figure
 
 
@@ -46,10 +74,10 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """Figure 2, left: test accuracy against depth, a line for each trainable set, a panel for each recipe.
 
     summary: from `analysis.summarise`, of networks of width 1. reference: rows of `paper.values("fig2")`, in percent. The
-    paper's values are hollow diamonds with their uncertainty, reproductions by others small crosses. Three or more
-    replicates: the mean with a band of one sample standard deviation; fewer: the points.
+    paper's values are hollow diamonds with their uncertainty, reproductions by others small crosses; both are of 160 epochs, and
+    pale in a panel of fewer. Three or more replicates: the mean with a band of one sample standard deviation; fewer: the points.
     """
-    return _against(summary, _deep(reference), "depth", "depth N of ResNet-N (layers, log scale)")
+    return _against(summary, _deep(reference), "depth", "depth N of ResNet-N (layers, log scale)", "depth", _LAYERS)
 
 
 def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
@@ -57,59 +85,112 @@ def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     names = reference.network.replace("ResNet-14", "WRN-14-1").fillna("")
     reference = reference[names.str.startswith("WRN-14-")]
     reference = reference.assign(width=names.str.removeprefix("WRN-14-")[reference.index].astype(int))
-    return _against(summary, reference, "width", "width factor W of WRN-14-W (log scale)")
+    return _against(summary, reference, "width", "width factor W of WRN-14-W (log scale)", "width", ("at W = {:g}", "at W = {:g}"))
 
 
 def vgg(summary: pd.DataFrame) -> Figure:
     """Networks without shortcuts: as `fig2_depth`, against the depth of the VGG; the paper's values are not known."""
-    if not len(summary):
-        return nothing()
-    return _against(
-        summary, pd.DataFrame(columns=["depth", "trainable", "kind"]), "depth", "depth of the VGG (layers with weights)"
-    )
+    unknown = pd.DataFrame(columns=["depth", "trainable", "kind", "value"])
+    return _against(summary, unknown, "depth", "depth of the VGG (layers with weights, log scale)", "the depth of VGGs", _LAYERS)
 
 
 def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """Figure 3: test accuracy against the number of γ and β, one line for deeper networks and one for wider ones.
 
     points: of `analysis.summarise`, of `bn`, with a column `parameters`. reference: rows of `paper.values("fig2")` with a
-    column `parameters`, of `bn`.
+    column `parameters`, of `bn`. A label belongs to the paper's value, or to ours where the paper has none.
     """
     recipes, colour, wider = recipes_of(points), look("bn")[0], (points.width > 1).any()
+    if not len(points) and not len(reference):
+        return nothing()
     with house_style():
-        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 0.8), layout="constrained")
+        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 0.9), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
             own = points[points.recipe == recipe]
-            reference_points(ax, reference, "parameters")
+            reference_points(ax, reference, "parameters", recipe)
             wide = own[own.depth == 14]  # ResNet-14 is the first of both lines
             for rows, marker, dash in ((wide[: 0 if wide.width.eq(1).all() else None], "s", "--"), (own[own.width == 1], "o", "-")):
                 rows = rows.sort_values("parameters")
-                ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
-                band(ax, rows, "parameters", colour)
-                diverged(ax, rows, "parameters")
-            places = pd.concat([reference, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
+                if len(rows):
+                    ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+                    band(ax, rows, "parameters", colour)
+                    diverged(ax, rows, "parameters")
+            theirs = reference[reference.kind.isin(SOURCES)]
+            places = pd.concat([theirs, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
-                short = network.removeprefix("ResNet-").replace("WRN-14-", "W=")
-                offset, ha = ((6, -10), "left") if network.startswith("WRN") else ((-7, 8), "center")
-                text = ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=8, color="#444444", zorder=5)
-                text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # readable where a line runs through it
+                short = network.removeprefix("ResNet-").replace("WRN-14-", "W = ")
+                offset, ha = ((7, -12), "left") if network.startswith("WRN") else ((-6, 8), "right")
+                text = ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=9, color=MUTED, zorder=5)
+                text.set_path_effects(HALO)
             ax.set_xscale("log")
             deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
             ax.set_xticks(deep, [f"{count:,.0f}" for count in deep])
             ax.minorticks_off()
+            ax.margins(x=0.07)
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
-            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
+            ax.set_title(title(own, recipe), loc="left")
         axes[-1].set_xlabel("γ and β in the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
-        handles = [
-            Line2D([], [], color=colour, marker="o", label="deeper: ResNet-N"),
-            Line2D(
-                [], [], color=colour, marker="s", linestyle="--", label="wider: WRN-14-W" + ("" if wider else " (not run here)")
-            ),
-        ]
-        figure.legend(handles=handles + other_handles(reference), loc="outside lower center", ncols=2)
+        handles = [Line2D([], [], color=colour, marker="o", label="deeper: ResNet-N")] if (points.width == 1).any() else []
+        if wider:
+            handles.append(Line2D([], [], color=colour, marker="s", linestyle="--", label="wider: WRN-14-W"))
+        figure.legend(handles=handles + other_handles(reference, recipes), loc="outside lower center", ncols=2)
+    words = "Test accuracy against the number of γ and β, deeper networks"
+    deeper, theirs = points[points.width == 1], reference[reference.network.str.startswith("ResNet-").fillna(False)]
+    figure.alt = alt.against(words, deeper, theirs, "parameters", "with {:,.0f}", "with {:,.0f}")
+    theirs = reference[reference.network.str.startswith("WRN-").fillna(False)]
+    if wider or len(theirs):
+        more = alt.against("Wider ones", points[points.width > 1], theirs, "parameters", "with {:,.0f}", "with {:,.0f}")
+        figure.alt += f" {more}"
     return figure
+
+
+def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+    """The first page's figure: accuracy with γ and β alone against depth, ours and the paper's, below everything trained.
+
+    summary: of `analysis.summarise(experiments.runs("fig2_depth"))`. reference: `paper.accuracies()`, of which the
+    paper's own are drawn. At each depth ours are those of most epochs: of 160 filled, of 16 small and open.
+    """
+    theirs = _deep(reference[reference.kind.isin(SOURCES)]).drop_duplicates(["depth", "trainable"], keep="last")
+    theirs = theirs.sort_values("depth")  # what the text says comes behind what is read off a picture
+    own = summary[(summary.trainable == "bn") & summary.recipe.isin(["paper", "short"])].sort_values(["recipe", "depth"])
+    own = own.drop_duplicates("depth")  # `paper` sorts before `short`
+    if not len(theirs) and not len(own):
+        return nothing()
+    colour, depths = look("bn")[0], sorted({*theirs.depth, *own.depth})
+    with house_style():
+        figure = Figure(figsize=(6.8, 2.9), layout="constrained")
+        ax = figure.subplots()
+        labels = []
+        for trainable, style in (("all", {"linewidth": 1}), ("bn", {"marker": "D", "linewidth": 1, "markersize": 6})):
+            rows = theirs[theirs.trainable == trainable]
+            if len(rows):
+                ax.plot(rows.depth, rows.value, color=look(trainable)[0], markerfacecolor=PAGE, zorder=2, **style)
+                words = f"{label(trainable)}: the paper"
+                labels.append((rows.depth.iloc[-1], rows.value.iloc[-1], words, look(trainable)[0], (8, 0), "left", "center"))
+        for recipe, style in (
+            ("paper", {"markersize": 7}),
+            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}),
+        ):
+            rows = own[own.recipe == recipe]
+            if len(rows):
+                ax.plot(rows.depth, rows["mean"], color=colour, marker="o", zorder=4, **style)
+                labels.append((rows.depth.iloc[-1], rows["mean"].iloc[-1], OURS[recipe], colour, (4, -8), "left", "top"))
+        for x, y, words, tint, offset, ha, va in labels:
+            text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
+            text.set_path_effects(HALO)
+        chance(ax, 0.01)
+        _depths(ax, depths)
+        ax.set_ylim(0, 100)
+        ax.set_yticks([0, 25, 50, 75, 100])
+        ax.set_ylabel("test accuracy (%)")
+        ax.set_xlabel("depth (layers, log scale)")
+    figure.alt = alt.against("Test accuracy against depth", own, theirs[theirs.trainable.isin(["bn", "all"])], "depth", *_LAYERS)
+    return figure
+
+
+_LAYERS = ("at {:g} layers", "at {:g}")
 
 
 def _deep(reference: pd.DataFrame) -> pd.DataFrame:
@@ -118,30 +199,31 @@ def _deep(reference: pd.DataFrame) -> pd.DataFrame:
     return reference.assign(depth=reference.network.str.removeprefix("ResNet-").astype(int))
 
 
-def _against(summary: pd.DataFrame, reference: pd.DataFrame, x: str, xlabel: str) -> Figure:
+def _against(summary: pd.DataFrame, reference: pd.DataFrame, x: str, xlabel: str, what: str, places: tuple[str, str]) -> Figure:
     """Accuracy against `x`, a column of both; one panel below the other for each recipe."""
     reference = reference[reference.trainable.isin(SETS)]
     recipes, ticks = recipes_of(summary), sorted(set(reference[x]) | set(summary[x]))
+    if not ticks:
+        return nothing()
     with house_style():
         # Side by side they would be too small to read in a page's column, and on a phone.
         figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.4), layout="constrained")
         axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
         for ax, recipe in zip(axes, recipes, strict=True):
             own = summary[summary.recipe == recipe]
-            reference_points(ax, reference, x)
+            reference_points(ax, reference, x, recipe)
             for trainable in order(set(own.trainable)):
                 line(ax, own[own.trainable == trainable].sort_values(x), x, trainable)
-            ax.axhline(10, color="#8A8A8A", linestyle="--", linewidth=1, zorder=1)
-            if ticks:
-                ax.text(1.2 * ticks[0], 10.8, "chance", color="#666666", fontsize=8, va="bottom")
-                _depths(ax, ticks)
+            chance(ax, 0.06)
+            _depths(ax, ticks)
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
-            ax.set_title(RECIPE_TITLES[recipe] if len(own) else NOTHING, loc="left")
+            ax.set_title(title(own, recipe), loc="left")
         axes[-1].set_xlabel(xlabel)
         ours = set(summary.trainable)
         handles = [handle(trainable, trainable in ours) for trainable in order(set(reference.trainable) | ours)]
-        figure.legend(handles=handles + other_handles(reference), loc="outside lower center", ncols=2)
+        figure.legend(handles=handles + other_handles(reference, recipes), loc="outside lower center", ncols=2)
+    figure.alt = alt.against(f"Test accuracy against {what}", summary, reference, x, *places)
     return figure
 
 

@@ -4,14 +4,24 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from bnlib.report.figures.style import PAPER, RECIPE_TITLES, label, look
+from bnlib.report.figures.style import GREY, MUTED, OURS, PALE, THEIRS, label, look
 
-NOTHING = "nothing run yet: the paper's values alone"
+SOURCES = {  # of the kinds of `paper.KINDS`: how we know what the paper says
+    "paper-table": "its table",
+    "paper-text": "its text",
+    "digitised": "read off a picture",
+    "review": "quoted by others",
+}
 
 
 def recipes_of(frame: pd.DataFrame) -> list[str]:
     """The recipes that `frame` has, in order; `paper` if it has none, for the paper's values alone."""
-    return [recipe for recipe in RECIPE_TITLES if recipe in set(frame.recipe)] or ["paper"]
+    return [recipe for recipe in OURS if recipe in set(frame.recipe)] or ["paper"]
+
+
+def title(own: pd.DataFrame, recipe: str) -> str:
+    """The title of the panel of a recipe, of which `own` are our runs."""
+    return OURS[recipe] if len(own) else THEIRS
 
 
 def line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
@@ -30,21 +40,26 @@ def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
         elif n >= 3:  # a band has no width where its neighbours have none
             ax.errorbar(place, sum(values) / n, yerr=sd, color=colour, alpha=0.4, linewidth=3, zorder=2)
     many = (rows.n >= 3).to_numpy()
-    low, high = ((rows["mean"] + sign * rows.sd).astype(float) for sign in (-1, 1))
-    ax.fill_between(rows[x].astype(float), low, high, where=many, color=colour, alpha=0.2, linewidth=0, zorder=2)
+    if many.any():
+        low, high = ((rows["mean"] + sign * rows.sd).astype(float) for sign in (-1, 1))
+        ax.fill_between(rows[x].astype(float), low, high, where=many, color=colour, alpha=0.2, linewidth=0, zorder=2)
 
 
-def reference_points(ax, reference: pd.DataFrame, x: str) -> None:
-    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left."""
+def reference_points(ax, reference: pd.DataFrame, x: str, recipe: str = "paper") -> None:
+    """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left.
+
+    recipe: of our runs in this panel. All of these values are of 160 epochs: beside runs of fewer they are pale and small.
+    """
+    strength, size = (1, 1) if recipe == "paper" else (PALE, 0.8)
     left = offset_copy(ax.transData, ax.figure, x=-6, units="points")
     for _, row in reference.iterrows():
-        colour = look(row.trainable)[0]
+        look_ = {"color": look(row.trainable)[0], "alpha": strength, "zorder": 3}
         if row.kind in ("reproduction", "blog"):
-            ax.plot(row[x], row.value, "x", transform=left, color=colour, markersize=5, markeredgewidth=1.1, alpha=0.8, zorder=3)
+            ax.plot(row[x], row.value, "x", transform=left, markersize=5 * size, markeredgewidth=1.1, **look_)
         else:
             # Empty, not white: one diamond does not hide another. Whole, even on the axis.
-            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", color=colour, markerfacecolor="none", markersize=6.5,
-                        markeredgewidth=1.2, elinewidth=1, capsize=0, zorder=3, clip_on=False)  # fmt: skip
+            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", markerfacecolor="none", markersize=6.5 * size,
+                        markeredgewidth=1.2, elinewidth=1, capsize=0, clip_on=False, **look_)  # fmt: skip
 
 
 def handle(trainable: str, ours: bool = True) -> Line2D:
@@ -52,23 +67,39 @@ def handle(trainable: str, ours: bool = True) -> Line2D:
     colour, marker, dash = look(trainable)
     if ours:
         return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label(trainable))
-    return Line2D(
-        [], [], color=colour, marker="D", markerfacecolor="white", linestyle="", label=f"{label(trainable)} (not run here)"
-    )
+    return Line2D([], [], color=colour, marker="D", markerfacecolor="none", linestyle="", label=f"{label(trainable)}: not run here")
 
 
-def other_handles(reference: pd.DataFrame) -> list[Line2D]:
-    """What the hollow and the crossed markers are, in the legend, where there are any."""
+def other_handles(reference: pd.DataFrame, recipes: list[str]) -> list[Line2D]:
+    """What the hollow and the crossed markers are, in the legend, where there are any; pale ones in panels of fewer epochs."""
     crosses = reference.kind.isin(["reproduction", "blog"])
-    handles = []
-    if (~crosses).any():
-        handles.append(PAPER)
+    handles = [paper_handle(reference[~crosses].kind, recipe == "paper", recipes) for recipe in ("paper", "short")]
     if crosses.any():
-        handles.append(Line2D([], [], color="#555555", marker="x", linestyle="", markersize=5, label="reproductions by others"))
-    return handles
+        handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=5, label="reproductions by others"))
+    return [one for one in handles if one]
+
+
+def paper_handle(kinds: pd.Series, strong: bool, recipes: list[str]) -> Line2D | None:
+    """The paper's hollow diamond in the legend, strong or pale, if a panel of `recipes` has one. kinds: how we know the values."""
+    panels = [recipe for recipe in recipes if (recipe == "paper") == strong]
+    if not len(kinds) or not panels:
+        return None
+    known = ", ".join(words for kind, words in SOURCES.items() if kind in set(kinds))
+    pale = THEIRS if "paper" in recipes else f"{THEIRS} ({known})"
+    style = {"alpha": 1, "markersize": 6.5, "label": f"the paper ({known})"} if strong else {"alpha": PALE, "label": pale}
+    return Line2D([], [], **{"color": MUTED if strong else "#000000", "marker": "D", "markersize": 5.2, **style},
+                  markerfacecolor="none", markeredgewidth=1.2, linestyle="")  # fmt: skip
+
+
+def chance(ax, x: float | None = None, level: float = 10) -> None:
+    """The dashed line of chance, at `level` percent; named at `x` of the axis (0 to 1) if there is one."""
+    ax.axhline(level, color=GREY, linestyle="--", linewidth=1, zorder=1)
+    if x is not None:
+        ax.text(x, level - 1, "chance", color=MUTED, fontsize=9, ha="right" if x > 0.5 else "left", va="top",
+                transform=ax.get_yaxis_transform())  # fmt: skip
 
 
 def diverged(ax, rows: pd.DataFrame, x: str) -> None:
     """Say so at points of which a replicate diverged. rows: of `analysis.summarise`, with `x`, what they are drawn against."""
     for place, mean in zip(*(rows.loc[rows.diverged > 0, column] for column in (x, "mean")), strict=True):
-        ax.annotate("diverged", (place, mean), (0, -12), textcoords="offset points", ha="center", fontsize=8)
+        ax.annotate("diverged", (place, mean), (0, -12), textcoords="offset points", ha="center", fontsize=9)

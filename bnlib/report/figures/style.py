@@ -1,64 +1,101 @@
-"""The house style: what colour, marker and dash mean, and the rc parameters of every figure."""
+"""The house style: what colour, marker and dash mean, what things are called, and the rc parameters of every figure."""
 
 import contextlib
 
 import matplotlib
-from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from bnlib.spec import RECIPES
+
+# Neutral colours. Where the page is dark these are others, and so are those hues that would be too dark there; see DARK.
+INK = "#222222"  # text and axes
+MUTED = "#666666"  # small text, marks in legends
+GREY = "#8A8A8A"  # what is not a training: chance, the start, weight decay
+FAINT = "#BBBBBB"  # lines that help to read
+GRID = "#DDDDDD"
+PAGE = "#FFFFFF"  # what a figure lies on
 
 # Colour, marker and dash mean the trainable set, in every figure: safe for colour-blind readers, legible without colour.
+# Each colour has a contrast of 3 or more against the page, light and dark.
 SETS = {
     "all": ("#000000", "s", "-"),
     "bn": ("#0072B2", "o", "-"),
     "bn+output": ("#009E73", "^", "--"),
     "bn+shortcut+output": ("#00684B", "v", "-."),
     "shortcut+output": ("#AA4499", "P", (0, (4, 1, 1, 1, 1, 1))),
-    "output": ("#CC79A7", "D", (0, (1, 1))),
+    "output": ("#C46FA0", "D", (0, (1, 1))),
     "random": ("#D55E00", "X", (0, (5, 2))),
-    "none": ("#8A8A8A", "*", (0, (2, 2))),
+    "none": (GREY, "*", (0, (2, 2))),
     "all-bn": ("#8C510A", "h", (0, (6, 2))),
-    "gamma": ("#56B4E9", "<", (0, (5, 1))),
+    "gamma": ("#2F8FCB", "<", (0, (5, 1))),
     "beta": ("#004466", ">", (0, (1, 2))),
 }
-LABELS = {
-    "all": "all parameters",
-    "bn": "γ and β only",
-    "bn+output": "γ, β, output",
-    "bn+shortcut+output": "γ, β, output, shortcuts",
-    "shortcut+output": "output, shortcuts",
-    "output": "output layer only",
-    "none": "nothing",
-    "all-bn": "all but γ and β",
-    "gamma": "γ only",
-    "beta": "β only",
+# The variables of CSS that take a colour's place in a page, and their values where it is dark; book/_static/figures.css has both.
+DARK = {
+    INK: ("--bn-ink", "#CED6DD"),
+    MUTED: ("--bn-muted", "#9CA4AF"),
+    GREY: ("--bn-grey", "#8A929C"),
+    FAINT: ("--bn-faint", "#5A6675"),
+    GRID: ("--bn-grid", "#333C49"),
+    PAGE: ("--bn-page", "#14181E"),
+    "#000000": ("--bn-all", "#FFFFFF"),
+    "#0072B2": ("--bn-bn", "#4AA8E0"),
+    "#00684B": ("--bn-bn-shortcut-output", "#00916A"),
+    "#AA4499": ("--bn-shortcut-output", "#C66BB5"),
+    "#8C510A": ("--bn-all-bn", "#C98A45"),
+    "#004466": ("--bn-beta", "#4F8FB0"),
 }
+# What a reader calls a trainable set, in every figure and table.
+NAMES = {
+    "all": "everything",
+    "bn": "γ and β",
+    "bn+output": "γ, β and output layer",
+    "bn+shortcut+output": "γ, β, output layer and shortcuts",
+    "shortcut+output": "output layer and shortcuts",
+    "output": "output layer",
+    "none": "nothing",
+    "all-bn": "everything but γ and β",
+    "gamma": "γ alone",
+    "beta": "β alone",
+}
+# What a reader calls a recipe: "the paper" is the paper alone. In the order of figures.
+OURS = {
+    "paper": f"ours, {RECIPES['paper'].epochs} epochs",
+    "short": f"ours, {RECIPES['short'].epochs} epochs",
+    "smoke": f"ours, {RECIPES['smoke'].epochs} epochs, a test",
+}
+THEIRS = f"the paper, {RECIPES['paper'].epochs} epochs"
+PALE = 0.45  # how strongly the paper's values are drawn beside runs of fewer epochs
+
 STYLE = {
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    "savefig.facecolor": "white",  # opaque: legible on a dark page too
+    "figure.facecolor": PAGE,
+    "axes.facecolor": PAGE,
+    "savefig.facecolor": PAGE,  # opaque: legible on a dark page too
     "figure.dpi": 110,
     "savefig.dpi": 200,
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.labelsize": 10,
     "legend.fontsize": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
-    "grid.color": "#DDDDDD",
+    "grid.color": GRID,
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
+    "axes.unicode_minus": True,
     "lines.linewidth": 1.6,
     "lines.markersize": 6,
     "legend.frameon": False,
     "svg.hashsalt": "bnlib",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text is text: it can be searched, read aloud, and has the page's font
 }
-PAPER = Line2D([], [], color="#555555", marker="D", markerfacecolor="white", linestyle="", label="the paper's value")
-RECIPE_TITLES = {
-    "paper": "recipe paper: 160 epochs",
-    "short": "recipe short: 16 epochs",
-    "smoke": "recipe smoke: a test, not a result",
-}
+HALO = [withStroke(linewidth=2.5, foreground=PAGE)]  # path effects of a label that stays legible where a line runs through it
 
 
 def look(trainable: str) -> tuple[str, str, object]:
@@ -67,8 +104,11 @@ def look(trainable: str) -> tuple[str, str, object]:
 
 
 def label(trainable: str) -> str:
-    """What a legend calls a trainable set."""
-    return LABELS.get(trainable) or f"{trainable.removeprefix('random:')} random weights a channel"
+    """What a reader calls a trainable set: `γ and β` for `bn`. Every set and the variants that are not sets have a name."""
+    if not trainable.startswith("random:"):
+        return NAMES.get(trainable, trainable)
+    k = trainable.removeprefix("random:")
+    return f"{k} random weight{'' if k == '1' else 's'} a channel"
 
 
 @contextlib.contextmanager
