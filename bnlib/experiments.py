@@ -1,7 +1,10 @@
 """Each experiment's runs, in order of value: the one list of what a figure needs and what there is to train."""
 
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 from bnlib import store
@@ -211,6 +214,37 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
 
         ask(unasked, names=(shown.asks,))
     return found
+
+
+def clamped(run: str, threshold: float, images: int, chunk: int = 250) -> Iterator[tuple[int, float, float]]:
+    """Test accuracy of the stored run `run` with every |γ| ≤ threshold set to 0, computed now, on the first `images` test images.
+
+    In the same way and precision as the probe `clamping`. After every `chunk` images yields how many are through, and the
+    accuracy on them, a fraction, with β kept and with β at 0 too. Raises StoreError where the network cannot be drawn again,
+    DataMissing where the images are not there.
+    """
+    from bnlib.engine import probes
+
+    spec, model, dataset = store.load(run).spec, _network(run), _dataset(store.load(run).spec.dataset)
+    images, right = min(images, len(dataset.test_labels)), np.zeros(2)
+    for first in range(0, images, chunk):
+        some = slice(first, min(first + chunk, images))
+        part = replace(dataset, test_images=dataset.test_images[some], test_labels=dataset.test_labels[some])
+        found = probes.clamping(model, part, thresholds=(threshold,), precision=spec.precision)
+        right += np.array([found["accuracy"][0], found["accuracy_beta"][0]]) * len(part.test_labels)
+        yield some.stop, *(right.round() / some.stop).tolist()
+
+
+@functools.lru_cache(4)
+def _network(run: str):
+    return store.load(run).model()
+
+
+@functools.lru_cache(1)
+def _dataset(name: str):
+    from bnlib import data
+
+    return data.load(name)
 
 
 def _recipe_for_here() -> str:

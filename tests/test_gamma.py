@@ -1,7 +1,4 @@
-"""γ after training: counted by obvious code; the figures, the slider and its page."""
-
-import json
-import re
+"""γ after training: counted by obvious code; the figures."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +6,7 @@ import pytest
 import torch
 
 from bnlib import experiments, store
-from bnlib.report import analysis, figures, paper, statements, widgets
+from bnlib.report import analysis, figures, paper, statements
 from bnlib.spec import RECIPES
 from bnlib.store import networks
 
@@ -139,26 +136,3 @@ def test_with_nothing_run_the_figures_say_so():
     empty = analysis.gammas(experiments.runs("fig4_gamma", networks=["resnet20"]))
     for figure in (figures.fig4_gamma(empty), figures.fig5_thresholds(analysis.shares(empty), paper.small_gammas())):
         assert not figure.axes[0].axison and "nothing has been run" in figure.axes[0].texts[0].get_text()
-    assert "nothing has been run" in widgets.threshold_slider(empty)._repr_html_()
-
-
-def test_the_slider_holds_what_counting_gives_and_needs_nothing_else(gammas):
-    page = widgets.threshold_slider(gammas)._repr_html_()
-    data = json.loads(re.search(r"data = (\{.*\});", page)[1])
-    curves = data["curves"]["ResNet-14, recipe short"]
-    at = data["steps"].index(0.01)
-    for one, trainable in zip(curves, ("all", "bn"), strict=True):
-        own = gammas[(gammas.recipe == "short") & (gammas.trainable == trainable)].gamma
-        assert one["of"] == 560 and one["values"][at] == pytest.approx((own.abs() < 0.01).mean(), abs=1e-5)  # of one network
-        assert one["values"] == sorted(one["values"])
-    assert "://" not in page and page == widgets.threshold_slider(gammas)._repr_html_() and len(page) < 100_000
-
-
-def test_with_a_kernel_the_slider_is_an_ipywidget(gammas, monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    slider = widgets.live_thresholds(gammas).children[0]
-    slider.value = 0.1
-    tables = [one for one in shown if isinstance(one, pd.DataFrame)]
-    assert [set(table.threshold) for table in tables] == [{0.01}, {0.1}]
-    assert (tables[1]["share (%)"] >= tables[0]["share (%)"]).all() and tables[1]["share (%)"].between(1, 50).all()

@@ -60,14 +60,6 @@ def test_quickstart_trains_live(tmp_path):
     assert "test digits right" in shown(tmp_path / "out.ipynb")[0]
 
 
-def test_fig5_has_a_slider_for_a_page_and_one_for_a_kernel(tmp_path):
-    done = papermill("fig5_thresholds.ipynb", tmp_path / "out.ipynb", "-y", "depths: [14]", "-p", "live", "True")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "application/vnd.jupyter.widget-view+json" in shown(tmp_path / "out.ipynb")[1]
-    text = (tmp_path / "out.ipynb").read_text()
-    assert "threshold-slider" in text and "ResNet-14, recipe short" in text and "ResNet-32, recipe short" not in text
-
-
 def cells(path, **parameters):
     """Run the code cells of a notebook here and now, which takes no kernel: what they glued, and what they showed."""
     glued, shown, names = {}, [], {}

@@ -1,1 +1,1 @@
-"""What only the book needs: from stored runs to statements, verdicts, figures and sliders. What trains lives in `training`."""
+"""What only the book needs: from stored runs to statements, verdicts, figures, the explorer. What trains lives in `training`."""

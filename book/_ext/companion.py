@@ -1,13 +1,18 @@
-"""Two small repairs to the book's build."""
+"""Small repairs to the book's build."""
 
 from pathlib import Path
 
 
-def drop_thebe(app, pagename, templatename, context, doctree):
-    """Leave out sphinx-thebe, which we do not use: it adds a script twice, an error in the browser, and a foreign address."""
+def drop_unused(app, pagename, templatename, context, doctree):
+    """Leave out scripts that no page uses.
+
+    sphinx-thebe adds one twice, an error in the browser, and a foreign address. The state of widgets, which papermill keeps with a
+    notebook, is twice the explorer that the page has as HTML.
+    """
 
     def used(script) -> bool:
-        return "thebe" not in f"{getattr(script, 'filename', '')} {getattr(script, 'attributes', '')}".lower()
+        said = f"{getattr(script, 'filename', '')} {getattr(script, 'attributes', '')}".lower()
+        return "thebe" not in said and "widget-state+json" not in said
 
     context["script_files"] = [script for script in context.get("script_files", []) if used(script)]
 
@@ -26,7 +31,7 @@ def read_again(app, env, added, changed, removed):
 
 
 def setup(app):
-    """Register both with Sphinx."""
-    app.connect("html-page-context", drop_thebe, priority=900)
+    """Register them with Sphinx."""
+    app.connect("html-page-context", drop_unused, priority=900)
     app.connect("env-get-outdated", read_again)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,5 @@
+"""The γ explorer: one component for every page about γ, alive without a kernel. What it counts by lives in `analysis`."""
+
+from bnlib.report.explorer.page import Explorer, gamma
+
+__all__ = ["Explorer", "gamma"]
