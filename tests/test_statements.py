@@ -43,7 +43,8 @@ def judged(summary, values, uncertainty=0.4):
             [50, 60, 60.5, 61],
             "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; from there to 110 layers no two differ by more",
         ),
-        ([50, 50.5, 51], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two beyond chance"),
+        ([50, 50.5, 51], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
+        ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),
         ([50, 70, 60], "rises to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
     ],
@@ -75,6 +76,7 @@ def test_depth_stands_beside_the_paper_where_it_was_trained_as_long():
     assert (
         plain(near).endswith("to 58.0 % at 32 layers; the paper's values are within 0.4 points.") and near.verdict == "reproduced"
     )
+    assert near.of == "at 2 of 7 depths"
     far = say.depth(judged(summary, {(14, "bn"): 48.3, (32, "bn"): 68}), summary)
     assert (
         "in ResNet-32 that is 10.0 points below the paper's 68.0 %; one of two are within" in plain(far)
@@ -337,7 +339,7 @@ def test_where_and_how_far_and_what_they_are_worth():
     assert say.moved(points()).verdict == "not trained"
     answer = points((14, 0)).assign(share=0.2, change=-1.5, change_random=-40.0, change_beta=-2.0, beta_low=-3.0, beta_high=-1.0)
     assert plain(say.clamped(answer)) == (
-        "Setting the 20 % of γ that lie within 0.01 of 0 to 0 costs 1.5 points in ResNet-14, after 160 epochs; as many features drawn "
+        "Setting the 20 % of γ with |γ| up to 0.01 to zero costs 1.5 points in ResNet-14, after 160 epochs; as many features drawn "
         "at random cost 40.0 points."
     )
     assert "changes nothing" in plain(say.clamped(answer.assign(change=0.0, change_random=0.0)))

@@ -52,7 +52,7 @@ def listing(settled: list[Settled]) -> Markdown:
     lines = []
     for number, claim, found in settled:
         pages = ", ".join(f"[{page.title(name)}]({name}.ipynb)" for name in claim.pages)
-        lines += [f"{number}. {page.badge(found.verdict)} **{claim.says}** {found.text} {pages}".rstrip()]
+        lines += [f"{number}. {page.badge(found)} **{claim.says}** {found.text} {pages}".rstrip()]
         lines += [f"   *How we know: {claim.known}.{f' Judged: {claim.judged}.' if claim.judged else ''}*", ""]
     return Markdown("\n".join(lines))
 
@@ -62,7 +62,7 @@ def short(settled: list[Settled]) -> Markdown:
     lines = []
     for _, claim, found in settled:
         link = f"[{claim.says}]({claim.pages[0]}.ipynb)" if claim.pages else claim.says
-        lines.append(f"- {page.badge(found.verdict)} {link}")
+        lines.append(f"- {page.badge(found)} {link}")
     return Markdown("\n".join(lines))
 
 
@@ -82,7 +82,7 @@ def in_three_sentences() -> Markdown:
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
     found = say.depth(points[points.trainable == "bn"], fig2)
     lines = [
-        f"{page.badge(found.verdict)} {found.text}",
+        f"{page.badge(found)} {found.text}",
         _control().text,
         say.small(shares, shares.head(0)).text,
         say.still_to_train("fig2_depth").text,

@@ -26,16 +26,16 @@ class Html(str):
         return str(self)
 
 
-def badge(verdict: str) -> str:
-    """A verdict as a badge that links to how it is judged; empty for none."""
-    if not verdict:
+def badge(statement: Statement) -> str:
+    """The verdict of a statement as a badge; empty for none."""
+    if not statement.verdict:
         return ""
-    return f'<span class="bn-badge bn-{verdict.replace(" ", "-")}">{verdict}</span>'
+    return f'<span class="bn-badge bn-{statement.verdict.replace(" ", "-")}">{f"{statement.verdict} {statement.of}".strip()}</span>'
 
 
 def finding(statement: Statement, otherwise: str = "") -> Markdown:
     """The first sentence of a page, with its badge. otherwise: what is said instead where nothing has been run."""
-    return Markdown(f"{badge(statement.verdict)} {statement.text or otherwise}".strip() + "\n")
+    return Markdown(f"{badge(statement)} {statement.text or otherwise}".strip() + "\n")
 
 
 def meaning(*said: Statement | str) -> Markdown:
@@ -78,9 +78,8 @@ def not_trained(name: str, recipe: str = "short") -> Markdown:
     """The one line of a page of which nothing has been trained: the command that does, and what it costs."""
     seconds, device = experiments.cost(name, recipe)
     cost = f" Its first training takes about {duration(seconds)} on {device}, reckoned from the runs there are." if seconds else ""
-    return Markdown(
-        f"{badge('not trained')} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}"
-    )
+    none = badge(Statement("", "not trained"))
+    return Markdown(f"{none} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}")
 
 
 def title(page: str) -> str:

@@ -37,6 +37,7 @@ from bnlib.report.analysis.tables import (
     provenance,
     table,
     verdict_table,
+    where_table,
 )
 from bnlib.report.analysis.verdicts import (
     LEVEL,

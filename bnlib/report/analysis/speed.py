@@ -1,5 +1,7 @@
 """How fast: the same training in two precisions, and what the benchmarks measured."""
 
+import math
+
 import pandas as pd
 
 from bnlib.report.analysis.tables import device_names, table
@@ -36,26 +38,17 @@ def durations(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def speed(rows: pd.DataFrame, model: str) -> dict[str, str]:
-    """The speed of `model`, in words, of the rows of `bnlib.bench.stored()`; *not measured* where a row is missing.
+def speed(rows: pd.DataFrame, model: str) -> dict[str, float]:
+    """The speed of `model`, of the rows of `bnlib.bench.stored()`: of a row that is missing, NaN.
 
-    epoch and loop: of training by us and by the plain loop; times: their ratio; over: a step over its convolutions;
-    memory and loop_memory: the peaks.
+    epoch and loop: seconds, of training by us and by the plain loop; times: their ratio; over: a step over its convolutions;
+    peak: bytes of memory.
     """
     own = rows[rows.model == model].set_index("way")
-
-    def say(text, *needed):
-        return text(*(own.loc[way] for way in needed)) if set(needed) <= set(own.index) else "not measured"
-
-    fused, loop, alone = "fused bf16", "loop", "convolutions bf16"
-    return {
-        "epoch": say(lambda f: duration(f.epoch_seconds), fused),
-        "loop": say(lambda p: duration(p.epoch_seconds), loop),
-        "times": say(lambda f, p: f"{p.seconds / f.seconds:.1f}", fused, loop),
-        "over": say(lambda f, c: f"{f.seconds / c.seconds:.2f}", fused, alone),
-        "memory": say(lambda f: f"{f.peak_bytes / 2**30:.1f} GiB", fused),
-        "loop_memory": say(lambda p: f"{p.peak_bytes / 2**30:.1f} GiB", loop),
-    }
+    take = lambda way, column: float(own.loc[way, column]) if way in own.index else math.nan  # noqa: E731
+    ours, loop, alone = (take(way, "seconds") for way in ("fused bf16", "loop", "convolutions bf16"))
+    epochs = {"epoch": take("fused bf16", "epoch_seconds"), "loop": take("loop", "epoch_seconds")}
+    return {**epochs, "times": loop / ours, "over": ours / alone, "peak": take("fused bf16", "peak_bytes")}
 
 
 def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
@@ -71,12 +64,16 @@ def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
                     "bf16": "its own" if where["bf16"] else "rounded fp32",
                     "network": architecture(model).title,
                     "a step": f"{own.seconds * 1000:,.1f} ms",
-                    "an epoch": said["epoch"],
-                    "times the loop's speed": said["times"],
-                    "over its convolutions": said["over"],
+                    "an epoch": duration(said["epoch"]),
+                    "times the loop's speed": _said(said["times"], "{:.1f}"),
+                    "over its convolutions": _said(said["over"], "{:.2f}"),
                     "over the floor": f"{own.seconds / own.floor:.1f}",
-                    "peak memory": said["memory"],
+                    "peak memory": f"{said['peak'] / 2**30:.1f} GiB",
                     "commit": own.commit[:7],
                 }
             )
     return table(pd.DataFrame(rows))
+
+
+def _said(value: float, form: str) -> str:
+    return "not measured" if math.isnan(value) else form.format(value)

@@ -44,6 +44,7 @@ from bnlib.report.statements.grammar import (
     title,
     what,
 )
+from bnlib.report.statements.speed import speed
 
 __all__ = [
     "Statement",
@@ -74,6 +75,7 @@ __all__ = [
     "sets",
     "silent",
     "small",
+    "speed",
     "still_to_train",
     "title",
     "variants",

@@ -43,9 +43,11 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
         return f"goes from {ends} to {percent(mean[last])} {place[last]}, one run each: whether that is chance cannot be told"
     top = int(mean.idxmax())
     flat = next(k for k in range(last + 1) if not differ[k:, k:].any())  # from here on no two differ
+    if flat == 0 and last == 1:
+        return f"is {ends} and {percent(mean[1])} {place[1]}, no further apart than by chance"
     if flat == 0:
-        low, high = percent(mean.min()), percent(mean.max())
-        return f"stays between {low} and {high} from {own[along][0]} to {own[along][last]}{_unit(along)}, no two beyond chance"
+        low, high, end = percent(mean.min()), percent(mean.max()), f"{own[along][last]}{_unit(along)}"
+        return f"stays between {low} and {high} from {own[along][0]} to {end}, no two further apart than by chance"
     if differ[top, last] and mean[top] > mean[last] and not differ[0, top]:
         return f"falls from {ends} to {percent(mean[last])} {place[last]}"
     if differ[top, last] and mean[top] > mean[last]:
@@ -72,11 +74,12 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
     own = best(judged[judged.trainable == "bn"])
     if not len(own):
         return Statement("", overall(judged[:0]))
-    recipe = own.recipe.iloc[0]
+    recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
     said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
     if len(own) == 1:
         said = f"γ and β alone reach {_values(own, along)} {after(recipe)}"
-    return Statement(f"{said}{_against(own, recipe)}.", overall(own))
+    of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
+    return Statement(f"{said}{_against(own, recipe)}.", overall(own), of)
 
 
 def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:
@@ -222,10 +225,11 @@ def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: s
     return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
 
 
-def variants(summary: pd.DataFrame, base: str, subject: str) -> Statement:
+def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -> Statement:
     """Which variants of a training do better or worse than `base`, in the network and recipe with most of them.
 
-    summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`.
+    summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`. called: the base's name in a
+    sentence.
     """
     own = sound(summary)
     count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
@@ -246,30 +250,22 @@ def variants(summary: pd.DataFrame, base: str, subject: str) -> Statement:
             [tested(gap[i], (others.sd[i], others.n[i]), (first.sd, first.n), pooled)[0] for i in others.index], index=others.index
         )
     )
-    where = f"in {network(place.network)} {after(place.recipe)}"
-    if p.isna().all():
-        far = gap.abs().idxmax()
-        return Statement(
-            f"{upper(subject)} change accuracy by up to {points(gap[far])} {where} ({far}), one run each: no order can be told."
-        )
+    where, far = f"in {network(place.network)} {after(place.recipe)}", gap.abs().idxmax()
     better, worse = gap[(p < LEVEL) & (gap > 0)], gap[(p < LEVEL) & (gap < 0)]
-    if not len(better) and not len(worse):
-        far = gap.abs().idxmax()
-        tried = f"None of the {number(len(gap))}" if len(gap) > 1 else "The only one"
-        many = f"{tried} {subject} tried" if len(gap) > 1 else f"{far}"
-        return Statement(
-            f"{upper(many)} differs from {base} by more than chance {where}; the largest difference is {points(gap[far])} ({far})."
-            if len(gap) > 1
-            else f"{upper(far)} changes accuracy by {points(gap[far])} {where}, no more than chance."
-        )
-    said = []
-    if len(better):
-        said.append(f"{better.idxmax()} gains {points(better.max())}")
-    if len(worse):
-        said.append(f"{worse.idxmin()} loses {points(worse.min())}")
-    rest = len(gap) - len(better) - len(worse)
-    more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
-    return Statement(f"{upper(listing(said))} against {base} {where}{more}.")
+    if p.isna().all():
+        said = f"{subject} change accuracy by up to {points(gap[far])} {where} ({far}), one run each: no order can be told"
+    elif not len(better) and not len(worse) and len(gap) == 1:
+        said = f"{far} changes accuracy by {points(gap[far])} {where}, no more than chance"
+    elif not len(better) and not len(worse):
+        none = f"none of the {number(len(gap))} {subject} tried differs from {called or base} by more than chance {where}"
+        said = f"{none}; the largest difference is {points(gap[far])} ({far})"
+    else:
+        each = [f"{better.idxmax()} gains {points(better.max())}"] if len(better) else []
+        each += [f"{worse.idxmin()} loses {points(worse.min())}"] if len(worse) else []
+        rest = len(gap) - len(better) - len(worse)
+        more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
+        said = f"{listing(each)} against {called or base} {where}{more}"
+    return Statement(f"{upper(said)}.", "not judged")
 
 
 def halves(summary: pd.DataFrame) -> Statement:

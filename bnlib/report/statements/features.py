@@ -142,9 +142,7 @@ def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
     row = own.sort_values("depth").iloc[-1]
     change = float(row.change)
     effect = "changes nothing" if abs(change) < 0.05 else f"{'costs' if change < 0 else 'gains'} {points(change)}"
-    text = (
-        f"Setting the {100 * row['share']:.0f}\u00a0% of γ that lie within {small_:g} of 0 to 0 {effect} in {network(row.network)}"
-    )
+    text = f"Setting the {100 * row['share']:.0f}\u00a0% of γ with |γ| up to {small_:g} to zero {effect} in {network(row.network)}"
     random = float(row.change_random)
     beside = (
         f"; as many features drawn at random {'cost' if random < 0 else 'gain'} {points(random)}" if abs(random) >= 0.05 else ""

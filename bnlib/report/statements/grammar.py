@@ -21,10 +21,14 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 @dataclass(frozen=True)
 class Statement:
-    """What is so, in Markdown; and, where the paper says something that it can be held against, a verdict (one of VERDICTS)."""
+    """What is so, in Markdown; where the paper says something that it can be held against, a verdict (one of VERDICTS).
+
+    of: how much of it the verdict is about, such as `at 2 of 7 depths`; empty for all.
+    """
 
     text: str
     verdict: str = ""
+    of: str = ""
 
     def __bool__(self):
         return bool(self.text)
