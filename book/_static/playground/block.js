@@ -33,7 +33,7 @@
     if (!width) return;
     const room = narrow ? width - 120 : (width - 78) / 3;
     const stages = [
-      { title: "convolution", under: "random, frozen", fill: "url(#pg-hatch)", scale: 1, shift: 0, said: "normalised: mean 0, deviation 1" },
+      { title: "convolution", under: "random, frozen", fill: "url(#pg-hatch)", scale: 1, shift: 0, said: "mean 0, deviation 1" },
       { title: "BatchNorm", under: "γ and β learn", fill: "var(--pg-bn)", scale: gamma, shift: beta, said: "times γ, plus β" },
       { title: "ReLU", under: "nothing to learn", fill: "var(--pg-soft)", scale: gamma, shift: beta, said: "below 0 becomes 0" },
     ];
@@ -42,7 +42,7 @@
       <rect width="7" height="7" fill="var(--pg-ground)"/><rect width="2" height="7" fill="var(--pg-faint)"/></pattern></defs>`;
     stages.forEach((stage, i) => {
       const [boxX, boxY] = narrow ? [0, i * 150 + 12] : [i * (room + 26), 0], boxWide = narrow ? 104 : room;
-      const [left, top] = narrow ? [120, i * 150] : [boxX, 76], floor = top + high, inBlue = i === 1;
+      const [left, top] = narrow ? [120, i * 150] : [boxX, 60], floor = top + high, inBlue = i === 1;
       const x = (value) => left + room / 2 + value * scaleX;
       const words = (dy, what, weight) => `<text x="${boxX + boxWide / 2}" y="${boxY + dy}" text-anchor="middle" font-weight="${weight}"
         style="fill: ${inBlue ? "var(--pg-onbn)" : "var(--pg-text)"}">${what}</text>`;
@@ -56,7 +56,7 @@
       for (const at of [-2, 0, 2]) out += `<text x="${x(at)}" y="${floor + 15}" text-anchor="middle">${signed(at, 0)}</text>`;
       out += `<text x="${left + room / 2}" y="${floor + 32}" text-anchor="middle" class="pg-quiet">${stage.said}</text>`;
     });
-    const height = narrow ? 440 : 76 + high + 38;
+    const height = narrow ? 440 : 60 + high + 38;
     svg.style.height = `${height}px`;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.innerHTML = out;
@@ -99,7 +99,7 @@
     if (i === 2) {
       const bar = off * tall;
       return `${right}<rect x="${x(0) - 4}" y="${floor - bar}" width="8" height="${bar}" fill="var(--pg-frozen)"/>
-        <text x="${x(0) - 9}" y="${Math.min(floor - 4, floor - bar + 10)}" text-anchor="end">${(100 * off).toFixed(0)} % at 0</text>`;
+        <text x="${x(0) - 9}" y="${Math.min(floor - 4, floor - bar + 10)}" text-anchor="end">${(100 * off).toFixed(1)} % at 0</text>`;
     }
     const lefts = from < zero ? `<path d="${path(from, zero)}" fill="var(--pg-frozen)" fill-opacity=".6"/>` : "";
     const edge = clip(shift + scale), hump = clip(shift);

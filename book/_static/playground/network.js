@@ -250,15 +250,17 @@ Activations lie unit by unit: value of unit u at point p is at u * n + p, so tha
   }
 
   const SHAPES = {
-    moons: (t, label) => (label ? [0.45 - Math.cos(Math.PI * t) * 0.75, 0.2 - Math.sin(Math.PI * t) * 0.8]
-      : [-0.3 + Math.cos(Math.PI * t) * 0.75, -0.2 + Math.sin(Math.PI * t) * 0.8]),
+    moons: (t, label) => {
+      const side = label ? -1 : 1; // the second is the first, turned by half a circle
+      return [side * (0.65 * Math.cos(Math.PI * t) - 0.33), side * (0.75 * Math.sin(Math.PI * t) - 0.2)];
+    },
     circles: (t, label) => [Math.cos(2 * Math.PI * t), Math.sin(2 * Math.PI * t)].map((at) => at * (label ? 0.4 : 0.9)),
     spirals: (t, label) => {
       const radius = 0.08 + 0.92 * t, angle = 1.25 * 2 * Math.PI * t + label * Math.PI;
       return [radius * Math.cos(angle), radius * Math.sin(angle)];
     },
   };
-  const NOISE = { moons: 0.1, circles: 0.08, spirals: 0.03 };
+  const NOISE = { moons: 0.08, circles: 0.08, spirals: 0.03 };
 
   /** n points of a data set ("moons", "circles" or "spirals"), half of each class, about within [-1, 1]. use: "train" or "test". */
   function sample(name, n, seed, use) {

@@ -14,6 +14,8 @@
   const BUDGET = 12; // ms of training a frame: what is left of 1/60 s is for drawing
   const MEASURE = 20; // steps between two points of a curve
   const REST = 5000; // steps after which it pauses by itself: a forgotten page trains no more
+  const TELL = 15000; // ms between two announcements while it trains
+  // Colour, dash and marker of what learns, as in the figures.
   const SETS = { bn: ["bn", "", "●"], output: ["output", "1 2", "◆"], "random:2": ["random", "5 2", "✖"], all: ["all", "", "■"] };
   const RESTARTS = ["data", "points", "learns", "depth", "width", "rate", "seed", "decay"];
 
@@ -49,7 +51,7 @@
 
   function keep() {
     const words = new URLSearchParams(Object.entries(settings()).filter(([name, value]) => value !== DEFAULTS[name]));
-    if (!words.size) words.set("seed", DEFAULTS.seed); // so that going back to the start is restored, too
+    if (!`${words}`) words.set("seed", DEFAULTS.seed); // so that going back to the start is restored, too
     history.replaceState(null, "", `#${words}`);
   }
 
@@ -129,11 +131,11 @@
     before = now;
     for (const until = performance.now() + BUDGET; playing && owed >= 1 && performance.now() < until; owed--) step();
     if (playing && seen && now - drawn >= (calm.matches ? 500 : 60)) draw((drawn = now));
-    if (playing && now - told >= 5000) tell();
+    if (playing && now - told >= TELL) tell();
     if (playing) requestAnimationFrame(frame);
   }
 
-  /** What is to be seen, in words, for those who do not see it: when something has been done, and every five seconds. */
+  /** What is to be seen, in words, for those who do not see it: when something has been done, and now and then. */
   function tell(words) {
     told = performance.now();
     const share = regions.out ? regions.out.reduce((sum, z) => sum + (z <= 0), 0) / regions.out.length : NaN;
@@ -165,7 +167,8 @@
       for (let c = 0; c < 3; c++) image.data[4 * p + c] = ground[c] + (to[c] - ground[c]) * (0.25 + 0.75 * sure);
       image.data[4 * p + 3] = 255;
     });
-    const small = new OffscreenCanvas(side, side);
+    const small = document.createElement("canvas");
+    small.width = small.height = side;
     small.getContext("2d").putImageData(image, 0, 0);
     const size = Math.round(canvas.clientWidth * devicePixelRatio), pen = canvas.getContext("2d");
     if (canvas.width !== size) canvas.width = canvas.height = size;
@@ -206,8 +209,8 @@
   function drawCurves() {
     const longest = Math.max(0, ...Object.values(curves).map((curve) => curve.at(-1)?.[0] ?? 0));
     const last = 1000 * Math.max(2, Math.ceil(longest / 1000));
-    paint(part("curves"), 150, (width) => {
-      const left = 42, right = width - 12, top = 8, bottom = 126;
+    paint(part("curves"), 220, (width) => {
+      const left = 42, right = width - 12, top = 8, bottom = 196;
       const x = (n) => (left + ((right - left) * n) / last).toFixed(1), y = (share) => (bottom - (bottom - top) * share).toFixed(1);
       let out = "";
       for (const share of [0, 0.5, 1])
@@ -276,7 +279,7 @@
     const { loss } = network.measure(train, options()), { accuracy } = network.measure(held, options());
     const all = network.parameters.reduce((sum, { values }) => sum + values.length, 0), units = network.gammas.length;
     const show = { steps: steps(), accuracy: percent(accuracy), loss: Number.isNaN(loss) ? "–" : loss.toFixed(3) };
-    Object.assign(show, { trainable: `${network.trainable} of ${all}`, off: `${train.n ? network.off(train, options()) : 0} of ${units}` });
+    Object.assign(show, { trainable: `${network.trainable} of ${all}`, off: `${network.off(train, options())} of ${units}` });
     for (const [name, value] of Object.entries(show)) part(name).textContent = value;
   }
 
@@ -306,6 +309,7 @@
     takePoints();
     curves = { [network.learns]: [] };
     keep();
+    if (playing && !training) pause();
     draw();
     tell(`${said}: ${words.length / 5} in all.`);
   }
