@@ -22,7 +22,7 @@ $(shell mkdir -p _build; find bnlib results benchmarks runs -type f ! -name '*.p
   cmp -s _build/inputs.new _build/inputs && rm _build/inputs.new || mv _build/inputs.new _build/inputs)
 INPUTS := $(shell cat _build/inputs) _build/inputs
 
-.PHONY: help book test bench figure clean
+.PHONY: help book test bench figure address clean
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
@@ -63,6 +63,9 @@ figure: $(READY)  ## redraw the README's figure from the stored runs
 	python -c "from bnlib import experiments; from bnlib.report import analysis, figures, paper; \
 	  figures.fig2_depth(analysis.summarise(experiments.runs('fig2_depth')), paper.accuracies()) \
 	  .savefig('book/_static/fig2_depth.png', dpi=120)"
+
+address: $(READY)  ## after a change of the repository's address in _config.yml: write it wherever else it must stand
+	python book/address.py
 
 clean:  ## remove what was built, but not the environment
 	rm -rf _build

@@ -36,7 +36,10 @@ def cifar10():
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    """Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it. `get_log("browser")` works."""
+    """Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it.
+
+    `get_log("browser")` has what a page says, `get_log("performance")` what it asks for.
+    """
     from selenium import webdriver
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -48,6 +51,6 @@ def browser(tmp_path_factory):
     for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "window-size=1300,1000"):
         options.add_argument(f"--{flag}")
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as window:
         yield window

@@ -1,21 +1,42 @@
 """Tables to read."""
 
+import re
+
 import pandas as pd
 
 from bnlib import store
 from bnlib.report.analysis.words import mean_and_sd
 
+MINUS = re.compile(r"(?<![\w−–-])-(?=\d)")  # not the hyphen of ResNet-14, nor that of 1e-4
+SPREAD = re.compile(r"[+−]?\d+(?:\.\d+)?(?P<tail>\s*\(?±\s\d.*|)")  # 47.6 ± 1.6, −0.7 (± 2.4), or without it
+
 
 def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
-    """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty."""
+    """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty.
+
+    Numbers have a true minus, one decimal unless a format says otherwise, and `± 1.6` or `(± 2.4)` in columns of their own width.
+    """
     frame = frame.drop(columns=["each", "seeds"], errors="ignore")  # one by one, replicates are for figures
     if not len(frame):
         frame, formats = pd.DataFrame(columns=["nothing run yet"]), None
     formats = dict(formats or {})
     if "trainable" in frame:  # breaks behind a +: else the table is wider than the page, and its last column, the verdict, not seen
         formats.setdefault("trainable", lambda groups: groups.replace("+", "+<wbr>"))
-    style = frame.style.hide(axis="index").set_table_attributes('class="dataframe"')
-    return style.format(formats, na_rep="", precision=1)
+    shown = pd.DataFrame({name: _texts(frame[name], formats.get(name)) for name in frame}, index=frame.index, dtype=object)
+    return shown.style.hide(axis="index").set_table_attributes('class="dataframe"')
+
+
+def _texts(column: pd.Series, form) -> list[str]:
+    """The cells of a column as they are shown; what has no spread leaves its room, so that numbers stand below each other."""
+    if not callable(form):
+        form = (form or ("{:.1f}" if pd.api.types.is_float_dtype(column) else "{}")).format
+    texts = [MINUS.sub("−", form(value)) if pd.notna(value) else "" for value in column]
+    tails = [found["tail"] if (found := SPREAD.fullmatch(text)) else None for text in texts]
+    if None in tails:
+        return texts
+    room = max(tails, key=len, default="")
+    hidden = '<span style="visibility: hidden">{}</span>'.format
+    return [text + (hidden(room) if room and not tail else "") for text, tail in zip(texts, tails, strict=True)]
 
 
 def verdict_table(points: pd.DataFrame):
