@@ -171,7 +171,7 @@ def test_the_figure_shows_recipes_apart_and_a_band_from_three_replicates():
         n=[1, 1, 3], sd=[np.nan, np.nan, 1.0], each=[(44,), (50,), (47, 48, 49)]
     )
     panels = figures.fig2_depth(two, reference).axes
-    assert [ax.get_title("left") for ax in panels] == ["recipe paper: 160 epochs", "recipe short: 16 epochs"]
+    assert [ax.get_title("left") for ax in panels] == ["ours, 160 epochs", "ours, 16 epochs"]
     spreads = [[c for c in ax.collections if c.get_alpha() in (0.2, 0.4) and c.get_paths()] for ax in panels]
     assert len(spreads[0]) > len(spreads[1]) == 0
     assert len(figures.fig2_depth(summary(), reference).axes) == 1

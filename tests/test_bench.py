@@ -78,7 +78,7 @@ def test_the_engines_page_is_made_of_what_is_stored(found, tmp_path):
     assert said["over"] == "0.75" and said["times"] == "0.3" and said["memory"] == "1.0 GiB"
     assert analysis.speed(rows, "resnet56")["times"] == "not measured"
     assert "WRN-14-2" in analysis.machines(stored).to_html()
-    assert [ax.get_title(loc="left") for ax in figures.steps(rows).axes] == ["resnet14", "resnet110"]
+    assert [ax.get_title(loc="left") for ax in figures.steps(rows).axes] == ["ResNet-14", "ResNet-110"]
     assert "ms a layer" in figures.scaling(rows).axes[0].get_legend().get_texts()[0].get_text()
     assert "× the loop" in bench.table(found["rows"][:4]).columns
 

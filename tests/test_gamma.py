@@ -118,9 +118,7 @@ def test_the_figures_have_a_panel_for_each_network_and_recipe(gammas):
         figures.fig5_thresholds(analysis.shares(gammas), paper.small_gammas()),
     ):
         assert sum(ax.get_visible() for ax in figure.axes) == panels
-    assert (
-        figures.fig5_thresholds(analysis.shares(gammas), paper.small_gammas()).axes[0].get_title(loc="left") == "ResNet-14, paper"
-    )
+    assert figure.axes[0].get_title(loc="left") == "ResNet-14: ours, 160 epochs"
 
 
 def test_the_papers_shares_lie_on_the_axes_of_their_network():

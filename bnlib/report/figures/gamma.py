@@ -73,7 +73,7 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             ax.axvline(0.01, color=FAINT, linewidth=1, zorder=0)
             ax.set_xscale("log")
             ax.set_xlim(1e-4, 2)
-            ax.set_xticks([1e-4, 1e-3, 1e-2, 1e-1, 1], ["0.0001", "0.001", "0.01", "0.1", "1"])
+            ax.set_xticks([1e-3, 1e-2, 1e-1, 1], ["0.001", "0.01", "0.1", "1"])
             ax.minorticks_off()
             ax.set_ylim(0, 100)
         alone = Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="weight decay alone")

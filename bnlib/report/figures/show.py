@@ -95,14 +95,15 @@ def svg(figure: Figure, alt: str) -> str:
     body = "".join(_element(child, names) for child in root)
     often = [style for style, n in Counter(re.findall(r' style="([^"]*)"', body)).items() if n > 1]
     for i, style in enumerate(often):
-        body = body.replace(f' style="{style}"', f' class="c{i}"')
-    rules = "".join(f".\0 .c{i}{{{style}}}" for i, style in enumerate(often))
-    key = "bn" + hashlib.sha256((rules + body).encode()).hexdigest()[:8]  # of the content: the same at each build
+        body = body.replace(f' style="{style}"', f' class="\0c{i}"')
+    # Names of their own, and no selector of two parts: that finds nothing in what <use> copies.
+    rules = "".join(f".\0c{i}{{{style}}}" for i, style in enumerate(often))
+    key = "b" + hashlib.sha256((rules + body).encode()).hexdigest()[:6]  # of the content: the same at each build
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", rules + body)]
     least = LEGIBLE * width / min(sizes, default=LEGIBLE)
     shape = f"min-width:{least:.0f}px;max-width:{1.45 * width:.0f}px;--bn-ratio:{width / height:.3f}"
     return (
-        f'<svg class="\0" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(alt)}" style="{shape}" '
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(alt)}" style="{shape}" '
         f'fill="{_colour("#000000")}" stroke-linejoin="round"><style>{rules}</style>{body}</svg>'
     ).replace("\0", key)
 
