@@ -106,6 +106,7 @@ async function gammaExplorer(root, packed, host) {
         <select data-images>${[0, 250, 500, 1000, 2000, 10000].map(n => `<option value="${n}" ${n === live.images ? "selected" : ""}>${n ? `${n.toLocaleString("en")} test images` : "no images"}</option>`).join("")}</select></label>
         <progress max="1" value="1" aria-label="Computing the accuracy"></progress><span data-note></span></div>` : ""}
     </div>
+    <ul class="legend"></ul>
     <p role="status"></p>
     <div class="panels">${panel("share", "Share of features with |γ| below the threshold")}${panel("bars", "Histogram of γ; shaded: below the threshold")}
       ${panel("accuracy", "Test accuracy with these γ set to 0")}
@@ -179,7 +180,7 @@ async function gammaExplorer(root, packed, host) {
     },
     accuracy(svg, shown) {
       const asked = shown.filter(line => line.accuracy.n);
-      const known = data.paper.filter(value => !value.share && shown.some(line => line.point.network === value.network && line.point.set === value.set));
+      const known = accuracies(shown);
       const now = shown.map(line => computed(line)).filter(Boolean);
       const highest = Math.max(0.1, ...asked.map(line => line.test), ...now.map(value => value.kept), ...(view.paper ? known.map(value => value.value) : []));
       const f = frame(svg, 250, Math.ceil(10.5 * highest) / 10, `Test accuracy with every γ below the threshold set to 0, against the threshold. At ${stops[view.at]}: ${asked.map(line => `${line.letter} ${percent(line.accuracy.values[view.at])}`).join(", ") || "not measured"}`);
@@ -201,7 +202,7 @@ async function gammaExplorer(root, packed, host) {
     },
     bars(svg, shown) {
       // Only as far as there are bars to see; the outermost hold all beyond.
-      const seen = i => edges[i] < 1.1 && edges[i + 1] > -0.1 || shown.some(line => line.bars[i] >= 0.002);
+      const seen = i => edges[i] < 1.1 && edges[i + 1] > -0.1 || i && i < edges.length - 2 && shown.some(line => line.bars[i] >= 0.003);
       const all = edges.slice(1).map((_, i) => i).filter(seen), from = all[0], to = all[all.length - 1] + 1;
       const sum = (bars, a, b) => bars.slice(a, b).reduce((total, bar) => total + bar, 0);
       const heights = line => line.bars.slice(from, to).map((bar, i) => i === 0 ? sum(line.bars, 0, from + 1) : i === to - from - 1 ? sum(line.bars, to - 1) : bar);
@@ -247,21 +248,27 @@ async function gammaExplorer(root, packed, host) {
     },
   };
 
-  // --- The table, which is the legend, too.
+  // --- The legend and the table.
   function computed(line) {  // what the kernel has computed of this line, on as many images of each replicate
     const found = line.runs.map(run => live.found[run.run]);
     if (!live.images || found.some(value => !value)) return null;
     return { kept: mean(found.map(value => value[0])), nothing: mean(found.map(value => value[1])), images: Math.min(...found.map(value => value[2])) };
   }
+  const badge = line => `<span class="badge">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg>`;
+  const legend = line => `<li data-set="${line.point.set}">${badge(line)} ${escape(line.point.network)}, ${escape(line.point.name)}, ${line.point.epochs} epochs, ${replicates(line)}</li>`;
+  function papers(shown) {
+    const said = values => values.map(value => `${value.network}, ${value.name}, ${percent(value.value, value.share ? 0 : 1)}`).join("; ") + ` (${values[0].source})`;
+    const small = data.paper.filter(value => value.share), known = accuracies(shown);
+    return `◇ The paper's, after 160 epochs. Share below 0.01: ${said(small)}.${known.length ? ` Accuracy, at the left edge: ${said(known)}.` : ""}`;
+  }
+  const accuracies = shown => data.paper.filter(value => !value.share && shown.some(line => line.point.network === value.network && line.point.set === value.set));
   function table(shown) {
     const row = (name, value) => `<tr><th scope="row">${name}</th>${shown.map(line => `<td data-set="${line.point.set}">${value(line)}</td>`).join("")}</tr>`;
     const parts = [...new Set(shown.flatMap(line => Object.keys(segments(line))))];
     const measured = (line, key) => !line[key].n ? "<small>not measured</small>"
       : percent(line[key].values[view.at]) + (line[key].n < line.runs.length ? ` <small>of the ${line[key].n} that were asked</small>` : "");
     const layer = line => line.network.layers[layerOf(line, shown)];
-    return `<thead><tr><th scope="col"><small>Share with |γ| below ${stops[view.at]}</small></th>${shown.map(line => `<th scope="col" data-set="${line.point.set}">
-      <span class="badge">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg><br>
-      ${escape(line.point.network)}<br>${escape(line.point.name)}<br>${line.point.epochs} epochs<br>${replicates(line)}</th>`).join("")}</tr></thead><tbody>` +
+    return `<thead><tr><th scope="col"><small>Share with |γ| below ${stops[view.at]}</small></th>${shown.map(line => `<th scope="col" data-set="${line.point.set}">${badge(line)}</th>`).join("")}</tr></thead><tbody>` +
       row("in all", line => counted(line.share())) +
       parts.map(name => row(name, line => segments(line)[name] ? counted(line.share(segments(line)[name])) : "–")).join("") +
       row("in the chosen layer", line => `${counted(line.share([layerOf(line, shown)]))} <small>${layer(line)}</small>`) +
@@ -285,6 +292,7 @@ async function gammaExplorer(root, packed, host) {
     root.querySelectorAll(".runs input").forEach(input => { input.checked = view.runs.includes(input.value); });
     root.querySelectorAll("[data-switch]").forEach(input => { input.checked = view[input.dataset.switch]; });
     root.querySelectorAll("[data-panel]").forEach(svg => { svg.innerHTML = draw[svg.dataset.panel](svg, shown); });
+    one(".legend").innerHTML = shown.map(legend).join("");
     one(".values").innerHTML = shown.length ? table(shown) : "";
     layers.value = view.layer;
     const chosen = shown.map(line => ({ line, layer: layerOf(line, shown) }));
@@ -293,8 +301,7 @@ async function gammaExplorer(root, packed, host) {
     one("[data-layer-said]").innerHTML = [...new Set(chosen.map(({ line, layer }) => `${line.network.layers[layer]}, ${line.network.sizes[layer]} features, ${follows(line.network.layers[layer])}`))].join("<br>") + `<br>${said}`;
     const spoken = shown.slice(0, 4).map(line => `${line.letter} ${percent(line.below[view.at])}`).join(", ");
     say(shown.length ? `Below ${at}: ${spoken}${shown.length > 4 ? ` and ${shown.length - 4} more` : ""}.` : "No run is ticked.");
-    one("[data-paper-said]").textContent = view.paper ? "◇ " + data.paper.filter(value => value.share || shown.some(line => line.point.network === value.network && line.point.set === value.set))
-      .map(value => `${value.network}, ${value.name}: ${percent(value.value, value.share ? 0 : 1)} ${value.share ? "below 0.01" : "accuracy"}, ${value.source}`).join("; ") + "; after 160 epochs." : "";
+    one("[data-paper-said]").textContent = view.paper ? papers(shown) : "";
     if (host.ask) {
       one("progress").value = live.done;
       one("[data-note]").textContent = live.images ? live.note || (live.done < 1 ? "computing …" : "") : "";

@@ -15,6 +15,7 @@ export default {
   render({ model, el }) {
     const root = document.createElement("div");
     root.className = "gamma-explorer";
+    root.dataset.lmSuppressShortcuts = "true";  // else JupyterLab takes the arrow keys for itself
     el.append(root);
     const on = (name, call) => { model.on(`change:${name}`, call); };
     const set = (name, value) => { model.set(name, value); model.save_changes(); };
