@@ -385,7 +385,7 @@ def test_on_a_phone_text_is_legible_and_the_page_does_not_scroll_sideways(page):
         page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
         sizes = page.execute_script("""return [...document.querySelectorAll("svg text")].map(
             one => parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))""")
-        assert len(sizes) == 40 and min(sizes) >= 10.99
+        assert len(sizes) == 40 and min(sizes) >= 11
         assert page.execute_script("return document.documentElement.scrollWidth") == 390
         box = "document.querySelector('#first .bn-scroll')"
         page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import io
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ def svg(figure: Figure, alt: str) -> str:
     key = "b" + hashlib.sha256((rules + body).encode()).hexdigest()[:6]  # of the content: the same at each build
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", rules + body)]
     least = LEGIBLE * width / min(sizes, default=LEGIBLE)
-    shape = f"min-width:{least:.0f}px;max-width:{1.45 * width:.0f}px;--bn-ratio:{width / height:.3f}"
+    shape = f"min-width:{math.ceil(least)}px;max-width:{1.45 * width:.0f}px;--bn-ratio:{width / height:.3f}"
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(alt)}" style="{shape}" '
         f'fill="{_colour("#000000")}" stroke-linejoin="round"><style>{rules}</style>{body}</svg>'

@@ -37,7 +37,7 @@ DARK = {
     GREY: ("--bn-grey", "#8A929C"),
     FAINT: ("--bn-faint", "#5A6675"),
     GRID: ("--bn-grid", "#333C49"),
-    PAGE: ("--bn-page", "#14181E"),
+    PAGE: ("--bn-page", "#121212"),
     "#000000": ("--bn-all", "#FFFFFF"),
     "#0072B2": ("--bn-bn", "#4AA8E0"),
     "#00684B": ("--bn-bn-shortcut-output", "#00916A"),
