@@ -1,5 +1,6 @@
-"""Two small repairs to the book's build."""
+"""Small repairs to the book's build."""
 
+import re
 from pathlib import Path
 
 
@@ -25,8 +26,14 @@ def read_again(app, env, added, changed, removed):
     return again
 
 
+def drop_plain(app, pagename, templatename, context, doctree):
+    """Leave out the PNG that a figure carries for notebooks that are shown without its SVG."""
+    context["body"] = re.sub(r'<img class="bn-plain"[^>]*>', "", context.get("body", ""))
+
+
 def setup(app):
-    """Register both with Sphinx."""
+    """Register them with Sphinx."""
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", drop_plain)
     app.connect("env-get-outdated", read_again)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -65,7 +65,7 @@ OURS = {
     "smoke": f"ours, {RECIPES['smoke'].epochs} epochs, a test",
 }
 THEIRS = f"the paper, {RECIPES['paper'].epochs} epochs"
-PALE = 0.45  # how strongly the paper's values are drawn beside runs of fewer epochs
+PALE = 0.5  # how strongly the paper's values are drawn beside runs of fewer epochs
 
 STYLE = {
     "figure.facecolor": PAGE,
