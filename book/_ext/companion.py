@@ -21,6 +21,7 @@ PROSE = (
 MARKUP = (
     (re.compile(r"<th(\b[^>]*)>(?:\s|&nbsp;|&#160;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # a header of nothing
     (re.compile(r'<summary aria-label="[^"]*">'), "<summary>"),  # it hides the text: Show code cell source
+    (re.compile(r'<img class="bn-plain"[^>]*>'), ""),  # the PNG that a figure carries for notebooks shown without its SVG
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # deprecated, and not what a list consists of
 )
 

@@ -22,8 +22,8 @@ document.addEventListener("DOMContentLoaded", () => {
       dialog.showModal();
     };
     svg.onclick = () => dialog.open || open();
-    box.insertAdjacentHTML("afterend", '<p class="bn-hint">Wider than the page: swipe it sideways.</p>');
-    box.insertAdjacentHTML("afterend", '<button type="button" class="bn-enlarge">Enlarge<span class="visually-hidden"> the figure</span></button>');
+    box.insertAdjacentHTML("afterend", `<p class="bn-hint">Wider than the page: swipe it sideways.</p>
+      <button type="button" class="bn-enlarge" aria-label="Enlarge the figure">Enlarge</button>`);
     figure.querySelector(".bn-enlarge").onclick = open;
     new ResizeObserver(() => {
       const wide = box.scrollWidth > box.clientWidth + 1;

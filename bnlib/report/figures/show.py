@@ -4,9 +4,11 @@ import base64
 import hashlib
 import html
 import io
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
@@ -19,9 +21,10 @@ LEGIBLE = 11  # px: no text of a figure gets smaller; where a page is too narrow
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 NAME = re.compile(r"(?:ResNet|WRN|VGG)-\d+(?:-\d+)?")
 
-# A notebook has no style sheet of the book's: where its page is dark, it says so on its body.
+# A notebook has no style sheet of the book's: where its page is dark, it says so on its body. One that is not trusted is shown
+# without any style and without SVG: then the SVG's box stays hidden, and the PNG is seen. (The book leaves out the PNG.)
 _NOTEBOOK = (
-    "<style>.bn-figure { margin: 1em 0; } .bn-scroll { overflow-x: auto; } "
+    "<style>.bn-figure { margin: 1em 0; } .bn-plain { display: none; } .bn-scroll { display: block !important; overflow-x: auto; } "
     ".bn-figure svg { display: block; width: 100%; height: auto; } "
     ':is(body[data-jp-theme-light="false"], body.vscode-dark) .bn-figure { '
     + " ".join(f"{name}: {dark};" for name, dark in DARK.values())
@@ -47,19 +50,24 @@ class Shown:
         """The figure as HTML; as a PNG at twice the pixels, for where there is no HTML; and what it shows, in words."""
         if self.empty:
             return {"text/html": self._repr_html_(), "text/plain": self._sentence}
-        picture = io.BytesIO()
-        with house_style():
-            self.figure.savefig(picture, format="png", dpi=192)
-        png = base64.b64encode(picture.getvalue()).decode()
-        return {"text/html": self._repr_html_(), "image/png": png, "text/plain": self.alt or self.caption}
+        return {"text/html": self._repr_html_(), "image/png": self._png, "text/plain": self.alt or self.caption}
 
     def _repr_html_(self) -> str:
         if self.empty:
             return f'<p class="bn-nothing">{_text(self._sentence)}</p>'
-        name = f' id="{html.escape(self.name)}"' if self.name else ""
+        alt, name = self.alt or self.caption, f' id="{html.escape(self.name)}"' if self.name else ""
+        drawn = f'<div class="bn-scroll" style="display:none">{svg(self.figure, alt)}</div>'
+        plain = f'<img class="bn-plain" alt="{html.escape(alt)}" width="600" src="data:image/png;base64,{self._png}">'
         caption = f"\n<figcaption>{_text(self.caption)}</figcaption>" if self.caption else ""
-        drawn = svg(self.figure, self.alt or self.caption)
-        return f'<figure class="bn-figure"{name}>{_NOTEBOOK}\n<div class="bn-scroll">{drawn}</div>{caption}\n</figure>'
+        return f'<figure class="bn-figure"{name}>{_NOTEBOOK}\n{drawn}\n{plain}{caption}\n</figure>'
+
+    @cached_property
+    def _png(self) -> str:
+        """The PNG in base64."""
+        picture = io.BytesIO()
+        with house_style():
+            self.figure.savefig(picture, format="png", dpi=192)
+        return base64.b64encode(picture.getvalue()).decode()
 
     @property
     def _sentence(self) -> str:
@@ -101,7 +109,7 @@ def svg(figure: Figure, alt: str) -> str:
     key = "b" + hashlib.sha256((rules + body).encode()).hexdigest()[:6]  # of the content: the same at each build
     sizes = [float(size) for size in re.findall(r"font-size:([\d.]+)px", rules + body)]
     least = LEGIBLE * width / min(sizes, default=LEGIBLE)
-    shape = f"min-width:{least:.0f}px;max-width:{1.45 * width:.0f}px;--bn-ratio:{width / height:.3f}"
+    shape = f"min-width:{math.ceil(least)}px;max-width:{1.45 * width:.0f}px;--bn-ratio:{width / height:.3f}"
     return (
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(alt)}" style="{shape}" '
         f'fill="{_colour("#000000")}" stroke-linejoin="round"><style>{rules}</style>{body}</svg>'

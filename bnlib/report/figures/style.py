@@ -37,7 +37,7 @@ DARK = {
     GREY: ("--bn-grey", "#8A929C"),
     FAINT: ("--bn-faint", "#5A6675"),
     GRID: ("--bn-grid", "#333C49"),
-    PAGE: ("--bn-page", "#14181E"),
+    PAGE: ("--bn-page", "#121212"),
     "#000000": ("--bn-all", "#FFFFFF"),
     "#0072B2": ("--bn-bn", "#4AA8E0"),
     "#00684B": ("--bn-bn-shortcut-output", "#00916A"),
@@ -65,7 +65,7 @@ OURS = {
     "smoke": f"ours, {RECIPES['smoke'].epochs} epochs, a test",
 }
 THEIRS = f"the paper, {RECIPES['paper'].epochs} epochs"
-PALE = 0.45  # how strongly the paper's values are drawn beside runs of fewer epochs
+PALE = 0.5  # how strongly the paper's values are drawn beside runs of fewer epochs
 
 STYLE = {
     "figure.facecolor": PAGE,
