@@ -40,7 +40,7 @@ def align(table: str) -> str:
             columns.setdefault(place, []).append(cell)
             place += int(cell.get("colspan", 1))
     for cells in columns.values():
-        texts = [cell.get_text(strip=True) for cell in cells if cell.find_parent("thead") is None]
+        texts = [cell.get_text().strip() for cell in cells if cell.find_parent("thead") is None]
         if any(texts) and all(NUMBER.fullmatch(text) for text in texts if text not in ("", "–", "—")):
             for cell in cells:
                 cell["class"] = [*cell.get("class", []), "number"]
@@ -84,6 +84,7 @@ def link_repository(app, config):
     if not address:
         options.pop("launch_buttons", None)
     config.myst_substitutions["repository"] = f"[the repository]({address})" if address else "the repository"
+    config.myst_substitutions["launch"] = "; the buttons at the top of its page start it on Binder or Colab" if address else ""
 
 
 def read_again(app, env, added, changed, removed):
