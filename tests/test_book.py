@@ -116,7 +116,8 @@ def test_captions_have_no_number_that_could_be_taken_for_the_papers(name):
 
 
 def test_names_do_not_break_and_minus_signs_are_true_in_prose_alone():
-    others = '<pre>ResNet-14 -1</pre><code>-p 1 -2</code><span class="math">\\(-1\\)</span><svg><text>ResNet-14 -1</text></svg>'
+    others = '<script>t = "<table><tr><th></th></tr><tr><td>-1</td></tr></table>"</script>'
+    others += '<pre>ResNet-14 -1</pre><code>-p 1 -2</code><span class="math">\\(-1\\)</span><svg><text>ResNet-14 -1</text></svg>'
     prose = '<p title="ResNet-14 -1">ResNet-14 and WRN-14-2: -0.7 ± 2.4 % (n = 3), CIFAR-10, 1e-4, all-bn</p>'
     first, second = ('<span class="name">ResNet-14</span>', '<span class="name">WRN-14-2</span>')
     numbers = "−0.7\u00a0±\u00a02.4\u00a0% (n\u00a0=\u00a03)"

@@ -5,13 +5,10 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-# Not the text that one reads: tags, and what is code, a formula, a drawing or a script.
-NOT_PROSE = re.compile(
-    r"<(script|style|svg|pre|code|textarea|select)\b.*?</\1>"
-    r"|<(span|div)\b[^>]*\bclass=\"math\b.*?</\2>"
-    r"|<[^>]*>",
-    re.S,
-)
+# Left exactly as it is: other languages than HTML, and text that is set as it stands.
+FOREIGN = re.compile(r"<(script|style|svg|pre|textarea)\b.*?</\1>", re.S)
+# Not the text that one reads: code, formulas, tags.
+NOT_PROSE = re.compile(r"<(code|select)\b.*?</\1>|<(span|div)\b[^>]*\bclass=\"math\b.*?</\2>|<[^>]*>", re.S)
 PROSE = (
     (re.compile(r"\b(?:ResNet|WRN|VGG)-[\dNW]+(?:-[\dW]+)?\b"), r'<span class="name">\g<0></span>'),  # on one line
     (re.compile(r"(?<![\w−–-])-(?=\d)"), "−"),
@@ -21,7 +18,7 @@ PROSE = (
 # What the tools write that a screen reader cannot use, and what it can.
 MARKUP = (
     (re.compile(r"<th(\b[^>]*)>(?:\s|&nbsp;|&#160;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # a header of nothing
-    (re.compile(r'<summary aria-label="[^"]*">'), "<summary>"),  # it hides the text: Show code cell source
+    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),  # it hides the text: Show code cell source
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # deprecated, and not what a list consists of
 )
 
@@ -49,20 +46,27 @@ def align(table: str) -> str:
 
 def mend(body: str) -> str:
     """The HTML of a page with names that do not break, true minus signs, aligned numbers, and markup for a screen reader."""
-    for pattern, better in MARKUP:
-        body = pattern.sub(better, body)
-    body = TABLE.sub(lambda table: align(table[0]), body)
+    foreign: list[str] = []
+
+    def put_by(found) -> str:
+        foreign.append(found[0])
+        return f"\ue000{len(foreign) - 1}\ue001"  # characters that no text has
 
     def prose(text: str) -> str:
         for pattern, better in PROSE:
             text = pattern.sub(better, text)
         return text
 
+    body = FOREIGN.sub(put_by, body)
+    for pattern, better in MARKUP:
+        body = pattern.sub(better, body)
+    body = TABLE.sub(lambda table: align(table[0]), body)
     parts, end = [], 0
     for skipped in NOT_PROSE.finditer(body):
         parts += [prose(body[end : skipped.start()]), skipped[0]]
         end = skipped.end()
-    return "".join(parts) + prose(body[end:])
+    body = "".join(parts) + prose(body[end:])
+    return re.sub("\ue000(\\d+)\ue001", lambda place: foreign[int(place[1])], body)
 
 
 def mend_page(app, pagename, templatename, context, doctree):
