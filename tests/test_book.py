@@ -116,7 +116,8 @@ def test_captions_have_no_number_that_could_be_taken_for_the_papers(name):
 
 
 def test_names_do_not_break_and_minus_signs_are_true_in_prose_alone():
-    others = '<pre>ResNet-14 -1</pre><code>-p 1 -2</code><span class="math">\\(-1\\)</span><svg><text>ResNet-14 -1</text></svg>'
+    others = '<script>t = "<table><tr><th></th></tr><tr><td>-1</td></tr></table>"</script>'
+    others += '<pre>ResNet-14 -1</pre><code>-p 1 -2</code><span class="math">\\(-1\\)</span><svg><text>ResNet-14 -1</text></svg>'
     prose = '<p title="ResNet-14 -1">ResNet-14 and WRN-14-2: -0.7 ± 2.4 % (n = 3), CIFAR-10, 1e-4, all-bn</p>'
     first, second = ('<span class="name">ResNet-14</span>', '<span class="name">WRN-14-2</span>')
     numbers = "−0.7\u00a0±\u00a02.4\u00a0% (n\u00a0=\u00a03)"
@@ -127,7 +128,7 @@ def test_names_do_not_break_and_minus_signs_are_true_in_prose_alone():
 def test_columns_of_numbers_are_marked_with_their_heading_and_an_empty_heading_is_a_cell():
     head = "<tr><th></th><th>set</th><th>ours</th><th>difference</th><th>mixed</th></tr>"
     rows = "<tr><th>1</th><td>bn</td><td>1,120</td><td>-0.7 ± 2.4</td><td>3</td></tr>"
-    rows += "<tr><th>2</th><td>all</td><td>3 %</td><td></td><td>not run</td></tr>"
+    rows += "<tr><th>2</th><td>all</td><td>3.5<span>\u00a0± 1.6</span></td><td></td><td>not run</td></tr>"
     mended = companion.mend(f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>")
     number = ' class="number"'
     for row, tags in zip(re.findall("<tr>.*?</tr>", mended), (["td", *["th"] * 4], *[["th", *["td"] * 4]] * 2), strict=True):
@@ -297,10 +298,10 @@ def small_book(tmp_path_factory):
             metadata=nbformat.read(ROOT / "notebooks" / "fig2_depth.ipynb", 4).metadata,
         )
         nbformat.write(notebook, folder / "notebooks" / "one.ipynb")
-        (folder / "book" / "first.md").write_text("# First\n\nRun it from the root of {{ repository }}.\n", encoding="utf-8")
-        (folder / "_toc.yml").write_text(
-            "format: jb-book\nroot: book/first\nchapters:\n  - file: notebooks/one\n  - file: book/references\n", encoding="utf-8"
-        )
+        first = "# First\n\nRun it from the root of {{ repository }}{{ launch }}.\n"
+        (folder / "book" / "first.md").write_text(first, encoding="utf-8")
+        contents = "format: jb-book\nroot: book/first\nchapters:\n  - file: notebooks/one\n  - file: book/references\n"
+        (folder / "_toc.yml").write_text(contents, encoding="utf-8")
         (folder / "_config.yml").write_text(with_address((ROOT / "_config.yml").read_text(encoding="utf-8"), url), encoding="utf-8")
         address.write(folder)
         start = "from jupyter_book.cli.main import main; main()"
@@ -339,7 +340,8 @@ def test_with_an_address_every_link_to_the_repository_appears(small_book):
         found = links(html / f"{name}.html")
         assert {ADDRESS, f"{ADDRESS}/blob/main/{source}?plain=1"} <= set(found)
         assert [link for link in found if link.startswith(f"{ADDRESS}/issues/new")]
-    assert f'href="{ADDRESS}">the repository</a>' in (html / "book" / "first.html").read_text(encoding="utf-8")
+    first = (html / "book" / "first.html").read_text(encoding="utf-8")
+    assert f'href="{ADDRESS}">the repository</a>; the buttons at the top of its page start it on Binder or Colab.' in first
     assert "git clone" not in (html / "notebooks" / "one.html").read_text(encoding="utf-8"), "Colab's cell is not for readers"
     folder = html.parents[1]
     assert yaml.safe_load((folder / "CITATION.cff").read_text(encoding="utf-8"))["repository-code"] == ADDRESS

@@ -4,13 +4,10 @@ import re
 
 from bs4 import BeautifulSoup
 
-# Not the text that one reads: tags, and what is code, a formula, a drawing or a script.
-NOT_PROSE = re.compile(
-    r"<(script|style|svg|pre|code|textarea|select)\b.*?</\1>"
-    r"|<(span|div)\b[^>]*\bclass=\"math\b.*?</\2>"
-    r"|<[^>]*>",
-    re.S,
-)
+# Left exactly as it is: other languages than HTML, and text that is set as it stands.
+FOREIGN = re.compile(r"<(script|style|svg|pre|textarea)\b.*?</\1>", re.S)
+# Not the text that one reads: code, formulas, tags.
+NOT_PROSE = re.compile(r"<(code|select)\b.*?</\1>|<(span|div)\b[^>]*\bclass=\"math\b.*?</\2>|<[^>]*>", re.S)
 PROSE = (
     (re.compile(r"\b(?:ResNet|WRN|VGG)-[\dNW]+(?:-[\dW]+)?\b"), r'<span class="name">\g<0></span>'),  # on one line
     (re.compile(r"(?<![\w−–-])-(?=\d)"), "−"),
@@ -20,7 +17,7 @@ PROSE = (
 # What the tools write that a screen reader cannot use, and what it can.
 MARKUP = (
     (re.compile(r"<th(\b[^>]*)>(?:\s|&nbsp;|&#160;|<p>\s*</p>)*</th>"), r"<td\1></td>"),  # a header of nothing
-    (re.compile(r'<summary aria-label="[^"]*">'), "<summary>"),  # it hides the text: Show code cell source
+    (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),  # it hides the text: Show code cell source
     (re.compile(r'<img class="bn-plain"[^>]*>'), ""),  # the PNG that a figure carries for notebooks shown without its SVG
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # deprecated, and not what a list consists of
 )
@@ -40,7 +37,7 @@ def align(table: str) -> str:
             columns.setdefault(place, []).append(cell)
             place += int(cell.get("colspan", 1))
     for cells in columns.values():
-        texts = [cell.get_text(strip=True) for cell in cells if cell.find_parent("thead") is None]
+        texts = [cell.get_text().strip() for cell in cells if cell.find_parent("thead") is None]
         if any(texts) and all(NUMBER.fullmatch(text) for text in texts if text not in ("", "–", "—")):
             for cell in cells:
                 cell["class"] = [*cell.get("class", []), "number"]
@@ -49,20 +46,27 @@ def align(table: str) -> str:
 
 def mend(body: str) -> str:
     """The HTML of a page with names that do not break, true minus signs, aligned numbers, and markup for a screen reader."""
-    for pattern, better in MARKUP:
-        body = pattern.sub(better, body)
-    body = TABLE.sub(lambda table: align(table[0]), body)
+    foreign: list[str] = []
+
+    def put_by(found) -> str:
+        foreign.append(found[0])
+        return f"\ue000{len(foreign) - 1}\ue001"  # characters that no text has
 
     def prose(text: str) -> str:
         for pattern, better in PROSE:
             text = pattern.sub(better, text)
         return text
 
+    body = FOREIGN.sub(put_by, body)
+    for pattern, better in MARKUP:
+        body = pattern.sub(better, body)
+    body = TABLE.sub(lambda table: align(table[0]), body)
     parts, end = [], 0
     for skipped in NOT_PROSE.finditer(body):
         parts += [prose(body[end : skipped.start()]), skipped[0]]
         end = skipped.end()
-    return "".join(parts) + prose(body[end:])
+    body = "".join(parts) + prose(body[end:])
+    return re.sub("\ue000(\\d+)\ue001", lambda place: foreign[int(place[1])], body)
 
 
 def mend_page(app, pagename, templatename, context, doctree):
@@ -89,6 +93,7 @@ def link_repository(app, config):
     if not address:
         options.pop("launch_buttons", None)
     config.myst_substitutions["repository"] = f"[the repository]({address})" if address else "the repository"
+    config.myst_substitutions["launch"] = "; the buttons at the top of its page start it on Binder or Colab" if address else ""
 
 
 def read_again(app, env, added, changed, removed):

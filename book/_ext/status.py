@@ -48,7 +48,7 @@ def notebook_times(env) -> str:
     for name in sorted(name for name in env.found_docs if name.startswith("notebooks/")):
         ran = json.loads(Path(env.doc2path(name)).read_text(encoding="utf-8"))["metadata"].get("papermill", {})
         took = f"{ran['duration']:.1f}" if ran.get("duration") else "—"
-        rows.append((f"[](/{name}.ipynb)", took, ran.get("end_time", "not by papermill")[:16].replace("T", " ")))
+        rows.append((f"[](/{name}.ipynb)", took, ran.get("end_time", "not by papermill")[:16].replace("T", "\u00a0")))
     return table(("notebook", "seconds", "run (UTC)"), *rows)
 
 
