@@ -331,18 +331,21 @@ async function gammaExplorer(root, packed, host) {
   }
 
   // --- With a kernel: asked when the hand rests, answered as images are through.
-  let timer;
+  let timer, silence;
   function ask() {
     if (!host.ask) return;
     clearTimeout(timer);
+    clearTimeout(silence);
     Object.assign(live, { found: {}, note: "", done: live.images ? 0 : 1, number: live.number + 1 });
     const runs = lines().flatMap(line => line.runs);
     if (!live.images || !runs.length) { live.done = 1; show(); return; }
     const question = { number: live.number, runs: runs.map(run => run.run), threshold: stops[view.at], images: live.images };
     timer = setTimeout(() => host.ask(question), 300);
+    silence = setTimeout(() => { Object.assign(live, { note: "No kernel answers: the stored curve is shown.", done: 1 }); show(); }, 5000);
   }
   host.hear?.(answer => {
     if (answer.number !== live.number) return;  // of what is no longer shown
+    clearTimeout(silence);
     Object.assign(live, { found: answer.accuracies, note: answer.note, done: answer.done });
     show();
   });
@@ -403,9 +406,10 @@ async function gammaExplorer(root, packed, host) {
 
 // The host of a page: the view is in the address's fragment, so that it can be linked.
 function addressBar() {
+  let rest;  // browsers take only so many changes of the address in a while
   return {
     read: () => location.hash.startsWith("#gamma=") ? location.hash.slice(1) : "",
-    write: view => history.replaceState(history.state, "", `#${view}`),
+    write: view => { clearTimeout(rest); rest = setTimeout(() => history.replaceState(history.state, "", `#${view}`), 150); },
     changed: call => addEventListener("hashchange", call),
   };
 }
