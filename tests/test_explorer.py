@@ -85,12 +85,12 @@ def part(browser, selector):
 
 
 def said(browser) -> dict[str, list[str]]:
-    """The table of values: by the name of a row, its cells."""
-    rows = browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values tbody tr")
-    plain = lambda one: one.text.replace("\u00a0", " ")  # noqa: E731
-    return {
-        plain(row.find_element(By.TAG_NAME, "th")): [plain(cell) for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows
-    }
+    """The table of values: by the name of a row, its cells. Read in one go: a kernel's answer draws it anew."""
+    rows = browser.execute_script(
+        """return [...document.querySelectorAll(".gamma-explorer .values tbody tr")].map(
+        row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, " ")))"""
+    )
+    return {name: cells for name, *cells in rows}
 
 
 def counted(gammas, threshold) -> str:
@@ -436,9 +436,12 @@ explorer.gamma(runs[runs.id == "{SEEDS[0]}"])"""
         address = wait(lambda: server.read_text() and json.loads(server.read_text()))["url"]
         wait(lambda: urllib.request.urlopen(f"{address}api").status == 200)
         browser.get(f"{address}lab/tree/one.ipynb")
-        editor = wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-content"), 60)[0]
         wait(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-status="idle"]'), 60)
-        editor.click()
+        wait(
+            lambda: [
+                one.click() or one for one in browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-line") if one.is_displayed()
+            ]
+        )
         ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
         wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"), 90)
         part(browser, "[data-slider]").send_keys(*[Keys.RIGHT] * 15)

@@ -78,7 +78,11 @@ async function gammaExplorer(root, packed, host) {
   const layerOf = (line, shown) => longest(shown) === 1 ? 0 : Math.round(view.layer * (line.network.layers.length - 1) / (longest(shown) - 1));
 
   // --- Words.
-  const percent = (value, digits = 1) => value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`;
+  function percent(value, digits = 1) {
+    if (value === null || value === undefined) return "–";
+    const number = 100 * value, tie = digits === 1 && 4 * number % 4 === 1;  // 1.25 is 1.2, as Python has it everywhere else
+    return `${(tie ? number - 0.05 : number).toFixed(digits)}\u00a0%`;
+  }
   const counted = share => percent(share.value) + (share.count === null ? "" : ` <small>${share.count} of ${share.size.toLocaleString("en")}</small>`);
   const escape = text => String(text).replace(/[&<>"]/g, letter => `&#${letter.charCodeAt(0)};`);
   const replicates = line => line.runs.length === 1 ? `seed ${line.seeds[0]} (n\u00a0=\u00a01)` : `mean of seeds ${line.seeds.join(", ")} (n\u00a0=\u00a0${line.runs.length})`;
