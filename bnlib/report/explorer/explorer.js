@@ -59,7 +59,7 @@ async function gammaExplorer(root, packed, host) {
           return { value: mean(counts) / size, count: runs.length === 1 ? counts[0] : null, size };
         };
         return Object.assign(line, {
-          network, share, letter: place < 26 ? String.fromCharCode(65 + place) : `${place + 1}`, dash: ["", "7 3", "2 2", "9 3 2 3"][nth % 4],
+          network, share, letter: place < 26 ? String.fromCharCode(65 + place) : `${place + 1}`, dash: ["", "9 4", "12 3 3 3", "5 3"][nth % 4],
           below: stops.map((_, i) => mean(runs.map(run => run.below[i] / run.total))),
           alone: runs.every(run => run.decayed) ? stops.map((_, i) => mean(runs.map(run => run.decayed[i] / run.total))) : null,
           bars: edges.slice(1).map((_, i) => mean(runs.map(run => run.bars[i] / run.total))),
@@ -258,7 +258,7 @@ async function gammaExplorer(root, packed, host) {
     if (!live.images || found.some(value => !value)) return null;
     return { kept: mean(found.map(value => value[0])), nothing: mean(found.map(value => value[1])), images: Math.min(...found.map(value => value[2])) };
   }
-  const badge = line => `<span class="badge">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg>`;
+  const badge = line => `<span class="key">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg>`;
   const legend = line => `<li data-set="${line.point.set}">${badge(line)} ${escape(line.point.network)}, ${escape(line.point.name)}, ${line.point.epochs} epochs, ${replicates(line)}</li>`;
   function papers(shown) {
     const said = values => values.map(value => `${value.network}, ${value.name}, ${percent(value.value, value.share ? 0 : 1)}`).join("; ") + ` (${values[0].source})`;
