@@ -59,7 +59,7 @@ async function gammaExplorer(root, packed, host) {
           return { value: mean(counts) / size, count: runs.length === 1 ? counts[0] : null, size };
         };
         return Object.assign(line, {
-          network, share, letter: place < 26 ? String.fromCharCode(65 + place) : `${place + 1}`, dash: ["", "7 3", "2 2", "9 3 2 3"][nth % 4],
+          network, share, letter: place < 26 ? String.fromCharCode(65 + place) : `${place + 1}`, dash: ["", "9 4", "12 3 3 3", "5 3"][nth % 4],
           below: stops.map((_, i) => mean(runs.map(run => run.below[i] / run.total))),
           alone: runs.every(run => run.decayed) ? stops.map((_, i) => mean(runs.map(run => run.decayed[i] / run.total))) : null,
           bars: edges.slice(1).map((_, i) => mean(runs.map(run => run.bars[i] / run.total))),
@@ -78,7 +78,11 @@ async function gammaExplorer(root, packed, host) {
   const layerOf = (line, shown) => longest(shown) === 1 ? 0 : Math.round(view.layer * (line.network.layers.length - 1) / (longest(shown) - 1));
 
   // --- Words.
-  const percent = (value, digits = 1) => value === null || value === undefined ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`;
+  function percent(value, digits = 1) {
+    if (value === null || value === undefined) return "–";
+    const number = 100 * value, tie = digits === 1 && 4 * number % 4 === 1;  // 1.25 is 1.2, as Python has it everywhere else
+    return `${(tie ? number - 0.05 : number).toFixed(digits)}\u00a0%`;
+  }
   const counted = share => percent(share.value) + (share.count === null ? "" : ` <small>${share.count} of ${share.size.toLocaleString("en")}</small>`);
   const escape = text => String(text).replace(/[&<>"]/g, letter => `&#${letter.charCodeAt(0)};`);
   const replicates = line => line.runs.length === 1 ? `seed ${line.seeds[0]} (n\u00a0=\u00a01)` : `mean of seeds ${line.seeds.join(", ")} (n\u00a0=\u00a0${line.runs.length})`;
@@ -254,7 +258,7 @@ async function gammaExplorer(root, packed, host) {
     if (!live.images || found.some(value => !value)) return null;
     return { kept: mean(found.map(value => value[0])), nothing: mean(found.map(value => value[1])), images: Math.min(...found.map(value => value[2])) };
   }
-  const badge = line => `<span class="badge">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg>`;
+  const badge = line => `<span class="key">${line.letter}</span> <svg viewBox="0 0 34 10" aria-hidden="true"><path class="curve" d="M0,5H34" stroke-dasharray="${line.dash}"/></svg>`;
   const legend = line => `<li data-set="${line.point.set}">${badge(line)} ${escape(line.point.network)}, ${escape(line.point.name)}, ${line.point.epochs} epochs, ${replicates(line)}</li>`;
   function papers(shown) {
     const said = values => values.map(value => `${value.network}, ${value.name}, ${percent(value.value, value.share ? 0 : 1)}`).join("; ") + ` (${values[0].source})`;
@@ -331,18 +335,21 @@ async function gammaExplorer(root, packed, host) {
   }
 
   // --- With a kernel: asked when the hand rests, answered as images are through.
-  let timer;
+  let timer, silence;
   function ask() {
     if (!host.ask) return;
     clearTimeout(timer);
+    clearTimeout(silence);
     Object.assign(live, { found: {}, note: "", done: live.images ? 0 : 1, number: live.number + 1 });
     const runs = lines().flatMap(line => line.runs);
     if (!live.images || !runs.length) { live.done = 1; show(); return; }
     const question = { number: live.number, runs: runs.map(run => run.run), threshold: stops[view.at], images: live.images };
     timer = setTimeout(() => host.ask(question), 300);
+    silence = setTimeout(() => { Object.assign(live, { note: "No kernel answers: the stored curve is shown.", done: 1 }); show(); }, 5000);
   }
   host.hear?.(answer => {
     if (answer.number !== live.number) return;  // of what is no longer shown
+    clearTimeout(silence);
     Object.assign(live, { found: answer.accuracies, note: answer.note, done: answer.done });
     show();
   });
@@ -403,9 +410,10 @@ async function gammaExplorer(root, packed, host) {
 
 // The host of a page: the view is in the address's fragment, so that it can be linked.
 function addressBar() {
+  let rest;  // browsers take only so many changes of the address in a while
   return {
     read: () => location.hash.startsWith("#gamma=") ? location.hash.slice(1) : "",
-    write: view => history.replaceState(history.state, "", `#${view}`),
+    write: view => { clearTimeout(rest); rest = setTimeout(() => history.replaceState(history.state, "", `#${view}`), 150); },
     changed: call => addEventListener("hashchange", call),
   };
 }

@@ -12,20 +12,21 @@ from bnlib.words import Mendable
 # How JupyterLab, and whatever else shows widgets, starts the same script as the page.
 _RENDER = """
 export default {
-  render({ model, el }) {
+  async render({ model, el }) {
     const root = document.createElement("div");
     root.className = "gamma-explorer";
-    root.dataset.lmSuppressShortcuts = "true";  // else JupyterLab takes the arrow keys for itself
     el.append(root);
     const on = (name, call) => { model.on(`change:${name}`, call); };
     const set = (name, value) => { model.set(name, value); model.save_changes(); };
-    gammaExplorer(root, model.get("packed"), {
+    await gammaExplorer(root, model.get("packed"), {
       read: () => model.get("view"),
       write: view => set("view", view),
       changed: call => on("view", call),
       ask: question => set("question", question),
       hear: call => on("answer", () => call(model.get("answer"))),
     });
+    // Else JupyterLab takes the arrow keys for itself.
+    for (const one of root.querySelectorAll("input, select, summary, [tabindex]")) one.dataset.lmSuppressShortcuts = "true";
   },
 };
 """
@@ -51,6 +52,7 @@ class Live(anywidget.AnyWidget):
 
     @traitlets.observe("question")
     def _asked(self, change):
+        self._say(change.new, {}, [], 0)  # heard; the first numbers may take a while
         threading.Thread(target=self.compute, args=(change.new,), daemon=True).start()  # so that the kernel goes on listening
 
     def compute(self, question: dict) -> None:
@@ -72,4 +74,9 @@ class Live(anywidget.AnyWidget):
 
     def _say(self, question, found, notes, done):
         if self.question == question:
-            self.answer = {"number": question["number"], "accuracies": found, "note": " ".join(dict.fromkeys(notes)), "done": done}
+            self.answer = {
+                "number": question["number"],
+                "accuracies": found,
+                "note": " ".join(dict.fromkeys(notes)),
+                "done": float(done),
+            }
