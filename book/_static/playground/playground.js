@@ -188,7 +188,7 @@
     };
     train.list.forEach((point) => mark(point, true));
     if (form.elements.held.checked) held.list.forEach((point) => mark(point, false));
-    if (document.activeElement !== canvas) return;
+    if (!drawing() || document.activeElement !== canvas) return;
     pen.strokeStyle = colour("ink");
     pen.lineWidth = 2 * unit;
     const [x, y] = [at(cross[0]), at(-cross[1])];
@@ -209,8 +209,8 @@
   function drawCurves() {
     const longest = Math.max(0, ...Object.values(curves).map((curve) => curve.at(-1)?.[0] ?? 0));
     const last = 1000 * Math.max(2, Math.ceil(longest / 1000));
-    paint(part("curves"), 220, (width) => {
-      const left = 42, right = width - 12, top = 8, bottom = 196;
+    paint(part("curves"), 260, (width) => {
+      const left = 42, right = width - 12, top = 8, bottom = 236;
       const x = (n) => (left + ((right - left) * n) / last).toFixed(1), y = (share) => (bottom - (bottom - top) * share).toFixed(1);
       let out = "";
       for (const share of [0, 0.5, 1])
@@ -261,10 +261,10 @@
       for (const at of [from, to]) out += line(at, 8, at, bottom, 'style="stroke: var(--pg-text)" stroke-width="1.5"');
       return out + `<rect data-drag x="${from - 14}" y="0" width="${to - from + 28}" height="${bottom}" fill="transparent"/>`;
     });
-    const below = gammas.filter((gamma) => Math.abs(gamma) < threshold).length;
-    part("spread").textContent = `${learn ? "learning" : "frozen"}; dashed: at the start; square-root axis`;
+    const [below, once] = [gammas, first].map((list) => list.filter((gamma) => Math.abs(gamma) < threshold).length);
+    part("spread").textContent = `${learn ? "" : "frozen; "}dashed: start; square-root axis`;
     part("histogram").setAttribute("aria-label", `Histogram of γ, from ${Math.min(...gammas).toFixed(2)} to ${Math.max(...gammas).toFixed(2)}`);
-    part("threshold").textContent = `${threshold.toFixed(2)}: ${below} of ${gammas.length} γ are below it`;
+    part("threshold").textContent = `${threshold.toFixed(2)}: ${below} of ${gammas.length} γ are below it; ${once} at the start`;
     form.elements.threshold.setAttribute("aria-valuetext", part("threshold").textContent);
     const [as, set] = [network.measure(held), network.measure(held, { clamp: threshold })].map(({ accuracy }) => percent(accuracy));
     part("clamped").textContent = form.elements.clamp.checked
