@@ -143,22 +143,21 @@ def precisions() -> pd.DataFrame:
 
 
 def coverage(name: str) -> pd.DataFrame:
-    """What has been run of each variant on each network, the more of the two as rows: the recipes and replicates, or *not run*.
+    """What has been run of each variant on each network, the more of the two as rows: for how long and how often, or a dash.
 
     Where the figure shows a probe and networks of a recipe do not have it, *not asked*.
     """
     shown, found = experiment(name), runs(name)
+    found["long"] = [f"{RECIPES[recipe].epochs}\u00a0epochs" for recipe in found.recipe]
     if shown.asks:
-        found["recipe"] = [
-            recipe if store.load(run).probe(shown.asks) else f"{recipe} (not asked)"
-            for run, recipe in zip(found.id, found.recipe, strict=True)
-        ]
+        asked = [store.load(run).probe(shown.asks) is not None for run in found.id]
+        found["long"] = found.long.where(asked, found.long + " (not asked)")
     names = {architecture(network) for network in (*shown.networks, *found.model)}
     titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 
     def cell(variant, network):
-        counts = found[(found.variant == variant) & (found.network == network)].recipe.value_counts().sort_index()
-        return ", ".join(recipe + (f" ×{n}" if n > 1 else "") for recipe, n in counts.items()) or "not run"
+        counts = found[(found.variant == variant) & (found.network == network)].long.value_counts(sort=False)
+        return ", ".join(long + (f" ×{n}" if n > 1 else "") for long, n in counts.items()) or "–"
 
     cells = {title: [cell(variant, title) for variant in shown.variants] for title in titles}
     table = pd.DataFrame(cells, index=list(shown.variants))

@@ -6,6 +6,8 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.figures.style import label
+from bnlib.spec import RECIPES
 
 MINUS = re.compile(r"(?<![\w−–-])-(?=\d)")  # not the hyphen of ResNet-14, nor that of 1e-4
 SPREAD = re.compile(r"[+−]?\d+(?:\.\d+)?(?P<tail>\s*\(?±\s\d.*|)")  # 47.6 ± 1.6, −0.7 (± 2.4), or without it
@@ -18,12 +20,19 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     """
     frame = frame.drop(columns=["each", "seeds"], errors="ignore")  # one by one, replicates are for figures
     if not len(frame):
-        frame, formats = pd.DataFrame(columns=["nothing run yet"]), None
+        frame, formats = pd.DataFrame(columns=["nothing trained yet"]), None
     formats = dict(formats or {})
-    if "trainable" in frame:  # breaks behind a +: else the table is wider than the page, and its last column, the verdict, not seen
-        formats.setdefault("trainable", lambda groups: groups.replace("+", "+<wbr>"))
+    if "trainable" in frame:
+        frame = frame.assign(trainable=frame.trainable.map(label))
+    if "recipe" in frame:
+        frame = frame.assign(recipe=frame.recipe.map(_long)).rename(columns={"recipe": "trained for"})
     shown = pd.DataFrame({name: _texts(frame[name], formats.get(name)) for name in frame}, index=frame.index, dtype=object)
     return shown.style.hide(axis="index").set_table_attributes('class="dataframe"')
+
+
+def _long(recipe: str) -> str:
+    """160 epochs, for recipe `paper`; what is no recipe stays."""
+    return f"{RECIPES[recipe].epochs}\u00a0epochs" if recipe in RECIPES else recipe
 
 
 def _texts(column: pd.Series, form) -> list[str]:
