@@ -161,6 +161,7 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     colour, depths = look("bn")[0], sorted({*theirs.depth, *own.depth})
     with house_style():
         figure = Figure(figsize=(6.8, 2.9), layout="constrained")
+        figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # room for the labels at the right in fonts a little wider
         ax = figure.subplots()
         labels = []
         for trainable, style in (("all", {"linewidth": 1}), ("bn", {"marker": "D", "linewidth": 1, "markersize": 6})):
