@@ -161,6 +161,7 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     colour, depths = look("bn")[0], sorted({*theirs.depth, *own.depth})
     with house_style():
         figure = Figure(figsize=(6.8, 2.9), layout="constrained")
+        figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # room for the labels at the right in fonts a little wider
         ax = figure.subplots()
         labels = []
         for trainable, style in (("all", {"linewidth": 1}), ("bn", {"marker": "D", "linewidth": 1, "markersize": 6})):
@@ -176,7 +177,7 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             rows = own[own.recipe == recipe]
             if len(rows):
                 ax.plot(rows.depth, rows["mean"], color=colour, marker="o", zorder=4, **style)
-                labels.append((rows.depth.iloc[-1], rows["mean"].iloc[-1], OURS[recipe], colour, (4, -8), "left", "top"))
+                labels.append((rows.depth.iloc[-1], rows["mean"].iloc[-1], OURS[recipe], colour, (2, -14), "left", "top"))
         for x, y, words, tint, offset, ha, va in labels:
             text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
             text.set_path_effects(HALO)
