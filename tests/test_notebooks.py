@@ -117,7 +117,9 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
 
 
 @pytest.mark.parametrize("recipe", ["paper", "short", "smoke"])
-@pytest.mark.parametrize("path", [path for path in OF_RUNS if path.stem not in ("claims", "front", "gamma_explorer")], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in OF_RUNS if path.stem not in ("claims", "front", "gamma_explorer")], ids=lambda p: p.stem
+)
 def test_a_notebook_shows_one_recipe(path, recipe):
     shown = cells(path, recipe=recipe)
     drawn = [getattr(one, "figure", one) for one in shown]  # what `figures.show` wraps

@@ -5,6 +5,7 @@ import re
 import pandas as pd
 
 from bnlib import store
+from bnlib.report import links
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.style import label
 from bnlib.spec import RECIPES
@@ -109,8 +110,10 @@ def device_names(devices: pd.Series) -> pd.Series:
 
 def provenance(runs: pd.DataFrame):
     """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
-    shown = pd.DataFrame({"run": runs.id, "machine": device_names(runs.device), "minutes": runs.seconds.astype(float) / 60})
-    shown["commit"] = runs.commit.astype(str).str[:8]
+    shown = pd.DataFrame(
+        {"run": runs.id.map(links.run), "machine": device_names(runs.device), "minutes": runs.seconds.astype(float) / 60}
+    )
+    shown["commit"] = runs.commit.map(links.commit)
     if (runs.status != "finished").any():
         shown["status"] = runs.status
     own = [store.load(name).folder.parent != store.results_folder() for name in runs.id]

@@ -2,20 +2,9 @@
 
 from dataclasses import dataclass
 
+from bnlib.report.figures.style import NAMES
 from bnlib.spec import RECIPES, architecture
 
-WHAT = {
-    "all": "everything",
-    "bn": "γ and β",
-    "bn+output": "γ, β and the output layer",
-    "bn+shortcut+output": "γ, β, shortcuts and the output layer",
-    "shortcut+output": "shortcuts and the output layer",
-    "output": "the output layer",
-    "none": "nothing",
-    "all-bn": "everything but γ and β",
-    "gamma": "γ alone",
-    "beta": "β alone",
-}
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -59,7 +48,7 @@ def what(trainable: str) -> str:
     if trainable.startswith("random:"):
         count = trainable.removeprefix("random:")
         return f"{number(int(count))} random weight{'' if count == '1' else 's'} a channel"
-    return WHAT.get(trainable, trainable)
+    return NAMES.get(trainable, trainable)
 
 
 def number(count: int) -> str:
