@@ -361,6 +361,14 @@ def test_silent_units_are_said_with_and_without_everything_trained():
     assert say.silent(rows.head(0), analysis.relu_differences(rows.head(0))).verdict == "not trained"
 
 
+def test_a_test_of_seconds_says_nothing():
+    smoke = points((14, 50, "bn"), (14, 40, "all"), (14, 30, "random:2"), (14, 20, "gamma"), (14, 10, "beta"), recipe="smoke")
+    judged_ = judged(smoke, {(14, "bn"): 48.3, (14, "all"): 90})
+    assert not any((say.sets(smoke), say.halves(smoke), say.reach(smoke), say.variants(smoke, "bn", "sets"), say.compared(judged_)))
+    assert say.depth(judged_, smoke).verdict == "not trained" and not say.small(smoke, judged_)
+    assert not say.beside_paper(judged_) and not say.against_all(smoke) and not say.longer(smoke)
+
+
 def test_words():
     assert say.what("random:2") == "two random weights a channel" and say.what("random:1") == "one random weight a channel"
     assert say.listing(["a", "b", "c"]) == "a, b and c" and say.listing(["a"]) == "a" and say.listing([]) == ""

@@ -52,7 +52,7 @@ def listing(settled: list[Settled]) -> Markdown:
     lines = []
     for number, claim, found in settled:
         pages = ", ".join(f"[{page.title(name)}]({name}.ipynb)" for name in claim.pages)
-        lines += [f"{number}. {page.badge(found)} **{claim.says}** {found.text} {pages}".rstrip()]
+        lines += [f"{number}. {page.badge(found)} **{claim.says}** {found.text} {pages}".rstrip() + "\\"]
         lines += [f"   *How we know: {claim.known}.{f' Judged: {claim.judged}.' if claim.judged else ''}*", ""]
     return Markdown("\n".join(lines))
 

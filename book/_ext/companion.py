@@ -9,7 +9,7 @@ FOREIGN = re.compile(r"<(script|style|svg|pre|textarea)\b.*?</\1>", re.S)
 # Not the text that one reads: code, formulas, tags.
 NOT_PROSE = re.compile(r"<(code|select)\b.*?</\1>|<(span|div)\b[^>]*\bclass=\"math\b.*?</\2>|<[^>]*>", re.S)
 PROSE = (
-    (re.compile(r"\b(?:ResNet|WRN|VGG)-[\dNW]+(?:-[\dW]+)?\b"), r'<span class="name">\g<0></span>'),  # on one line
+    (re.compile(r"\b(?:ResNet|WRN|VGG|CIFAR)-[\dNW]+(?:-[\dW]+)?\b"), r'<span class="name">\g<0></span>'),  # on one line
     (re.compile(r"(?<![\w−–-])-(?=\d)"), "−"),
     (re.compile(r"(?<=\d) (?=[%±])|(?<=±) (?=\d)"), "\u00a0"),
     (re.compile(r"\bn = (?=\d)"), "n\u00a0=\u00a0"),

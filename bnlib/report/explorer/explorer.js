@@ -93,7 +93,7 @@ async function gammaExplorer(root, packed, host) {
   const names = [...new Set(points.map(point => point.name))];
   const box = (point, run) => `<label><input type="checkbox" value="${run.id}" aria-label="${escape(`${point.network}, ${point.name}, ${point.epochs} epochs, seed ${run.seed}`)}"> ${run.seed}</label>`;
   const cell = (network, epochs, name) => points.filter(point => point.network === network && point.epochs === epochs && point.name === name)
-    .map(point => point.runs.map(run => box(point, run)).join("")).join("") || "<small>not run</small>";
+    .map(point => point.runs.map(run => box(point, run)).join("")).join("") || "<small>–</small>";
   const rows = epochs => [...new Set(points.filter(point => point.epochs === epochs).map(point => point.network))]
     .map(network => `<tr><th scope="row">${escape(network)}</th>${names.map(name => `<td>${cell(network, epochs, name)}</td>`).join("")}</tr>`).join("");
   const check = (key, text) => `<label><input type="checkbox" data-switch="${key}"> ${text}</label>`;

@@ -11,6 +11,11 @@ from bnlib.report.statements.grammar import Statement, after, listing, network, 
 from bnlib.spec import RunSpec, architecture
 
 
+def _judged(points_: pd.DataFrame) -> pd.DataFrame:
+    """Those of the points that say something: trained for 160 or 16 epochs, and not diverged."""
+    return sound(points_)[lambda rows: rows.recipe.isin(RECIPES)]
+
+
 def _at(row, along: str) -> str:
     """Where a point lies, in words: at 14 layers, at width 2."""
     return f"at {row.depth}\u00a0layers" if along == "depth" else f"at width\u00a0{row.width}"
@@ -123,7 +128,7 @@ def beside_paper(judged: pd.DataFrame) -> Statement:
 
 def compared(judged: pd.DataFrame) -> Statement:
     """How many of the paper's orders ours have, at the recipe with most of them: of pairs of one trainable set or one network."""
-    pairs = comparisons(judged)
+    pairs = comparisons(_judged(judged))
     if not len(pairs):
         return Statement("")
     recipe = pairs.recipe.value_counts().index[0]
@@ -139,7 +144,7 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
 
     summary: of `analysis.summarise`.
     """
-    own = sound(summary)
+    own = _judged(summary)
     own = own[own.trainable.isin(of)]
     if not len(own):
         return Statement("")
@@ -231,7 +236,7 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
     summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`. called: the base's name in a
     sentence.
     """
-    own = sound(summary)
+    own = _judged(summary)
     count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
     count = count[count.variants > 1]
     if not len(count):
@@ -270,7 +275,7 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
 
 def halves(summary: pd.DataFrame) -> Statement:
     """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
-    own = sound(summary)
+    own = _judged(summary)
     own = own[own.trainable.isin(["bn", "gamma", "beta"])]
     count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
     if not len(count) or count.sets.iloc[-1] < 2:
