@@ -6,7 +6,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.report import links
-from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.analysis.words import MANY, mean_and_sd
 from bnlib.report.figures.style import label
 from bnlib.spec import RECIPES
 
@@ -23,6 +23,8 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     if not len(frame):
         frame, formats = pd.DataFrame(columns=["nothing trained yet"]), None
     formats = dict(formats or {})
+    if {"sd", "n"} <= set(frame):
+        frame = frame.assign(sd=frame.sd.astype(float).where(frame.n >= MANY))
     if "trainable" in frame:
         frame = frame.assign(trainable=frame.trainable.map(label))
     if "recipe" in frame:
@@ -63,7 +65,7 @@ def verdict_table(points: pd.DataFrame):
                 "paper (%)": [f"{r:.1f}\u00a0±\u00a0{u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
                 "source": points.kind,
                 "difference (tolerance)": [
-                    f"{d:+.1f}" + (f"\u00a0(±\u00a0{t:.1f})" if recipe == "paper" else "")  # at others it judges nothing
+                    f"{d:+.1f}\u00a0(±\u00a0{t:.1f})" if recipe == "paper" else "–"  # after fewer epochs it means nothing
                     for d, t, recipe in zip(points.difference, points.tolerance, points.recipe, strict=True)
                 ],
                 "verdict": points.verdict,

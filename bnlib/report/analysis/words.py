@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+MANY = 3  # replicates from which their spread is shown
+
 
 def mean_and_sd(points: pd.DataFrame) -> list[str]:
-    """`mean ± sd` of each row in words, with one decimal; the mean alone of a single run. It does not break over lines."""
-    spread = lambda sd, n: f"\u00a0±\u00a0{sd:.1f}" if n > 1 else ""  # noqa: E731
+    """`mean ± sd` of each row in words, with one decimal; the mean alone of fewer than three runs. It does not break over lines."""
+    spread = lambda sd, n: f"\u00a0±\u00a0{sd:.1f}" if n >= MANY else ""  # noqa: E731
     return [f"{m:.1f}{spread(sd, n)}" for m, sd, n in zip(points["mean"], points.sd, points.n, strict=True)]
 
 

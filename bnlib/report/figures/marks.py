@@ -67,7 +67,7 @@ def handle(trainable: str, ours: bool = True) -> Line2D:
     colour, marker, dash = look(trainable)
     if ours:
         return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label(trainable))
-    return Line2D([], [], color=colour, marker="D", markerfacecolor="none", linestyle="", label=f"{label(trainable)}: not run here")
+    return Line2D([], [], color=colour, marker="D", markerfacecolor="none", linestyle="", label=f"{label(trainable)}: not trained")
 
 
 def other_handles(reference: pd.DataFrame, recipes: list[str]) -> list[Line2D]:

@@ -270,7 +270,7 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
         rest = len(gap) - len(better) - len(worse)
         more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
         said = f"{listing(each)} against {called or base} {where}{more}"
-    return Statement(f"{upper(said)}.", "not judged")
+    return Statement(f"{upper(said)}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
 
 
 def halves(summary: pd.DataFrame) -> Statement:
