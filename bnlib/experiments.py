@@ -148,10 +148,10 @@ def coverage(name: str) -> pd.DataFrame:
     Where the figure shows a probe and networks of a recipe do not have it, *not asked*.
     """
     shown, found = experiment(name), runs(name)
-    found["long"] = [f"{RECIPES[recipe].epochs}\u00a0epochs" for recipe in found.recipe]
+    found["long"] = found.recipe.map(lambda recipe: f"{RECIPES[recipe].epochs}\u00a0epochs").astype(object)
     if shown.asks:
         asked = [store.load(run).probe(shown.asks) is not None for run in found.id]
-        found["long"] = found.long.where(asked, found.long + " (not asked)")
+        found["long"] = [long + ("" if one else " (not asked)") for long, one in zip(found.long, asked, strict=True)]
     names = {architecture(network) for network in (*shown.networks, *found.model)}
     titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bnlib import bench
-from bnlib.report import analysis, figures
+from bnlib.report import analysis, figures, statements
 from bnlib.spec import architecture
 
 RATES = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
@@ -74,9 +74,15 @@ def test_the_engines_page_is_made_of_what_is_stored(found, tmp_path):
     bench.save(found, tmp_path)
     stored = bench.stored(tmp_path)
     rows = stored["Hand made, 2 threads"][1]
-    said = analysis.speed(rows, "resnet110")
-    assert said["over"] == "0.75" and said["times"] == "0.3" and said["memory"] == "1.0 GiB"
-    assert analysis.speed(rows, "resnet56")["times"] == "not measured"
+    found_ = analysis.speed(rows, "resnet110")
+    assert (found_["over"], found_["times"], found_["peak"]) == pytest.approx((0.75, 1 / 3, 2**30))
+    said = statements.speed(rows, "resnet110", "here").text.replace("\u2011", "-")
+    assert (
+        said.startswith("An epoch of ResNet-110 with γ and β alone takes 2 min on here, 0.3 times less")
+        and "0.8 times its conv" in said
+    )
+    assert "times less" not in statements.speed(rows, "resnet56", "here").text
+    assert statements.speed(rows, "resnet866", "here").text.endswith("has not been measured on here.")
     assert "WRN-14-2" in analysis.machines(stored).to_html()
     assert [ax.get_title(loc="left") for ax in figures.steps(rows).axes] == ["ResNet-14", "ResNet-110"]
     assert "ms a layer" in figures.scaling(rows).axes[0].get_legend().get_texts()[0].get_text()

@@ -120,8 +120,8 @@ def test_names_do_not_break_and_minus_signs_are_true_in_prose_alone():
     others += '<pre>ResNet-14 -1</pre><code>-p 1 -2</code><span class="math">\\(-1\\)</span><svg><text>ResNet-14 -1</text></svg>'
     prose = '<p title="ResNet-14 -1">ResNet-14 and WRN-14-2: -0.7 ± 2.4 % (n = 3), CIFAR-10, 1e-4, all-bn</p>'
     first, second = ('<span class="name">ResNet-14</span>', '<span class="name">WRN-14-2</span>')
-    numbers = "−0.7\u00a0±\u00a02.4\u00a0% (n\u00a0=\u00a03)"
-    better = f'<p title="ResNet-14 -1">{first} and {second}: {numbers}, CIFAR-10, 1e-4, all-bn</p>'
+    set_, numbers = '<span class="name">CIFAR-10</span>', "−0.7\u00a0±\u00a02.4\u00a0% (n\u00a0=\u00a03)"
+    better = f'<p title="ResNet-14 -1">{first} and {second}: {numbers}, {set_}, 1e-4, all-bn</p>'
     assert companion.mend(prose + others) == better + others
 
 
@@ -144,7 +144,7 @@ def test_a_table_of_results_has_true_minus_signs_and_room_for_what_has_no_spread
     shown = analysis.table(frame, {"change": "{:+.1f}"}).data
     assert shown.id.tolist() == ["all-bn-1", "x"] and shown.change.tolist() == ["−0.8", "+2.0"] and shown.n.tolist() == ["3", "1"]
     assert shown.ours.tolist() == ["47.6\u00a0±\u00a01.6", '58.5<span style="visibility: hidden">\u00a0±\u00a01.6</span>']
-    assert analysis.table(frame[:0]).data.columns.tolist() == ["nothing run yet"]
+    assert analysis.table(frame[:0]).data.columns.tolist() == ["nothing trained yet"]
 
 
 # The pages in a browser.
@@ -217,7 +217,11 @@ def violations(browser) -> list[str]:
 
 
 def shade(browser, theme: str) -> None:
-    browser.execute_script("document.documentElement.dataset.theme = document.documentElement.dataset.mode = arguments[0]", theme)
+    """Light or dark at once: half-way through a transition of the theme's, no colour is what it will be."""
+    still = "document.head.insertAdjacentHTML('beforeend', '<style>* { transition: none !important }</style>');"
+    browser.execute_script(
+        still + "document.documentElement.dataset.theme = document.documentElement.dataset.mode = arguments[0]", theme
+    )
 
 
 @built

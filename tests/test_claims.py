@@ -137,7 +137,7 @@ def test_there_are_eleven_claims_each_with_a_page_that_exists():
     text = claims.listing(settled)
     assert len(re.findall(r"^\d+\. ", text, flags=re.M)) == 11 and text._repr_markdown_() == text
     assert "[Figure 7: ReLUs that are off](fig7_relu.ipynb)" in text and claims.short(settled).count("\n- ") == 10
-    assert claims.listing(claims.settle([8])).startswith('8. <span class="bn-badge')
+    assert claims.listing(claims.settle([8])).startswith('8. **<span class="bn-badge')
     assert claims.count(settled).startswith("Of 10 claims about learning: ") and "about the software: checked" in claims.count(
         settled
     )

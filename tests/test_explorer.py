@@ -160,7 +160,7 @@ def test_what_has_no_room_or_diverged_is_named(runs, monkeypatch):
     held = contents.content(runs.assign(status=["diverged", *["finished"] * (len(runs) - 1)]), 0.01)
     assert [one["run"] for point in held["points"] for one in point["runs"]] == [DEEP]
     assert sorted(text.split(": ")[1] for text in held["left_out"]) == ["diverged"] + ["no room on this page"] * 3
-    assert held["left_out"][0].startswith("ResNet-14, γ and β only, 160 epochs, seed 0")
+    assert held["left_out"][0].startswith("ResNet-14, γ and β, 160 epochs, seed 0")
 
 
 def test_a_page_with_every_run_is_small():
@@ -216,15 +216,13 @@ def test_the_pointer_moves_it_too_and_chooses_a_layer(shown):
 
 def test_replicates_are_ticks_of_their_own_and_several_are_a_mean_that_says_so(shown):
     browser = shown()
-    assert "ResNet-32, γ and β only, 160 epochs, seed 0 (n = 1)" in part(browser, ".legend").text.replace("\u00a0", " ")
+    assert "ResNet-32, γ and β, 160 epochs, seed 0 (n = 1)" in part(browser, ".legend").text.replace("\u00a0", " ")
     for seed in (0, 1, 2):
-        part(browser, f'[aria-label="ResNet-14, γ and β only, 160 epochs, seed {seed}"]').click()
+        part(browser, f'[aria-label="ResNet-14, γ and β, 160 epochs, seed {seed}"]').click()
         share = np.mean([np.mean(np.abs(np.concatenate(list(store.load(s).gamma.values()))) < 0.01) for s in SEEDS[: seed + 1]])
         assert said(browser)["in all"][0].split(" %")[0] == f"{100 * share:.1f}"
-    assert "ResNet-14, γ and β only, 160 epochs, mean of seeds 0, 1, 2 (n = 3)" in part(browser, ".legend").text.replace(
-        "\u00a0", " "
-    )
-    part(browser, '[aria-label="ResNet-32, all parameters, 16 epochs, seed 0"]').click()
+    assert "ResNet-14, γ and β, 160 epochs, mean of seeds 0, 1, 2 (n = 3)" in part(browser, ".legend").text.replace("\u00a0", " ")
+    part(browser, '[aria-label="ResNet-32, everything, 16 epochs, seed 0"]').click()
     assert [len(cells) for cells in said(browser).values()] == [3] * len(said(browser))
     for box in browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .runs input:checked"):
         box.click()
@@ -242,14 +240,14 @@ def test_decay_and_the_papers_values_are_switched_on(shown):
     assert found["… and their β, too"] == [f"{100 * run.probe('clamping')['accuracy_beta'][16]:.1f} %"]
     assert len(browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer svg .alone")) == 1
     text = part(browser, "[data-paper-said]").text.replace("\u00a0", " ")
-    assert "ResNet-110, γ and β only, 27 %; ResNet-110, all parameters, 9 %" in text and "ResNet-32, γ and β only, 57.6 %" in text
+    assert "ResNet-110, γ and β, 27 %; ResNet-110, everything, 9 %" in text and "ResNet-32, γ and β, 57.6 %" in text
     assert len(browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer svg .paper")) == 2 * 3  # each a bar and a diamond
 
 
 def test_a_view_can_be_linked(shown, page):
     browser = shown()
     part(browser, "[data-slider]").send_keys(Keys.RIGHT, Keys.RIGHT)
-    part(browser, '[aria-label="ResNet-32, all parameters, 16 epochs, seed 0"]').click()
+    part(browser, '[aria-label="ResNet-32, everything, 16 epochs, seed 0"]').click()
     part(browser, "[data-switch=decay]").click()
     part(browser, "[data-layer]").send_keys(Keys.RIGHT, Keys.RIGHT)
     before, address = said(browser), part(browser, "[data-link]").get_attribute("href")
@@ -268,7 +266,7 @@ def test_the_csv_is_what_is_shown(shown, tmp_path):
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     part(browser, "[data-csv]").click()
     frame = pd.read_csv(wait(lambda: next(tmp_path.glob("*.csv"), None)))
-    assert (frame.n == 1).all() and set(frame.network) == {"ResNet-32"} and set(frame.trained) == {"γ and β only"}
+    assert (frame.n == 1).all() and set(frame.network) == {"ResNet-32"} and set(frame.trained) == {"γ and β"}
     every = np.abs(np.concatenate(list(run.gamma.values())))
     own = frame[(frame.quantity == "share below") & (frame.of == "all")]
     assert own.threshold.tolist() == STOPS.tolist() and own.value.tolist() == [(every < stop).mean() for stop in STOPS]
@@ -292,7 +290,7 @@ def test_without_scripts_there_is_a_picture_in_words_too(browser, page):
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     alt = attributes[attributes.index("alt") + 1]
-    assert size["width"] > 250 and size["height"] > 150 and "Below 0.01: ResNet-32, γ and β only: 23.0%" in alt
+    assert size["width"] > 250 and size["height"] > 150 and "Below 0.01: ResNet-32, γ and β: 23.0%" in alt
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

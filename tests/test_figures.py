@@ -81,9 +81,8 @@ def test_the_book_leaves_out_the_picture(monkeypatch):
     monkeypatch.syspath_prepend(STATIC.parent / "_ext")
     import companion
 
-    page = {"body": f"<p>{figures.show(figures.fig2_depth(OURS, THEIRS))._repr_html_()}</p>"}
-    companion.drop_plain(None, "", "", page, None)
-    assert "bn-plain {" in page["body"] and "base64" not in page["body"] and page["body"].endswith("</figure></p>")
+    page = companion.mend(f"<p>{figures.show(figures.fig2_depth(OURS, THEIRS))._repr_html_()}</p>")
+    assert "bn-plain {" in page and "base64" not in page and page.endswith("</figure></p>")
 
 
 def test_ids_are_of_one_figure_each_and_every_reference_has_its_target():

@@ -30,7 +30,8 @@ def badge(statement: Statement) -> str:
     """The verdict of a statement as a badge; empty for none."""
     if not statement.verdict:
         return ""
-    return f'<span class="bn-badge bn-{statement.verdict.replace(" ", "-")}">{f"{statement.verdict} {statement.of}".strip()}</span>'
+    words = f"{statement.verdict} {statement.of}".strip()
+    return f'**<span class="bn-badge bn-{statement.verdict.replace(" ", "-")}">{words}</span>**'  # bold where no style sheet is
 
 
 def finding(statement: Statement, otherwise: str = "") -> Markdown:
