@@ -10,7 +10,8 @@ import pandas as pd
 from bnlib import store
 from bnlib.spec import RECIPES, RunSpec, architecture, canonical
 from bnlib.spec.architecture import VGG_SEGMENTS
-from bnlib.words import one_of
+from bnlib.spec.choices import REPLICATES
+from bnlib.words import one_of, shown, whole
 
 DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
@@ -108,7 +109,11 @@ def experiment(name: str) -> Experiment:
 
 
 def wanted(name: str, recipe: str = "paper", seeds: int = 1) -> list[RunSpec]:
-    """The runs of the experiment `name`, in order of value: all of seed 0 first. Raises ValueError for a name that is none."""
+    """The runs of the experiment `name`, in order of value: all of seed 0 first.
+
+    Raises ValueError for a name that is none, or a number of seeds that is none.
+    """
+    seeds = whole("seeds", seeds, *REPLICATES)
     return [spec for seed in range(seeds) for spec in experiment(name).specs(recipe, seed)]
 
 
@@ -121,15 +126,16 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
     """The stored runs that the experiment `name` shows: `bnlib.results()`, and a column `variant`, what the figure calls it.
 
     Of every seed, and of the user's own networks too where the figure has a place for them. recipe: `auto` for every recipe but
-    `smoke`, which exists to test; else that one alone. networks: only these.
+    `smoke`, which exists to test; else that one alone. networks: only these. Raises ValueError for a recipe that is none.
     """
-    shown, frame = experiment(name), store.results()
+    one_of("recipe", recipe, ("auto", *RECIPES))
+    own, frame = experiment(name), store.results()
     variants = {}
     for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
-        if shown.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
-            specs = shown.specs(kind, seed, (model,))
-            variants.update({spec.id: variant for spec, variant in zip(specs, shown.variants, strict=True)})
-    frame["variant"] = pd.Categorical(frame.id.map(variants), list(shown.variants))
+        if own.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
+            specs = own.specs(kind, seed, (model,))
+            variants.update({spec.id: variant for spec, variant in zip(specs, own.variants, strict=True)})
+    frame["variant"] = pd.Categorical(frame.id.map(variants), list(own.variants))
     keep = frame.variant.notna() & (frame.network.isin(networks) | frame.model.isin(networks) if networks else True)
     return frame[keep].sort_values(["recipe", "width", "depth", "variant", "seed"]).reset_index(drop=True)
 
@@ -145,23 +151,25 @@ def precisions() -> pd.DataFrame:
 def coverage(name: str) -> pd.DataFrame:
     """What has been run of each variant on each network, the more of the two as rows: for how long and how often, or a dash.
 
-    Where the figure shows a probe and networks of a recipe do not have it, *not asked*.
+    Where the figure shows a probe and networks of a recipe do not have it, *not asked*; what diverged has none.
     """
-    shown, found = experiment(name), runs(name)
-    found["long"] = found.recipe.map(lambda recipe: f"{RECIPES[recipe].epochs}\u00a0epochs").astype(object)
-    if shown.asks:
-        asked = [store.load(run).probe(shown.asks) is not None for run in found.id]
-        found["long"] = [long + ("" if one else " (not asked)") for long, one in zip(found.long, asked, strict=True)]
-    names = {architecture(network) for network in (*shown.networks, *found.model)}
+    own, found = experiment(name), runs(name)
+    long = [f"{RECIPES[recipe].epochs}\u00a0epochs" for recipe in found.recipe]
+    asked = [not own.asks or store.load(run).probe(own.asks) is not None for run in found.id]
+    found["long"] = [
+        one + (" (diverged)" if status == "diverged" else "" if probed else " (not asked)")
+        for one, probed, status in zip(long, asked, found.status, strict=True)
+    ]
+    names = {architecture(network) for network in (*own.networks, *found.model)}
     titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 
     def cell(variant, network):
         counts = found[(found.variant == variant) & (found.network == network)].long.value_counts(sort=False)
         return ", ".join(long + (f" ×{n}" if n > 1 else "") for long, n in counts.items()) or "–"
 
-    cells = {title: [cell(variant, title) for variant in shown.variants] for title in titles}
-    table = pd.DataFrame(cells, index=list(shown.variants))
-    return table if len(shown.variants) > len(shown.networks) else table.T
+    cells = {title: [cell(variant, title) for variant in own.variants] for title in titles}
+    table = pd.DataFrame(cells, index=list(own.variants))
+    return table if len(own.variants) > len(own.networks) else table.T
 
 
 def progress(name: str) -> str:
@@ -179,17 +187,17 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     a variant that are missing train together. Where the figure shows a probe, stored networks that lack it are asked, which
     on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
-    shown, variants = experiment(name), None if trainable is None else [canonical(trainable)]
-    if not shown.takes(model):
-        raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(shown.networks[:3])}")
-    if variants and variants[0] not in shown.variants:
-        raise ValueError(f"{name} has no line for trainable {trainable!r}: use one of {', '.join(shown.variants)}")
-    if seeds < 1:
-        raise ValueError(f"seeds {seeds}: use a number of replicates from 1 on; nearest: 1")
+    own, variants = experiment(name), None if trainable is None else [canonical(trainable)]
+    if not own.takes(model):
+        raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(own.networks[:3])}")
+    if variants and variants[0] not in own.variants:
+        raise ValueError(f"{name} has no line for trainable {shown(trainable)}: use one of {', '.join(own.variants)}")
+    one_of("recipe", recipe, ("auto", *RECIPES))
+    seeds = whole("seeds", seeds, *REPLICATES)
 
     def specs(recipe: str) -> list[list[RunSpec]]:
         """Of each variant its replicates."""
-        by_variant = zip(shown.variants, *(shown.specs(recipe, seed, (model,)) for seed in range(seeds)), strict=True)
+        by_variant = zip(own.variants, *(own.specs(recipe, seed, (model,)) for seed in range(seeds)), strict=True)
         return [replicates for variant, *replicates in by_variant if variants is None or variant in variants]
 
     if recipe == "auto":  # by seed 0 alone: further seeds of a lesser recipe do not make it the better one
@@ -207,11 +215,11 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
 
             train_together(replicates)
         found += map(store.find, replicates)
-    unasked = [run for run in found if shown.asks and not run.probe(shown.asks) and run.info["status"] == "finished"]
+    unasked = [run for run in found if own.asks and not run.probe(own.asks) and run.info["status"] == "finished"]
     if unasked:
         from bnlib.training import ask
 
-        ask(unasked, names=(shown.asks,))
+        ask(unasked, names=(own.asks,))
     return found
 
 

@@ -6,7 +6,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from bnlib import seeds
+from bnlib.spec.choices import SEEDS
 from bnlib.spec.trainable import GROUPS, check_random, parse
+from bnlib.words import whole
 
 
 def groups(model: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
@@ -60,9 +62,11 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0) -> nn.Module:
 
     Works on any torch model with BatchNorm. BatchNorm's running statistics go on moving in training mode, whatever is
     trainable: they are not parameters. `seed` places the weights of `random:K`. Calling it again starts from scratch.
-    Raises ValueError for an unknown group, a K larger than a filter, or γ, β asked of a model without BatchNorm.
+    Raises ValueError for an unknown group, a K larger than a filter, a seed that is none, or γ, β asked of a model without
+    BatchNorm.
     """
     chosen, k = parse(trainable)
+    seed = whole("seed", seed, *SEEDS)
     convs = [(path, module) for path, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     if k:
         if not convs:

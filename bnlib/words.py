@@ -10,14 +10,40 @@ class Mendable(Exception):
 
 def nearest(value, allowed: Iterable[str], cutoff: float = 0.6) -> str:
     """`; did you mean 'paper'?`, with the one of `allowed` that is most like `value`; empty if none is (of likeness `cutoff`)."""
-    near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=cutoff)
+    near = difflib.get_close_matches(value if isinstance(value, str) else shown(value), allowed, n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def one_of(name: str, value, allowed: Iterable[str]) -> None:
     """Raise ValueError, one line that has the nearest, if `value` is not one of `allowed`."""
     if value not in allowed:
-        raise ValueError(f"{name} {value!r}: use one of {', '.join(allowed)}{nearest(value, allowed)}")
+        raise ValueError(f"{name} {shown(value)}: use one of {', '.join(allowed)}{nearest(value, allowed)}")
+
+
+def shown(value) -> str:
+    """`value` as a message has it: on one line, and of more than 60 characters the first 40."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python refuses to write a whole number of more than 4,300 digits
+        return "of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:40]}…"
+
+
+def plain(value):
+    """`value` as Python has it: numpy's numbers and texts as Python's, its arrays as lists; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def whole(name: str, value, least: int, most: int) -> int:
+    """`value` as an int. Raises ValueError, one line that has the nearest, if it is no whole number from `least` to `most`."""
+    value = plain(value)
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return int(value)
+    try:
+        near = min(max(round(float(value)), least), most)
+    except (TypeError, ValueError, OverflowError):  # no number at all, or one that is too large for a float
+        near = most if isinstance(value, int | float) and value > most else least
+    raise ValueError(f"{name} {shown(value)}: a whole number from {least} to {most} is needed; nearest: {near}")
 
 
 def duration(seconds: float) -> str:

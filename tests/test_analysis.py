@@ -92,12 +92,78 @@ def test_points_of_another_set_and_another_network_are_not_compared():
     assert len(analysis.comparisons(points)) == 2 and set(points.verdict) == {"in trend"}
 
 
-def test_a_run_that_diverged_judges_nothing():
-    rows = summary((14, "bn", "short", 50), (32, "bn", "short", 10)).assign(diverged=[0, 1])
+def test_a_point_that_diverged_judges_nothing():
+    rows = summary((14, "bn", "short", 50), (32, "bn", "short", 10)).assign(diverged=[0, 3], n=[3, 0])
     assert analysis.judge(rows, REFERENCE).verdict.tolist() == ["not judged"]
     assert not len(analysis.differences(rows.assign(network="ResNet-14", depth=14, variant=["bn", "random:2"]), "bn", "random:2"))
-    runs = rows.assign(accuracy=rows["mean"] / 100, status=["finished", "diverged"], seed=0)
-    assert analysis.summarise(runs).diverged.tolist() == [0, 1]
+
+
+def replicates(*accuracies, lost=(), depth=14, trainable="bn", recipe="short"):
+    """Replicates of a point as `experiments.runs` gives them; lost: the seeds of those that diverged."""
+    point = {"network": f"ResNet-{depth}", "depth": depth, "width": 1, "variant": trainable, "trainable": trainable}
+    frame = pd.DataFrame({"accuracy": accuracies, "seed": range(len(accuracies))}).assign(**point, recipe=recipe)
+    return frame.assign(status=["diverged" if seed in lost else "finished" for seed in frame.seed])
+
+
+def test_the_sound_replicates_of_a_point_are_put_together_and_the_others_counted():
+    runs = [replicates(0.4, 0.1, 0.5, 0.6, lost=[1]), replicates(0.1, 0.12, lost=[0, 1], depth=32), replicates(0.55, depth=56)]
+    found = analysis.summarise(pd.concat(runs))  # whose index is not unique
+    assert found.depth.tolist() == [14, 32, 56] and found.n.tolist() == [3, 0, 1] and found.diverged.tolist() == [1, 2, 0]
+    assert found["mean"].tolist() == pytest.approx([50, 11, 55]) and found.sd[0] == pytest.approx(10) and np.isnan(found.sd[1])
+    assert found.each.tolist() == [pytest.approx((40, 50, 60)), (), pytest.approx((55,))]
+    assert found.seeds.tolist() == [(0, 2, 3), (), (0,)]
+
+
+def test_a_diverged_replicate_changes_no_verdict_and_is_told():
+    runs = [replicates(0.48, 0.49, 0.485), replicates(0.57, 0.58, 0.575, depth=32), replicates(0.8, 0.81, 0.805, trainable="all")]
+    sound = pd.concat(runs)
+    more = pd.concat([*runs, replicates(0.4, 0.4, 0.4, 0.1, lost=[3]).tail(1)])
+    one, other = (analysis.judge(analysis.summarise(frame), REFERENCE) for frame in (sound, more))
+    assert one.verdict.tolist() == other.verdict.tolist() == ["in trend"] * 3 and one["mean"].tolist() == other["mean"].tolist()
+    assert "3 (1 of 4 diverged)" in analysis.verdict_table(other).to_html()
+    gap = analysis.differences(analysis.summarise(more), "all", "bn")
+    assert gap.n.tolist() == ["3 and 3 (1 of 4 diverged)"] and gap.difference.tolist() == [pytest.approx(32)]
+    assert analysis.differences(analysis.summarise(sound), "all", "bn").n.tolist() == ["3"]
+
+
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+def test_what_diverged_is_marked_and_bends_no_line():
+    runs = [replicates(0.48, 0.1, 0.49, 0.47, lost=[1]), replicates(0.1, 0.1, lost=[0, 1], depth=32), replicates(0.6, depth=56)]
+    found = analysis.summarise(pd.concat(runs))
+    figure = figures.fig2_depth(found, paper.accuracies().head(0))
+    lines = [
+        line.get_xydata().tolist() for line in figure.axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 1
+    ]
+    assert any(len(one) == 2 and one == [pytest.approx([14, 48]), pytest.approx([56, 60])] for one in lines)
+    assert {"1 of 4 diverged", "all 2 diverged"} <= set(texts(figure)) and "48 % at 14 layers to 60 % at 56" in figure.alt
+    front = figures.front(found, paper.accuracies().head(0)).axes[0]
+    assert [14, 56] in [list(line.get_xdata()) for line in front.lines]
+    three = found.assign(parameters=[10, 20, 30])
+    assert "all 2 diverged" in texts(figures.fig3_depth_or_width(three, paper.with_parameters(paper.accuracies()).head(0)))
+    named = found.assign(variant=["base", "low", "high"], network="ResNet-14")
+    assert {"48.0 %, 1 of 4 diverged", "all 2 diverged", "60.0 %"} <= set(texts(figures.variants(named, ["base", "low", "high"])))
+    some = found.assign(trainable=["random:1", "random:2", "random:4"], network="ResNet-14", depth=14)
+    assert {"1 of 4 diverged", "all 2 diverged"} <= set(texts(figures.random_parameters(some)))
+
+
+def test_a_curve_is_that_of_the_first_sound_replicate():
+    epochs = pd.DataFrame({"epoch": [1, 2], "lr": 0.1, "test_accuracy": [0.3, 0.4], "train_accuracy": [0.3, 0.4]})
+    own = epochs.assign(network="ResNet-110", depth=110, trainable="bn", variant="bn", recipe="short", status="finished", seed=1)
+    gone = own.head(1).assign(seed=0, status="diverged", test_accuracy=0.1)
+    both = figures.curves(pd.concat([gone, own]), paper.curve("ResNet-110").head(0))
+    assert [30, 40] in [list(line.get_ydata()) for line in both.axes[0].lines] and "diverged" not in texts(both)
+    assert "diverged" in texts(figures.curves(gone, paper.curve("ResNet-110").head(0)))
+
+
+def test_coverage_says_what_diverged(monkeypatch):
+    runs = experiments.runs("fig2_depth")
+    gone = runs.assign(status=runs.status.where(runs.seed != 1, "diverged"))
+    monkeypatch.setattr(experiments, "runs", lambda _: gone)
+    said = experiments.coverage("fig2_depth").loc["bn", "ResNet-14"]
+    assert said == "160\u00a0epochs ×2, 160\u00a0epochs (diverged), 16\u00a0epochs ×2, 16\u00a0epochs (diverged)"
 
 
 def test_what_the_reference_cannot_tell_apart_is_not_compared():

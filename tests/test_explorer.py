@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def wait(ready, seconds=20):
         assert time.monotonic() < end, "it never came"
         time.sleep(0.05)
     return found
+
+
+def answers(address) -> bool:
+    """Whether a server is there; its file is written before it listens."""
+    try:
+        return urllib.request.urlopen(address).status == 200
+    except urllib.error.URLError:
+        return False
 
 
 def part(browser, selector):
@@ -432,7 +441,7 @@ explorer.gamma(runs[runs.id == "{SEEDS[0]}"])"""
     try:
         server = wait(lambda: next((tmp_path / "RUNTIME").glob("jpserver-*.json"), None), 60)
         address = wait(lambda: server.read_text() and json.loads(server.read_text()))["url"]
-        wait(lambda: urllib.request.urlopen(f"{address}api").status == 200)
+        wait(lambda: answers(f"{address}api"), 60)
         browser.get(f"{address}lab/tree/one.ipynb")
         wait(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-status="idle"]'), 60)
         wait(

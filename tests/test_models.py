@@ -1,12 +1,16 @@
 """Networks: the paper's counts, and the same bits from a seed on every machine."""
 
+import time
+
+import numpy as np
 import pytest
 import torch
 
-from bnlib import build, models
+from bnlib import RunSpec, build, models
 from bnlib.report import analysis, paper
 from bnlib.spec import architecture
 from bnlib.spec.choices import WEIGHT_INITS
+from bnlib.training import sweep
 
 # SHA-256 over all parameters, first 16 digits: a stored run's seed must draw these bits wherever it is opened.
 DRAWN = {
@@ -74,6 +78,52 @@ def test_a_vgg_has_as_many_layers_as_its_name_says(depth, convolutions):
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(layers) == convolutions == depth - 3 and all(conv.bias is not None for conv in layers)
     assert architecture(f"vgg{depth}").title == f"VGG-{depth}" and build("vgg11")(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "resnet14", "wrn20-3", "vgg11", "vgg19"])
+def test_the_work_reckoned_from_a_name_is_that_of_its_network(name):
+    layers, network = [], models.skeleton(name)
+    convolutions = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)]
+    for module in convolutions:
+        module.register_forward_hook(lambda conv, _, out: layers.append((out.numel(), conv.weight[0].numel())))
+    network(torch.empty(4, 3, 32, 32, device="meta"))
+    first = layers[0][0] * layers[0][1]
+    expected = 2 * sum(values * inputs for values, inputs in layers) - first, sum(values for values, _ in layers)
+    assert models.work(name, 4) == expected
+    assert architecture(name).weights == sum(conv.weight.numel() for conv in convolutions)
+
+
+def test_the_work_of_every_network_that_is_allowed_is_told_at_once():
+    start = time.perf_counter()
+    large, deep = RunSpec("wrn14-76", "all"), RunSpec("resnet9998", "none", epochs=100_000)
+    assert 0 < sweep.work(RunSpec("wrn14-76")) < sweep.work(large) < sweep.work(deep)
+    assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(seed=-1), "seed -1: .* nearest: 0"),
+        (dict(seed="0"), "seed '0': a whole number"),
+        (dict(seed=3.0), "seed 3.0: .* nearest: 3"),
+        (dict(seed=True), "seed True"),
+        (dict(seed=10**300), "seed 1000.*…: a whole number from 0 to 9223372036854775807"),
+        (dict(classes=0), "classes 0: .* nearest: 1"),
+        (dict(classes=2.5), "classes 2.5: .* nearest: 2"),
+        (dict(classes=10**24), "nearest: 100000"),
+        (dict(name="imagenet-resnet50", classes=-3), "classes -3"),
+        (dict(name="imagenet-resnet" + "9" * 5000), "imagenet-resnetN with N one of 18, 34"),
+        (dict(name="resnet999998"), "nearest: 9998"),
+    ],
+)
+def test_build_refuses_what_it_cannot_build_in_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as error:
+        build(**{"name": "resnet8", **arguments})
+    assert "\n" not in str(error.value)
+
+
+def test_a_seed_of_numpys_draws_what_pythons_does():
+    assert models.checksum(build("resnet8", np.int64(3), classes=np.int32(7))) == models.checksum(build("resnet8", 3, classes=7))
 
 
 def test_a_vgg_that_does_not_exist_is_refused():

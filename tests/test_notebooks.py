@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import matplotlib.figure
+import numpy as np
 import pytest
 from papermill import inspect_notebook as papermill_reads
 
-from bnlib import store
+from bnlib import experiments, store
+from bnlib.report import parameters
 from bnlib.spec import RECIPES
 from bnlib.store import ROOT
 
@@ -145,18 +147,105 @@ def test_a_notebook_adds_what_is_asked_for(monkeypatch, capsys):
     assert capsys.readouterr().out.count(": stored, 4") == 3
     with pytest.raises(ValueError, match="seeds 0: .* nearest: 1"):
         cells(ROOT / "notebooks" / "fig6_clamping.ipynb", depth=14, seeds=0)
-    with pytest.raises(ValueError, match="at least 1"):
-        cells(ROOT / "notebooks" / "fig2_width.ipynb", width=0)
-    with pytest.raises(ValueError, match="11, 13, 16 or 19"):
-        cells(ROOT / "notebooks" / "ablation_vgg.ipynb", depth=12)
     with pytest.raises(ValueError, match="has no place for wrn14-2"):
-        from bnlib import experiments
-
         experiments.points("fig1_affine", "wrn14-2")
+    with pytest.raises(ValueError, match="recipe 'shrot': .*did you mean 'short'"):
+        experiments.points("fig1_affine", "resnet14", recipe="shrot")
+    with pytest.raises(ValueError, match="recipe 'shrot': .*did you mean 'short'"):
+        experiments.runs("fig1_affine", "shrot")
+    with pytest.raises(ValueError, match="seeds 0"):
+        experiments.wanted("fig1_affine", seeds=0)
+
+
+REFUSED = [
+    ("fig2_depth", "depth", 433, "depth 433 .*nearest: 428 and 434"),
+    ("fig2_depth", "depth", "14", "depth '14': a whole number of the form 6D\\+2"),
+    ("fig2_depth", "depth", 14.0, "depth 14.0: a whole number"),
+    ("fig2_depth", "depth", True, "depth True: a whole number"),
+    ("fig2_depth", "depth", 999998, "depth 999998: .*at most 10000 layers; nearest: 9998"),
+    ("fig2_depth", "seeds", "2", "seeds '2': a whole number from 1 to 1000 is needed; nearest: 2"),
+    ("fig2_depth", "seeds", 2.0, "seeds 2.0: .*nearest: 2"),
+    ("fig2_depth", "seeds", None, "seeds None: .*nearest: 1"),
+    ("fig6_clamping", "seeds", 10**24, "seeds 1000.*nearest: 1000"),
+    ("fig2_depth", "recipe", "shrot", "recipe 'shrot': use one of auto, paper, short, smoke; did you mean 'short'"),
+    ("fig1_affine", "recipe", 16, "recipe 16: use one of auto"),
+    ("fig2_depth", "trainable", "batchnorm", "trainable 'batchnorm': use one of bn, all, bn\\+shortcut\\+output, "),
+    ("fig2_depth", "trainable", "gamma", "trainable 'gamma': use one of bn, all"),
+    ("fig2_width", "width", 0, "width 0: a whole number from 1 .*nearest: 1"),
+    ("fig2_width", "width", 900, "width 900: .*nearest: wrn14-76"),
+    ("ablation_vgg", "depth", 12, "depth 12: a VGG's is needed, one of 11, 13, 16, 19"),
+    ("ablation_vgg", "depth", 11.0, "depth 11.0: a VGG's"),
+    ("fig3_depth_or_width", "model", "vgg11", "model 'vgg11': fig3_depth_or_width has a place for resnetN and wrn14-W"),
+    ("fig3_depth_or_width", "model", 14, "unknown model 14: .*did you mean resnet14"),
+    ("fig4_gamma", "depths", [14, 15], r"depths \[14, 15\]: depth 15 is not 6D\+2.*nearest: 14 and 20"),
+    ("fig5_thresholds", "depths", 14, r"depths 14: a list is needed, such as \[14, 32\]; for papermill -y 'depths: \[14, 32\]'"),
+    ("fig7_relu", "depths", "[14]", "depths '.14.': a list"),
+    ("gamma_explorer", "threshold", 2, "threshold 2: a number from 0.0001 to 1.58"),
+    ("gamma_explorer", "threshold", "0.01", "threshold '0.01': a number"),
+    ("claims", "numbers", [1, 12], "numbers 12: a whole number from 1 to 11"),
+    ("front", "numbers", [True], "numbers True: a whole number"),
+    ("front", "numbers", 3, "numbers 3: a list is needed"),
+    ("engine_speed", "machine", "mine", "machine 'mine': use one of "),
+    ("table1_parameters", "model", "imagenet-resnet20", "imagenet-resnetN with N one of 18"),
+    ("table1_parameters", "model", "resnt20", "did you mean resnet20"),
+    ("quickstart", "trainable", "bnn", "trainable 'bnn': .*did you mean 'bn'"),
+    ("quickstart", "epochs", 0, "epochs 0: .*nearest: 1"),
+    ("quickstart", "seed", "0", "seed '0': a whole number"),
+    ("quickstart", "model", "resnet7", "nearest: 8"),
+]
+
+
+@pytest.mark.parametrize("name, parameter, value, message", REFUSED, ids=[f"{n}-{p}-{v!r:.20}" for n, p, v, _ in REFUSED])
+def test_a_value_that_cannot_be_is_refused_in_one_line(name, parameter, value, message, monkeypatch):
+    monkeypatch.setattr("bnlib.experiments.points", lambda *_, **__: pytest.fail("something was looked for"))
+    monkeypatch.setattr("bnlib.train", lambda *_, **__: pytest.fail("something was trained"))
+    with pytest.raises(ValueError, match=message) as error:
+        cells(ROOT / "notebooks" / f"{name}.ipynb", **{parameter: value})
+    assert "\n" not in str(error.value) and (parameter in str(error.value) or parameter == "model")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_parameter_is_checked(path):
+    """Each is refused a value that nothing can be; a parameter that is not there, by itself and as papermill gives it."""
+    known = parameters.declared(path.stem)
+    allowed = {"machine": ["mine"]} if "machine" in known else {}
+    parameters.check(path.stem, dict(known), **allowed)
+    for name in known:
+        with pytest.raises(ValueError, match=name if name != "model" else "model"):
+            parameters.check(path.stem, {**known, name: {"a": 1}}, **allowed)
+    for names in ({**known, "dpeth": 14}, {**known, "In": ["", "x = 3", "# Parameters\ndpeth = 14\n"]}):
+        with pytest.raises(ValueError, match=f"parameter 'dpeth': {path.stem}.ipynb has {', '.join(known)}"):
+            parameters.check(path.stem, names, **allowed)
+    assert any(
+        f'parameters.check("{path.stem}", globals()' in "".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]
+    )
+
+
+def test_in_jupyterlab_a_readers_own_names_are_no_parameters():
+    names = {**parameters.declared("fig2_depth"), "In": ["", "mine = 3", "# Parameters\ndepth = 14\n"], "mine": 3, "caption": "…"}
+    parameters.check("fig2_depth", {**names, "depth": np.int64(14)})
+    with pytest.raises(ValueError, match="parameter 'caption'"):  # although a cell further down has this name
+        parameters.check("fig2_depth", {**names, "In": ["# Parameters\ncaption = 'mine'\n"]})
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (
+            "-p dpeth 14",
+            "ValueError: parameter 'dpeth': fig2_depth.ipynb has depth, trainable, recipe, seeds; did you mean 'depth'?",
+        ),
+        ("-r seeds 2", "ValueError: seeds '2': a whole number from 1 to 1000 is needed; nearest: 2"),
+        ("-p recipe shrot", "ValueError: recipe 'shrot': use one of auto, paper, short, smoke; did you mean 'short'?"),
+    ],
+)
+def test_papermill_ends_with_that_line(given, message, tmp_path):
+    done = papermill("fig2_depth.ipynb", tmp_path / "out.ipynb", *given.split())
+    assert done.returncode != 0 and done.stderr.strip().splitlines()[-1] == message
 
 
 def test_what_was_trained_but_not_asked_is_said_so_and_asked(monkeypatch):
-    from bnlib import experiments, training
+    from bnlib import training
 
     asked, without = [], "resnet14_bn_short_seed2-8c932eb8"
     monkeypatch.setattr(
@@ -183,7 +272,6 @@ def test_table1_counts_one_more_network(tmp_path):
 
 
 def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
-    from bnlib import experiments, store
     from bnlib.report import analysis, figures, paper
 
     monkeypatch.setattr("bnlib.store.runs.all_runs", list)

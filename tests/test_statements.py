@@ -218,6 +218,47 @@ def test_what_is_reached_is_above_chance_or_not():
     assert plain(say.reach(points((11, 11)))).endswith("hardly above chance.") and not say.reach(points())
 
 
+def test_what_diverged_is_said_beside_what_did_not():
+    own = points((14, 48), (32, 58)).assign(diverged=[1, 0])
+    values = {(14, "bn"): 48.3, (32, "bn"): 57.6}
+    said = plain(say.depth(judged(own, values), own))
+    assert said.startswith("After 160 epochs, with γ and β alone, accuracy rises from 48.0 % at 14 layers to 58.0 % at 32 layers;")
+    assert said.endswith("within 0.4 points; 1 of 4 replicates at 14 layers diverged.")
+    assert plain(say.replicates(own)) == "n = 3; 1 of 4 replicates of ResNet-14 (γ and β, 160 epochs) diverged"
+    half = own.assign(n=[0, 3], diverged=[2, 0])
+    assert plain(say.depth(judged(half, values), half)).endswith("; all 2 replicates at 14 layers diverged.")
+    assert plain(say.replicates(half)) == "n = 3; all 2 replicates of ResNet-14 (γ and β, 160 epochs) diverged"
+    many = points(*[(depth, 50) for depth in (8, 14, 20, 26)]).assign(diverged=1)
+    assert plain(say.replicates(many)) == "n = 3; 4 of 16 replicates of 4 points diverged"
+
+
+def test_where_all_diverged_it_is_not_said_that_nothing_was_trained():
+    gone = points((14, 10)).assign(n=0, diverged=1)
+    only = "The only replicate of ResNet-14 (γ and β, 160 epochs) diverged."
+    rows = analysis.judge_differences(analysis.differences(gone, "bn", "random:2"))
+    for found in (say.depth(judged(gone, {(14, "bn"): 48.3}), gone), say.reach(gone), say.halves(gone), say.variants(gone, "bn", "others"),
+                  say.gain(rows, "one", "other", summary=gone), say.depth_or_width(rows, gone)):  # fmt: skip
+        assert plain(found) == only and found.verdict == "not judged"
+    assert say.gain(rows, "one", "other").verdict == say.gain(rows, "one", "other", summary=gone.head(0)).verdict == "not trained"
+    assert plain(say.replicates(gone)) == only[0].lower() + only[1:-1]
+
+
+def test_variants_and_halves_say_which_diverged():
+    many = variant(("base", 50.0), n=3, sd=1.0)
+    some = variant(("up", 60.0), ("wild", 10.0)).assign(n=[1, 0], diverged=[0, 3])
+    found = plain(say.variants(pd.concat([many, some]), "base", "other ways"))
+    assert found.startswith("Up gains 10.0 points") and found.endswith("; all 3 replicates of “wild” diverged.")
+    lost = say.variants(pd.concat([many.assign(n=0, diverged=3), variant(("up", 60.0), ("down", 50.0))]), "base", "other ways")
+    assert plain(lost) == "All 3 replicates of ResNet-14 (base, 160 epochs) diverged." and lost.verdict == "not judged"
+    rows = points((14, 44, "bn"), (14, 30, "beta"), (14, 10, "gamma")).assign(n=[3, 3, 0], diverged=[0, 1, 1])
+    assert plain(say.halves(rows)) == (
+        "β alone loses 14.0 points against both, in ResNet-14 after 160 epochs; 1 of 4 replicates with β alone and the only replicate "
+        "with γ alone diverged."
+    )
+    vgg = points((11, 40), (19, 11)).assign(diverged=[2, 0])
+    assert plain(say.reach(vgg)).endswith("hardly above chance; 2 of 5 replicates of ResNet-11 diverged.")
+
+
 def test_counts_are_checked_and_not_judged():
     rows = pd.DataFrame({"equal": [4, 4, None], "bn share": [0.005, 0.0064, 0.1]})
     assert plain(say.counts(rows)) == "γ and β are 0.5 % to 0.64 % of a network's parameters; all 8 counts are the paper's."
@@ -227,7 +268,7 @@ def test_counts_are_checked_and_not_judged():
 def history(recipe="paper", rates=(0.1, 0.01), name="ResNet-110"):
     rows = [(i + 1, lr, 0.5 + 0.1 * i) for i, lr in enumerate(rates)]
     frame = pd.DataFrame(rows, columns=["epoch", "lr", "test_accuracy"])
-    return frame.assign(recipe=recipe, trainable="bn", network=name, seed=0)
+    return frame.assign(recipe=recipe, trainable="bn", network=name, seed=0, status="finished")
 
 
 def test_a_curve_is_said_at_its_drops():
@@ -241,6 +282,10 @@ def test_a_curve_is_said_at_its_drops():
     assert plain(say.curve(pd.DataFrame(), history(rates=(0.1,)), reference[:0], "ResNet-110")).endswith(
         "first drops, after 160 epochs."
     )
+    gone = history(rates=(0.1,)).assign(status="diverged", seed=1)
+    assert plain(say.curve(pd.DataFrame(), pd.concat([gone, history()]), reference, "ResNet-110")) == said
+    lost = say.curve(pd.DataFrame(), gone, reference, "ResNet-110")
+    assert lost.verdict == "not judged" and plain(lost) == "With γ and β alone ResNet-110 diverged, in epoch 1."
     none = say.curve(pd.DataFrame(), history().head(0), reference, "ResNet-110")
     assert none.verdict == "not trained" and plain(none) == "ResNet-110 has not been trained yet."
 

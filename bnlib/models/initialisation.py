@@ -6,13 +6,17 @@ import torch
 from torch import nn
 
 from bnlib import seeds
-from bnlib.spec.choices import BN_INITS, WEIGHT_INITS
-from bnlib.words import one_of
+from bnlib.spec.choices import BN_INITS, SEEDS, WEIGHT_INITS
+from bnlib.words import one_of, whole
 
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform") -> None:
-    """Draw every convolution, linear and BatchNorm layer of `model` anew, each tensor from its own stream of the seed."""
+    """Draw every convolution, linear and BatchNorm layer of `model` anew, each tensor from its own stream of the seed.
+
+    Raises ValueError for a seed that is none, or an initialiser that does not exist.
+    """
+    seed = whole("seed", seed, *SEEDS)
     one_of("weight_init", weight_init, WEIGHT_INITS)
     one_of("bn_init", bn_init, BN_INITS)
     for name, module in model.named_modules():

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from bnlib.models.initialisation import initialise
-from bnlib.spec.architecture import VGG_SEGMENTS, architecture
+from bnlib.spec.architecture import VGG_FEATURES, VGG_SEGMENTS, architecture, counted
+from bnlib.spec.choices import CLASSES, SEEDS
+from bnlib.words import shown, whole
 
 # Blocks in each of the four segments, and whether they are bottlenecks.
 IMAGENET = {
@@ -21,7 +23,6 @@ IMAGENET = {
     152: ((3, 8, 36, 3), True),
     200: ((3, 24, 36, 3), True),
 }
-VGG_FEATURES = (64, 128, 256, 512, 512)
 
 
 class BasicBlock(nn.Module):
@@ -96,8 +97,10 @@ class VGG(nn.Module):
 def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The network `name` without numbers, on the meta device: names and shapes, for counting. Costs no memory.
 
-    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given.
+    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given. Raises ValueError as `build`.
     """
+    if classes is not None:
+        classes = whole("classes", classes, *CLASSES)
     match = re.fullmatch(r"imagenet-resnet(\d+)", str(name).lower())
     with torch.device("meta"):
         if match is None:
@@ -105,25 +108,21 @@ def skeleton(name: str, classes: int | None = None) -> nn.Module:
             if arch.family == "vgg":
                 return VGG(arch.depth, classes or 10)
             return ResNet(arch.depth, arch.width, classes or 10)
-        if int(match[1]) not in IMAGENET:
-            raise ValueError(f"unknown model {name!r}: use imagenet-resnetN with N one of {', '.join(map(str, IMAGENET))}")
+        if counted(match[1]) not in IMAGENET:
+            raise ValueError(f"unknown model {shown(name)}: use imagenet-resnetN with N one of {', '.join(map(str, IMAGENET))}")
         from torchvision.models import resnet
 
-        blocks, bottleneck = IMAGENET[int(match[1])]
+        blocks, bottleneck = IMAGENET[counted(match[1])]
         return resnet.ResNet(resnet.Bottleneck if bottleneck else resnet.BasicBlock, list(blocks), num_classes=classes or 1000)
 
 
 def work(name: str, images: int) -> tuple[int, int]:
     """What a training step of the network `name` has to do: its multiplications, and the values that its convolutions give.
 
-    Multiplications: of all convolutions, forward and for their inputs' gradients.
+    name: of a network for CIFAR. Multiplications: of all convolutions, forward and for their inputs' gradients, which the first
+    one does not need. Reckoned from the name: no network is made, so that the largest takes no longer than the smallest.
     """
-    layers = []
-    network = skeleton(name).train()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(lambda m, i, o: layers.append((o.numel(), m.weight[0].numel())))
-    network(torch.empty(images, 3, 32, 32, device="meta"))
+    layers = [(n * o * images * size**2, i * kernel**2) for n, i, o, kernel, size in architecture(name).convolutions]
     products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
     return products, sum(out for out, _ in layers)
 
@@ -133,14 +132,16 @@ def build(
 ) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, or `imagenet-resnetN`. seed: a whole number ≥ 0.
-    classes: 10, or 1000 for ImageNet's networks, unless given.
+    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, or `imagenet-resnetN`. seed: a whole number from 0 to 2⁶³ − 1.
+    classes: 10, or 1000 for ImageNet's networks, unless given; up to 100,000.
     weight_init: convolutions and the output layer (all but `orthogonal` after the fan-in):
         `kaiming_normal` (the paper's, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std).
     bn_init: `uniform` (the paper's: γ ~ U[0, 1], β = 0), `ones` (γ = 1, β = 0), `oneone` (γ = β = 1),
         `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative).
-    Raises ValueError for a name or an initialiser that does not exist. Source: paper, section 3; authors' code.
+    Raises ValueError for a name or an initialiser that does not exist, and for a seed or a number of classes that is none.
+    Source: paper, section 3; authors' code.
     """
+    seed = whole("seed", seed, *SEEDS)  # before a large network takes its memory
     # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
     model = skeleton(name, classes).to_empty(device="cpu")
     initialise(model, seed, weight_init=weight_init, bn_init=bn_init)

@@ -102,18 +102,22 @@ def accuracy_points(*experiments_: str, trainable: str) -> pd.DataFrame:
 
 
 def _reaches():
-    points = accuracy_points("fig2_depth", trainable="bn")
-    found = say.depth(points, analysis.summarise(experiments.runs("fig2_depth")))
-    deepest = points[points.network == "ResNet-866"]
-    open_ = "" if len(deepest) else " ResNet\u2011866 has not been trained,"
-    return Statement(
-        f"{found.text}{open_ or ' Nothing has been trained'} nor anything on ImageNet.".strip(), analysis.overall(deepest)
-    )
+    points, summary = accuracy_points("fig2_depth", trainable="bn"), analysis.summarise(experiments.runs("fig2_depth"))
+    found, deepest = say.depth(points, summary), points[points.network == "ResNet-866"]
+    tried = ((summary.network == "ResNet-866") & (summary.trainable == "bn")).any()
+    open_ = "ResNet\u2011866 has not been trained, nor anything on ImageNet."
+    if tried:
+        open_ = (
+            "Nothing has been trained on ImageNet." if len(deepest) else "ResNet\u2011866 diverged; ImageNet has not been tried."
+        )
+    return Statement(f"{found.text} {open_}".strip(), analysis.overall(deepest) if len(deepest) or not tried else "not judged")
 
 
 def _control():
-    rows = analysis.judge_differences(analysis.differences(analysis.summarise(experiments.runs("fig2_depth")), "bn", "random:2"))
-    return say.gain(rows, "γ and β", "two random weights a channel", "reach")
+    summary = analysis.summarise(experiments.runs("fig2_depth"))
+    rows = analysis.judge_differences(analysis.differences(summary, "bn", "random:2"))
+    own = summary[summary.variant.isin(["bn", "random:2"])]
+    return say.gain(rows, "γ and β", "two random weights a channel", "reach", own)
 
 
 def _disabled():
@@ -124,13 +128,14 @@ def _disabled():
 
 
 def _affine():
-    rows = analysis.differences(analysis.summarise(experiments.runs("fig1_affine")), "all", "all-bn")
-    return say.gain(analysis.judge_differences(rows, *paper.gain_range()), "everything trained", "everything but γ and β")
+    summary, sides = analysis.summarise(experiments.runs("fig1_affine")), ("everything trained", "everything but γ and β")
+    rows = analysis.judge_differences(analysis.differences(summary, "all", "all-bn"), *paper.gain_range())
+    return say.gain(rows, *sides, summary=summary)
 
 
 def _depth_or_width():
     points = analysis.with_parameters(experiments.runs("fig3_depth_or_width"))
-    return say.depth_or_width(analysis.judge_differences(analysis.at_equal_parameters(points)))
+    return say.depth_or_width(analysis.judge_differences(analysis.at_equal_parameters(points)), points)
 
 
 def _collapse():

@@ -1,4 +1,4 @@
-"""Every closed set of values that a user can give: one list each, for Python and for the command line."""
+"""Every closed set of values that a user can give, and every range: one each, for Python and for the command line."""
 
 DATASETS = ("cifar10", "digits")
 WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary")
@@ -8,3 +8,14 @@ OPTIMISERS = ("sgd", "adam")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
 PROBES = ("clamping", "relu", "train")  # what a trained network can be asked
 DEVICES = ("cpu", "cuda")
+
+# From the least to the most. More is a slip of the hand: nothing that is known of such trainings comes near.
+SEEDS = (0, 2**63 - 1)  # what fits the columns of a table
+REPLICATES = (1, 1000)
+EPOCHS = (1, 100_000)
+BATCH_SIZES = (2, 100_000)  # one image of 1×1 pixels has no variance: BatchNorm needs two values
+IMAGES = (1, 1_000_000)
+RATES = (0, 1000)  # learning rate, its drop, weight decay
+CLASSES = (1, 100_000)
+LAYERS = (8, 10_000)
+MOST_WEIGHTS = 10**9

@@ -1,12 +1,26 @@
 """What to train: a frozen, validated spec with a name that is a function of its content."""
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 
 from bnlib.spec.architecture import architecture, smallest_filter
-from bnlib.spec.choices import AUGMENTATIONS, BN_INITS, DATASETS, OPTIMISERS, PRECISIONS, WEIGHT_INITS
+from bnlib.spec.choices import (
+    AUGMENTATIONS,
+    BATCH_SIZES,
+    BN_INITS,
+    DATASETS,
+    EPOCHS,
+    IMAGES,
+    OPTIMISERS,
+    PRECISIONS,
+    RATES,
+    SEEDS,
+    WEIGHT_INITS,
+)
 from bnlib.spec.trainable import canonical, check_random, parse
-from bnlib.words import one_of
+from bnlib.words import one_of, plain, shown, whole
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,8 @@ class RunSpec:
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones in proportion. Equal content gives an equal spec: `gamma+beta` is `bn`, `wrn14-1` is `resnet14`,
-    an override that repeats the recipe is dropped. Raises ValueError, one line, on any value that is not allowed.
+    an override that repeats the recipe is dropped, numpy's numbers are Python's. Raises ValueError, one line, on any value that is
+    not allowed.
     """
 
     model: str
@@ -91,6 +106,8 @@ class RunSpec:
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
+        for field in fields(self):
+            put(field.name, plain(getattr(self, field.name)))
         put("model", architecture(self.model).name)
         put("trainable", canonical(self.trainable))
         one_of("recipe", self.recipe, tuple(RECIPES))
@@ -98,17 +115,18 @@ class RunSpec:
         one_of("weight_init", self.weight_init, WEIGHT_INITS)
         one_of("bn_init", self.bn_init, BN_INITS)
         one_of("precision", self.precision, PRECISIONS)
-        _whole("seed", self.seed, least=0)
+        put("seed", whole("seed", self.seed, *SEEDS))
         check_random(self.trainable, smallest_filter(self.model), self.model)
         if self.milestones is not None:
             if not isinstance(self.milestones, list | tuple):
-                raise ValueError(f"milestones {self.milestones!r}: a tuple of epochs is needed, such as (80, 120)")
-            put("milestones", tuple(self.milestones))
+                raise ValueError(f"milestones {shown(self.milestones)}: a tuple of epochs is needed, such as (80, 120)")
+            put("milestones", tuple(map(plain, self.milestones)))
         _check_overrides(self)
         base = _base(self)
         for field in fields(Recipe):
             if getattr(self, field.name) == getattr(base, field.name):
                 put(field.name, None)
+        _check_growth(self.settings)
 
     @property
     def settings(self) -> Recipe:
@@ -152,27 +170,29 @@ def _plain(value) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _whole(name: str, value, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} {value!r}: a whole number of at least {least} is needed; nearest: {least}")
+def _check_growth(settings: Recipe) -> None:
+    """Raise ValueError if a learning rate that rises at its milestones gets too large. By logarithms: it may exceed any float."""
+    drops = len(settings.milestones)
+    if math.log(settings.lr) + drops * math.log(settings.lr_drop) > math.log(RATES[1]) + 1e-9:
+        raise ValueError(f"lr_drop {settings.lr_drop}: after {drops} of them the learning rate would be above {RATES[1]}")
 
 
 def _check_overrides(spec: RunSpec) -> None:
-    for name in ("epochs", "train_images", "test_images"):
+    put = lambda name, value: object.__setattr__(spec, name, value)  # noqa: E731
+    for name, span in (("epochs", EPOCHS), ("train_images", IMAGES), ("test_images", IMAGES), ("batch_size", BATCH_SIZES)):
         if getattr(spec, name) is not None:
-            _whole(name, getattr(spec, name), least=1)
-    if spec.batch_size is not None:  # one image of 1×1 pixels has no variance: BatchNorm needs two values
-        _whole("batch_size", spec.batch_size, least=2)
-    for name, above in (("lr", 0.0), ("lr_drop", 0.0), ("momentum", None), ("weight_decay", None)):
+            put(name, whole(name, getattr(spec, name), *span))
+    for name, above in (("lr", True), ("lr_drop", True), ("momentum", False), ("weight_decay", False)):
         value = getattr(spec, name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf") or value == above:
+        number = isinstance(value, Real) and not isinstance(value, bool) and RATES[0] <= value <= RATES[1]
+        if not number or above and not float(value):
             raise ValueError(
-                f"{name} {value!r}: a number {'above' if above == 0.0 else 'of at least'} 0 is needed; "
+                f"{name} {shown(value)}: a number {'above' if above else 'of at least'} 0 and up to {RATES[1]} is needed; "
                 f"the recipe {spec.recipe!r} has {getattr(RECIPES[spec.recipe], name)}"
             )
-        object.__setattr__(spec, name, float(value))
+        put(name, float(value) + 0.0)  # −0.0 is 0.0, in the id too
     if spec.momentum is not None and spec.momentum >= 1:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
     for name, allowed in (("augment", AUGMENTATIONS), ("optimiser", OPTIMISERS)):
@@ -180,7 +200,7 @@ def _check_overrides(spec: RunSpec) -> None:
             one_of(name, getattr(spec, name), allowed)
     if spec.decay_bn is not None and not isinstance(spec.decay_bn, bool):
         raise ValueError(
-            f"decay_bn {spec.decay_bn!r}: use True or False; the recipe {spec.recipe!r} has {RECIPES[spec.recipe].decay_bn}"
+            f"decay_bn {shown(spec.decay_bn)}: use True or False; the recipe {spec.recipe!r} has {RECIPES[spec.recipe].decay_bn}"
         )
     if spec.milestones is not None:
         epochs = spec.epochs or RECIPES[spec.recipe].epochs
@@ -188,4 +208,4 @@ def _check_overrides(spec: RunSpec) -> None:
         if not increasing or any(isinstance(m, bool) or not isinstance(m, int) or not 0 < m < epochs for m in spec.milestones):
             some = f", such as {epochs // 2},{epochs * 3 // 4}" if epochs > 3 else ""
             allowed = f"increasing whole epochs between 1 and {epochs - 1} are needed{some}" if epochs > 1 else "1 epoch has none"
-            raise ValueError(f"milestones {spec.milestones!r}: {allowed}")
+            raise ValueError(f"milestones {shown(spec.milestones)}: {allowed}")

@@ -3,6 +3,7 @@
 import re
 
 from bnlib import words
+from bnlib.spec.architecture import counted
 
 GROUPS = ("gamma", "beta", "features", "shortcut", "output")
 _SETS = {
@@ -19,24 +20,27 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
 
     `bn` = γ and β; `output` = the output layer; `shortcut` = the shortcuts' 1×1 convolutions; `features` = everything
     else (in the paper's networks: all other convolutions); `random:K` = K fixed random weights of each output channel of
-    every convolution; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest valid name.
+    every convolution, once at most; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest
+    valid name.
     """
-    groups, k = frozenset(), 0
+    groups, k, said = frozenset(), 0, f"trainable {words.shown(words.plain(trainable))}"
     parts = [part.strip() for part in str(trainable).split("+")]
     for word in parts:
         if match := re.fullmatch(r"random:(\d+)", word):
-            k = int(match[1])
+            if k:
+                raise ValueError(f"{said}: random:K stands there once, with the whole K; nearest: random:{k}")
+            k = counted(match[1])
             if k < 1:
-                raise ValueError(f"trainable {trainable!r}: random:K needs K of at least 1; nearest: random:1")
+                raise ValueError(f"{said}: random:K needs K of at least 1; nearest: random:1")
         elif word in ("all", "none", "all-bn") and len(parts) > 1:
-            raise ValueError(f"trainable {trainable!r}: {word!r} stands alone; join groups such as bn+output")
+            raise ValueError(f"{said}: {word!r} stands alone; join groups such as bn+output")
         elif word in _SETS:
             groups |= _SETS[word]
         elif word in GROUPS:
             groups |= {word}
         else:
             hint = words.nearest(word, [*_SETS, *GROUPS, "random:2"], cutoff=0.5)
-            raise ValueError(f"trainable {trainable!r}: unknown group {word!r}; use {', '.join(_ALLOWED)}, joined by +{hint}")
+            raise ValueError(f"{said}: unknown group {words.shown(word)}; use {', '.join(_ALLOWED)}, joined by +{hint}")
     return groups, k
 
 
@@ -57,6 +61,6 @@ def check_random(trainable: str, smallest: int, name: str) -> None:
     k = parse(trainable)[1]
     if k > smallest:
         raise ValueError(
-            f"trainable {trainable!r}: random:{k} is larger than the smallest filter of {name}, "
+            f"trainable {words.shown(trainable)}: K is larger than the smallest filter of {name}, "
             f"which has {smallest} weights; nearest: random:{smallest}"
         )

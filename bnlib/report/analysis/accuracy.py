@@ -15,7 +15,7 @@ from bnlib.report.analysis.verdicts import (
     tested,
     together,
 )
-from bnlib.report.analysis.words import both_counts
+from bnlib.report.analysis.words import both_counts, counts
 from bnlib.report.paper import PAPER
 from bnlib.spec import RECIPES as SETTINGS
 
@@ -30,23 +30,25 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     if they have not equally many; a text).
     """
     summary = sound(summary)
-    one, other = (summary[summary.variant == variant][[*_PLACE, "mean", "sd", "n"]] for variant in (more, less))
+    sides = [*_PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in summary else [])]
+    one, other = (summary[summary.variant == variant][sides] for variant in (more, less))
     return differing(one.merge(other, on=_PLACE, suffixes=("", "_less")), summary)
 
 
 def differing(both: pd.DataFrame, spreads: pd.DataFrame) -> pd.DataFrame:
-    """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less.
+    """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less; and, if known, diverged of both.
 
     spreads: points whose replicates say how much a single run scatters, of the same recipes. Other columns are kept.
     """
-    sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
+    sides = [f"{name}{side}" for side in ("", "_less") for name in ("mean", "sd", "n", "diverged")]
+    n = both_counts(counts(both.n, both.get("diverged")), counts(both.n_less, both.get("diverged_less")))
     pooled = {recipe: spread(own) for recipe, own in spreads.groupby("recipe")}
     found = both.assign(more=both["mean"].astype(float), less=both.mean_less.astype(float))
     found["difference"] = found.more - found.less
     tests = [tested(row.difference, (row.sd, row.n), (row.sd_less, row.n_less), pooled[row.recipe]) for row in found.itertuples()]
     found[["p", "half"]] = pd.DataFrame(tests, columns=["p", "half"], index=found.index, dtype=float)
     found["p"] = found.groupby("recipe").p.transform(corrected) if len(found) else found.p
-    return found.drop(columns=sides).assign(n=both_counts(both.n, both.n_less))
+    return found.drop(columns=sides, errors="ignore").assign(n=n)
 
 
 def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
@@ -81,14 +83,10 @@ def papers_at_equal_parameters(reference: pd.DataFrame) -> pd.DataFrame:
 
 
 def histories(runs: pd.DataFrame) -> pd.DataFrame:
-    """The learning curves of `runs`: one row an epoch, with the run's network, depth, trainable, variant, recipe and seed."""
-    parts = [
-        store.load(row.id).history.assign(
-            network=row.network, depth=row.depth, trainable=row.trainable, variant=row.variant, recipe=row.recipe, seed=row.seed
-        )
-        for row in runs.itertuples()
-    ]
-    columns = ["epoch", "lr", "train_accuracy", "test_accuracy", "network", "depth", "trainable", "variant", "recipe", "seed"]
+    """The learning curves of `runs`: one row an epoch, with the run's network, depth, trainable, variant, recipe, seed, status."""
+    own = ["network", "depth", "trainable", "variant", "recipe", "seed", "status"]
+    parts = [store.load(row.id).history.assign(**{name: getattr(row, name) for name in own}) for row in runs.itertuples()]
+    columns = ["epoch", "lr", "train_accuracy", "test_accuracy", *own]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 

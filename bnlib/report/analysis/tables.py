@@ -6,7 +6,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.report import links
-from bnlib.report.analysis.words import MANY, mean_and_sd
+from bnlib.report.analysis.words import MANY, counts, mean_and_sd
 from bnlib.report.figures.style import label
 from bnlib.spec import RECIPES
 
@@ -61,7 +61,7 @@ def verdict_table(points: pd.DataFrame):
                 "trainable": points.trainable,
                 "network": points.network,
                 "ours (%)": mean_and_sd(points),
-                "n": points.n,
+                "n": counts(points.n, points.get("diverged")),
                 "paper (%)": [f"{r:.1f}\u00a0±\u00a0{u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
                 "source": points.kind,
                 "difference (tolerance)": [

@@ -18,27 +18,37 @@ POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:
     """Replicates put together: network, depth, width, variant, trainable, recipe; mean, sd, n, each, seeds, diverged.
 
-    runs: rows of `experiments.runs`, whose order is kept. mean and sd (of the sample) in percent; sd is NaN for a single run;
-    each, seeds: the replicates' values and seeds; diverged: how many of them diverged: those count with the accuracy they ended at,
-    and judge nothing.
+    runs: rows of `experiments.runs`, whose order is kept. Of the replicates that did not diverge: mean and sd (of the sample) in
+    percent, sd NaN for a single one; n, how many; each, seeds: their values and seeds. diverged: how many others there are. Where
+    all diverged, n is 0, and the mean is what they ended at: a place to draw it, which judges nothing.
     """
-    points = together(runs.assign(percent=100 * runs.accuracy.astype(float)), "percent")
-    lost = together(runs.assign(lost=(runs.status == "diverged").astype(float)), "lost")
-    return points.assign(diverged=(lost["mean"] * lost.n).astype(float).round().astype(int))
+    lost = runs.status == "diverged"
+    frame = runs.assign(ended=100 * runs.accuracy.astype(float), lost=lost.astype(int))
+    points = together(frame.assign(percent=frame.ended.where(~lost)), "percent")
+    if not len(frame):
+        return points.assign(diverged=pd.Series(dtype=int))
+    every = frame.groupby(POINT, sort=False, observed=True).agg(ended=("ended", "mean"), lost=("lost", "sum")).reset_index()
+    return points.assign(mean=points["mean"].fillna(every.ended), diverged=every.lost)
 
 
 def together(frame: pd.DataFrame, column: str, *keys: str) -> pd.DataFrame:
-    """mean, sd, n, each value and their seeds of `column`, of each point and of each of `keys`, in the order of `frame`."""
+    """mean, sd, n, each value and their seeds of `column`, of each point and of each of `keys`, in the order of `frame`.
+
+    A value that is NaN is none: it is left out.
+    """
     if not len(frame):
         return pd.DataFrame(columns=[*POINT, *keys, "mean", "sd", "n", "each", "seeds"])
+    frame = frame.reset_index(drop=True)
+    there = frame[column].notna()
+    each = lambda values: tuple(values[there[values.index]])  # noqa: E731
     grouped = frame.groupby([*POINT, *keys], sort=False, observed=True)
-    found = grouped.agg(mean=(column, "mean"), sd=(column, "std"), n=(column, "count"), each=(column, tuple), seeds=("seed", tuple))
+    found = grouped.agg(mean=(column, "mean"), sd=(column, "std"), n=(column, "count"), each=(column, each), seeds=("seed", each))
     return found.reset_index()
 
 
 def sound(points: pd.DataFrame) -> pd.DataFrame:
-    """Those of `points` none of whose replicates diverged."""
-    return points[points.diverged == 0] if "diverged" in points else points
+    """Those of `points` that have a replicate which did not diverge."""
+    return points[points.n > 0]
 
 
 def spread(points: pd.DataFrame) -> tuple[float, int]:
@@ -85,7 +95,7 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     *reproduced*: recipe `paper`, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
     Else its order among the other points decides (see `comparisons`): *in trend* if it is the reference's in every pair that is
     decided, *not reproduced* if in none, *in part* between; *too close* if no pair is decided at `short`, where values judge
-    nothing. Runs of `smoke`, and single points at `short`, are *not judged*. Points that diverged are left out.
+    nothing. Runs of `smoke`, and single points at `short`, are *not judged*. Points all of whose replicates diverged are left out.
 
     The 2 points are a convention: with γ and β alone, the one faithful reproduction by others known to us differs from the paper
     by up to 1.6 points (tdtce, one run each, in `paper_values.csv`).

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.figures import alt
 from bnlib.report.figures.marks import chance, diverged
 from bnlib.report.figures.panels import groups, nothing
-from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, label, look
+from bnlib.report.figures.style import HALO, MUTED, OURS, PALE, house_style, label, look, lost
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -32,15 +32,17 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
         for ax, ((network, recipe), own, rows) in zip(axes, found, strict=True):
             for y, name in enumerate(rows):
                 for row in own[own.variant == name].itertuples():
-                    colour = look(row.trainable)[0]
-                    ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=look(row.trainable)[1], color=colour)
+                    colour, mark, _ = look(row.trainable)
+                    ax.errorbar(
+                        row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=mark, color=colour, alpha=1 if row.n else PALE
+                    )
                     if row.n == 2:
                         ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
-                    words = f"{row.mean:.1f} %" + (", diverged" if row.diverged else "")
+                    words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))
                     text = ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9)
                     text.set_path_effects(HALO)
                     said.append((network, recipe, f"{label(name)} {words}"))
-                    if y == 0:
+                    if y == 0 and row.n:
                         ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
             ax.set_yticks(range(len(rows)), [label(name) for name in rows])
             ax.grid(axis="y", visible=False)
@@ -77,9 +79,10 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
                 line = some[(some.recipe == recipe) & (some.network == network)]
                 if not len(line):
                     continue
-                ax.errorbar(line.k, line["mean"], yerr=line.sd.where(line.n >= 3), color=look("random")[0], marker=mark)
-                diverged(ax, line, "k")
-                for row in own[own.trainable == "bn"].itertuples():
+                sound, colour = line[line.n > 0], look("random")[0]
+                ax.errorbar(sound.k, sound["mean"], yerr=sound.sd.where(sound.n >= 3), color=colour, marker=mark)
+                diverged(ax, line, "k", colour, mark)
+                for row in own[(own.trainable == "bn") & (own.n > 0)].itertuples():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])
                     ax.annotate(network, (1, row.mean), (-4, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
@@ -100,5 +103,5 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
     shown = summary[summary.trainable.eq("bn") | summary.trainable.str.startswith("random")]
     shown = shown[shown.network.isin(networks) & shown.recipe.isin(recipes)]
     what = "Test accuracy against the number of random weights trained in each channel"
-    figure.alt = alt.telling(what, shown, lambda rows: f"{rows['mean'].iloc[0]:.0f} %")
+    figure.alt = alt.telling(what, shown, lambda rows: f"{rows['mean'].iloc[0]:.0f} %" if rows.n.iloc[0] else "diverged")
     return figure

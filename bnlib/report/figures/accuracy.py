@@ -112,10 +112,11 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
             wide = own[own.depth == 14]  # ResNet-14 is the first of both lines
             for rows, marker, dash in ((wide[: 0 if wide.width.eq(1).all() else None], "s", "--"), (own[own.width == 1], "o", "-")):
                 rows = rows.sort_values("parameters")
+                sound = rows[rows.n > 0]
                 if len(rows):
-                    ax.plot(rows.parameters, rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
-                    band(ax, rows, "parameters", colour)
-                    diverged(ax, rows, "parameters")
+                    ax.plot(sound.parameters, sound["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+                    band(ax, sound, "parameters", colour)
+                    diverged(ax, rows, "parameters", colour, marker)
             theirs = reference[reference.kind.isin(SOURCES)]
             places = pd.concat([theirs, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
@@ -150,11 +151,13 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """The first page's figure: accuracy with γ and β alone against depth, ours and the paper's, below everything trained.
 
     summary: of `analysis.summarise(experiments.runs("fig2_depth"))`. reference: `paper.accuracies()`, of which the
-    paper's own are drawn. At each depth ours are those of most epochs: of 160 filled, of 16 small and open.
+    paper's own are drawn. At each depth ours are those of most epochs that did not all diverge: of 160 filled, of 16 small and
+    open.
     """
     theirs = _deep(reference[reference.kind.isin(SOURCES)]).drop_duplicates(["depth", "trainable"], keep="last")
     theirs = theirs.sort_values("depth")  # what the text says comes behind what is read off a picture
-    own = summary[(summary.trainable == "bn") & summary.recipe.isin(["paper", "short"])].sort_values(["recipe", "depth"])
+    own = summary[(summary.trainable == "bn") & summary.recipe.isin(["paper", "short"]) & (summary.n > 0)]
+    own = own.sort_values(["recipe", "depth"])
     own = own.drop_duplicates("depth")  # `paper` sorts before `short`
     if not len(theirs) and not len(own):
         return nothing()

@@ -33,8 +33,9 @@ def course(rows: pd.DataFrame, x: str, y: str, first: str, later: str, unit: str
 def against(what: str, summary: pd.DataFrame, reference: pd.DataFrame, x: str, first: str, later: str) -> str:
     """Accuracy against `x`: of γ and β, or else of the first trainable set, ours and the paper's; and what else is drawn.
 
-    summary: of `analysis.summarise`. reference: rows of `paper.values` in percent; both with `x`.
+    summary: of `analysis.summarise`. reference: rows of `paper.values` in percent; both with `x`. Points that diverged say nothing.
     """
+    summary = summary[summary.n > 0] if "n" in summary else summary
     theirs = reference[reference.kind.isin(SOURCES)]
     sets = order({*summary.trainable, *theirs.trainable})
     if not sets:

@@ -9,14 +9,15 @@ from bnlib.report.figures import alt
 from bnlib.report.figures.marks import chance as chance_line
 from bnlib.report.figures.marks import handle, other_handles, reference_points, title
 from bnlib.report.figures.panels import nothing
-from bnlib.report.figures.style import FAINT, MUTED, OURS, house_style, label, look, order
+from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, label, look, order
 from bnlib.spec import RECIPES
 
 
 def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """Accuracy during the training of one network, a panel for each recipe, a line for each trainable set.
 
-    histories: of `analysis.histories`; solid the test accuracy, dotted the training accuracy, of the first replicate.
+    histories: of `analysis.histories`; solid the test accuracy, dotted the training accuracy, of the first replicate that did not
+    diverge. Where all did it is the first, and its end is marked.
     reference: rows of `paper.values("curve")` with a column `epoch`, of recipe `paper`; in the panels of others those epochs whose
     learning rate is the same, pale.
     """
@@ -33,7 +34,13 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             reference_points(ax, alike, "epoch", recipe)
             for trainable in order(set(own.trainable)):
                 rows = own[own.trainable == trainable]
-                _course(ax, rows[rows.seed == rows.seed.min()], look(trainable)[0])
+                sound = rows[rows.status != "diverged"]
+                rows = sound if len(sound) else rows
+                rows = rows[rows.seed == rows.seed.min()]
+                _course(ax, rows, look(trainable)[0])
+                if not len(sound):
+                    end = (rows.epoch.iloc[-1], 100 * rows.test_accuracy.iloc[-1])
+                    ax.annotate("diverged", end, (5, 4), textcoords="offset points", fontsize=9).set_path_effects(HALO)
             _frame(ax, settings.epochs, settings.milestones)
             ax.set_title(title(own, recipe), loc="left")
         axes[-1].set_xlabel("epoch")
@@ -43,7 +50,8 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         handles += [handle(t, ours=False) for t in order(set(reference.trainable) - ours)]
         figure.legend(handles=handles + other_handles(reference, recipes), loc="outside lower center", ncols=2)
     network = next(iter({*histories.network, *reference.network}))
-    own = histories.assign(mean=100 * histories.test_accuracy.astype(float))
+    own = histories[histories.status != "diverged"]
+    own = own.assign(mean=100 * own.test_accuracy.astype(float))
     figure.alt = alt.against(f"Test accuracy during the training of {network}", own, reference, "epoch", *_EPOCHS)
     return figure
 

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from bnlib.report.figures.style import GREY, MUTED, OURS, PALE, THEIRS, label, look
+from bnlib.report.figures.style import GREY, HALO, MUTED, OURS, PALE, THEIRS, label, look, lost
 
 SOURCES = {  # of the kinds of `paper.KINDS`: how we know what the paper says
     "paper-table": "its table",
@@ -25,11 +25,12 @@ def title(own: pd.DataFrame, recipe: str) -> str:
 
 
 def line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
-    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3."""
+    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3; and what diverged."""
     colour, marker, dash = look(trainable)
-    ax.plot(rows[x], rows["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
-    band(ax, rows, x, colour)
-    diverged(ax, rows, x)
+    sound = rows[rows.n > 0]
+    ax.plot(sound[x], sound["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+    band(ax, sound, x, colour)
+    diverged(ax, rows, x, colour, marker)
 
 
 def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
@@ -99,7 +100,13 @@ def chance(ax, x: float | None = None, level: float = 10) -> None:
                 transform=ax.get_yaxis_transform())  # fmt: skip
 
 
-def diverged(ax, rows: pd.DataFrame, x: str) -> None:
-    """Say so at points of which a replicate diverged. rows: of `analysis.summarise`, with `x`, what they are drawn against."""
-    for place, mean in zip(*(rows.loc[rows.diverged > 0, column] for column in (x, "mean")), strict=True):
-        ax.annotate("diverged", (place, mean), (0, -12), textcoords="offset points", ha="center", fontsize=9)
+def diverged(ax, rows: pd.DataFrame, x: str, colour: str, marker: str) -> None:
+    """Say at each point how many replicates diverged; one of which all did lies pale, and joined to none, where they ended.
+
+    rows: of `analysis.summarise`, with `x`, what they are drawn against.
+    """
+    for place, mean, n, count in zip(*(rows.loc[rows.diverged > 0, name] for name in (x, "mean", "n", "diverged")), strict=True):
+        if not n:
+            ax.plot(place, mean, marker, color=colour, alpha=PALE, zorder=4)
+        text = ax.annotate(lost(n, count), (place, mean), (0, -14), textcoords="offset points", ha="center", fontsize=9, zorder=5)
+        text.set_path_effects(HALO)

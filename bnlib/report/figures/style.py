@@ -111,6 +111,13 @@ def label(trainable: str) -> str:
     return f"{k} random weight{'' if k == '1' else 's'} a channel"
 
 
+def lost(n: int, diverged: int) -> str:
+    """How many replicates of a point diverged, in words, beside the `n` that did not: `1 of 4 diverged`; empty if none did."""
+    if not diverged:
+        return ""
+    return f"{diverged} of {n + diverged} diverged" if n else "diverged" if diverged == 1 else f"all {diverged} diverged"
+
+
 @contextlib.contextmanager
 def house_style():
     """The rc parameters of every figure of the book."""

@@ -7,13 +7,27 @@ import pandas as pd
 
 from bnlib import experiments
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, comparisons, corrected, overall, sound, spread, tested
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
 from bnlib.spec import RunSpec, architecture
 
 
 def _judged(points_: pd.DataFrame) -> pd.DataFrame:
-    """Those of the points that say something: trained for 160 or 16 epochs, and not diverged."""
+    """Those of the points that say something: trained for 160 or 16 epochs, and not all diverged."""
     return sound(points_)[lambda rows: rows.recipe.isin(RECIPES)]
+
+
+def _gone(summary: pd.DataFrame | None, otherwise: Statement) -> Statement:
+    """What is said where no run says anything: which points of `summary` diverged whole, if some did; else `otherwise`."""
+    if summary is None or not len(summary):
+        return otherwise
+    gone = summary[(summary.n == 0) & summary.recipe.isin(RECIPES)]
+    return Statement(f"{upper(diverged(gone))}.", "not judged") if len(gone) else otherwise
+
+
+def _lost(rows: pd.DataFrame, where) -> str:
+    """Which replicates of the points of a sentence diverged, behind its semicolon; empty if none did."""
+    said = diverged(rows, where)
+    return f"; {said}" if said else ""
 
 
 def _at(row, along: str) -> str:
@@ -74,17 +88,19 @@ def _unit(along: str) -> str:
 def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> Statement:
     """With γ and β alone, against depth (or width): the longest recipe that has been run, beside the paper's values.
 
-    judged: points of `analysis.judge`, of γ and β only. spreads: points whose replicates say how much a single run scatters.
+    judged: points of `analysis.judge`, of γ and β only. spreads: of `summarise`, points whose replicates say how much a single run
+    scatters, these among them.
     """
-    own = best(judged[judged.trainable == "bn"])
+    own, every = best(judged[judged.trainable == "bn"]), spreads[spreads.trainable == "bn"]
     if not len(own):
-        return Statement("", overall(judged[:0]))
+        return _gone(every, Statement("", overall(judged[:0])))
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
     said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
     if len(own) == 1:
         said = f"γ and β alone reach {_values(own, along)} {after(recipe)}"
     of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
-    return Statement(f"{said}{_against(own, recipe)}.", overall(own), of)
+    lost = _lost(every[every.recipe == recipe], lambda row: _at(row, along))
+    return Statement(f"{said}{_against(own, recipe)}{lost}.", overall(own), of)
 
 
 def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:
@@ -160,15 +176,15 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
     )
 
 
-def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches") -> Statement:
+def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summary: pd.DataFrame | None = None) -> Statement:
     """Which of two is better, and by how much: rows of `differences` or the like, at the longest recipe that has been run.
 
     more, less: the two sides, in words; verb: of the former. rows: with a verdict of `judge_differences` if the paper says which is
-    higher.
+    higher. summary: the points that were compared, of `summarise`: without a difference, what of them diverged is said.
     """
     own = best(rows)
     if not len(own):
-        return Statement("", "not trained" if "verdict" in rows else "")
+        return _gone(summary, Statement("", "not trained" if "verdict" in rows else ""))
     verdict = overall(own) if "verdict" in own else ""
     recipe = own.recipe.iloc[0]
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
@@ -196,9 +212,9 @@ def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches") -> Sta
     return Statement(f"{said}{rest}.", verdict)
 
 
-def depth_or_width(rows: pd.DataFrame) -> Statement:
-    """Deeper against wider with equally many γ and β: rows of `at_equal_parameters`, judged."""
-    return gain(rows, "deeper networks", "wider ones with as many γ and β", "reach")
+def depth_or_width(rows: pd.DataFrame, summary: pd.DataFrame | None = None) -> Statement:
+    """Deeper against wider with equally many γ and β: rows of `at_equal_parameters`, judged. summary: as of `gain`."""
+    return gain(rows, "deeper networks", "wider ones with as many γ and β", "reach", summary)
 
 
 def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
@@ -240,14 +256,16 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
     count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
     count = count[count.variants > 1]
     if not len(count):
-        return Statement("")
+        return _gone(summary, Statement(""))
     place = (
         count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)})).sort_values(["variants", "rank"]).iloc[-1]
     )
     spreads = own[own.recipe == place.recipe]
     own = spreads[spreads.network == place.network].set_index("variant")
+    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
+    lost = _lost(every, lambda row: f"of “{row.variant}”")
     if base not in own.index:
-        return Statement("")
+        return _gone(every[every.variant == base], Statement(""))
     first, others, pooled = own.loc[base], own.drop(index=base), spread(spreads)
     gap = (others["mean"] - first["mean"]).astype(float)
     p = corrected(
@@ -270,7 +288,7 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
         rest = len(gap) - len(better) - len(worse)
         more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
         said = f"{listing(each)} against {called or base} {where}{more}"
-    return Statement(f"{upper(said)}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
+    return Statement(f"{upper(said)}{lost}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
 
 
 def halves(summary: pd.DataFrame) -> Statement:
@@ -279,36 +297,41 @@ def halves(summary: pd.DataFrame) -> Statement:
     own = own[own.trainable.isin(["bn", "gamma", "beta"])]
     count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
     if not len(count) or count.sets.iloc[-1] < 2:
-        return Statement("")
+        return _gone(summary, Statement(""))
     place = count.iloc[-1]
     spreads = own[own.recipe == place.recipe]
     rows = spreads[spreads.network == place.network].set_index("trainable")
+    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
     if "bn" not in rows.index:
-        return Statement("")
+        return _gone(every, Statement(""))
     both, pooled, said = rows.loc["bn"], spread(spreads), []
     for name in ("gamma", "beta"):
         if name not in rows.index:
-            said.append(f"{what(name)} has not been trained")
+            if name not in set(every.trainable):
+                said.append(f"{what(name)} has not been trained")
             continue
         one, gap = rows.loc[name], float(rows.loc[name, "mean"] - both["mean"])
         p, _ = tested(gap, (one.sd, one.n), (both.sd, both.n), pooled)
         how = "loses" if gap < 0 else "gains"
         said.append(f"{what(name)} {how} {points(gap)} against both" + ("" if p < LEVEL else ", which may be chance"))
-    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}.", "not judged")
+    lost = _lost(every, lambda row: f"with {what(row.trainable)}")
+    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}{lost}.", "not judged")
 
 
 def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
     """What γ and β alone reach in the networks of `summary`, at the longest recipe; guess: what chance gives, in percent."""
-    own = best(sound(summary)[lambda rows: rows.trainable == "bn"])
+    every = summary[summary.trainable == "bn"]
+    own = best(sound(every))
     if not len(own):
-        return Statement("")
+        return _gone(every, Statement(""))
     own = own.sort_values("mean")
     low, high = own.iloc[0], own.iloc[-1]
     span = f"{percent(high['mean'])} in {network(high.network)}"
     if len(own) > 1:
         span = f"{percent(low['mean'])} in {network(low.network)} to {span}"
     above = "well above chance" if low["mean"] > 2 * guess else "hardly above chance"
-    return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}.", "not judged")
+    lost = _lost(every[every.recipe == own.recipe.iloc[0]], lambda row: f"of {network(row.network)}")
+    return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}{lost}.", "not judged")
 
 
 def counts(judged: pd.DataFrame) -> Statement:
@@ -331,6 +354,10 @@ def curve(judged: pd.DataFrame, histories: pd.DataFrame, reference: pd.DataFrame
     own = histories[histories.trainable == "bn"]
     if not len(own):
         return Statement(f"{network(name)} has not been trained yet.", "not trained")
+    if (own.status == "diverged").all():
+        epochs = listing(map(str, sorted(set(own.groupby(["recipe", "seed"]).epoch.max()))))
+        return Statement(f"With γ and β alone {network(name)} diverged, in epoch {epochs}.", "not judged")
+    own = own[own.status != "diverged"]
     recipe = next(one for one in (*RECIPES, *own.recipe.unique()) if (own.recipe == one).any())
     own = 100 * own[own.recipe == recipe].groupby(["lr", "epoch"]).test_accuracy.mean()
     rates = sorted({lr for lr, _ in own.index}, reverse=True)
@@ -378,11 +405,13 @@ def _above(value: float) -> str:
 
 
 def replicates(summary: pd.DataFrame) -> str:
-    """How many replicates the points have, for a caption: n = 3, or n = 1 to 3; empty without points."""
-    if not len(summary):
-        return ""
-    least, most = summary.n.min(), summary.n.max()
-    return f"n\u00a0=\u00a0{least}" if least == most else f"n\u00a0=\u00a0{least} to {most}"
+    """How many replicates the points have, for a caption: n = 3, or n = 1 to 3, and which diverged; empty without points."""
+    own = sound(summary)
+    lost = diverged(summary) if "diverged" in summary else ""
+    if not len(own):
+        return lost
+    least, most = own.n.min(), own.n.max()
+    return (f"n\u00a0=\u00a0{least}" if least == most else f"n\u00a0=\u00a0{least} to {most}") + (f"; {lost}" if lost else "")
 
 
 def still_to_train(name: str) -> Statement:

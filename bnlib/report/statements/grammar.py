@@ -1,8 +1,11 @@
 """Numbers, names and lists in a sentence."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from bnlib.report.figures.style import NAMES
+import pandas as pd
+
+from bnlib.report.figures.style import NAMES, label
 from bnlib.spec import RECIPES, architecture
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -65,6 +68,23 @@ def listing(items) -> str:
     """One, two and three."""
     items = list(items)
     return " and ".join(([", ".join(items[:-1])] if len(items) > 1 else []) + items[-1:])
+
+
+def diverged(rows: pd.DataFrame, where: Callable | None = None) -> str:
+    """Which replicates diverged, in words; empty if none did. rows: of `summarise`. where: of a row, instead of all that it is."""
+    gone = rows[rows.diverged > 0]
+    where = where or (
+        lambda row: f"of {network(row.network)} ({label(str(row.variant))}, {RECIPES[row.recipe].epochs}\u00a0epochs)"
+    )
+    if len(gone) > 3:
+        return f"{gone.diverged.sum()} of {(gone.n + gone.diverged).sum()} replicates of {len(gone)} points diverged"
+
+    def count(row):
+        if row.n:
+            return f"{row.diverged} of {row.n + row.diverged} replicates"
+        return "the only replicate" if row.diverged == 1 else f"all {row.diverged} replicates"
+
+    return listing(f"{count(row)} {where(row)}" for row in gone.itertuples()) + (" diverged" if len(gone) else "")
 
 
 def upper(text: str) -> str:
