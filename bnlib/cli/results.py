@@ -1,6 +1,8 @@
-"""The stored runs: list, verify and ask them."""
+"""The stored runs: list, verify, seal and ask them, and clean up."""
 
 import functools
+import os
+import shlex
 
 import click
 
@@ -12,7 +14,7 @@ from bnlib.spec.choices import PROBES
 @click.pass_context
 @options.one_line
 def results(context):
-    """List the stored runs; `bnlib results verify` checks them."""
+    """List the stored runs; `verify` checks them, `probe` asks them."""
     if context.invoked_subcommand:
         return
     from bnlib import store
@@ -30,7 +32,7 @@ def results(context):
 @options.data
 @options.one_line
 def verify(accuracy, data_root):
-    """Check every stored run: files, ids, histories, and that its seed draws the same weights here."""
+    """Check every stored run: its files by their digests, what they say, and that its seed draws the same weights here."""
     from tqdm import tqdm
 
     from bnlib import data as datasets
@@ -38,14 +40,70 @@ def verify(accuracy, data_root):
     from bnlib.store import verification
 
     load = functools.cache(lambda name: datasets.load(name, data_root))
-    runs, wrong = store.all_runs(), []
+    runs, wrong, unsealed = [store.Run(path) for path in dict.fromkeys(store.folders())], [], []
+    broken = store.unreadable() if accuracy else {}
     for one in tqdm(runs, unit="run", leave=False):
-        wrong += verification.verify(one, load(one.spec.dataset) if accuracy else None)
+        found = verification.verify(one, load(one.spec.dataset) if accuracy and one.folder not in broken else None)
+        wrong += found
+        unsealed += [one.id] if not found and not one.sealed else []
     for line in wrong:
         click.echo(line, err=True)
     if wrong:
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
     click.echo(f"{len(runs)} runs, nothing wrong")
+    if unsealed:
+        some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
+        click.echo(
+            f"{len(unsealed)} of them, of an older version, have no digests, without which not every change is found: {some}; "
+            "`bnlib results seal` gives them"
+        )
+
+
+@results.command()
+@click.argument("names", nargs=-1, metavar="[RUN]...")
+@options.one_line
+def seal(names):
+    """Give runs of an older version digests of their files, from which `verify` knows later that none was changed.
+
+    All runs that have none, or those named. Each is verified first, as far as it can be; if something is wrong, it gets none.
+    """
+    from bnlib import store
+    from bnlib.store import verification
+
+    runs = [store.load(name) for name in dict.fromkeys(names)] or [store.Run(path) for path in dict.fromkeys(store.folders())]
+    refused = 0
+    for one in runs:
+        had = os.path.lexists(one.folder / "SHA256SUMS")
+        if had and not names:
+            continue
+        wrong = verification.seal(one)
+        for line in wrong:
+            click.echo(line, err=True)
+        refused += bool(wrong)
+        if not wrong:
+            click.echo(f"{one.id}: {'has its digests already' if had else 'sealed'}")
+    if refused:
+        raise click.ClickException(f"{refused} of {len(runs)} runs are not sealed: something is wrong with them")
+
+
+@results.command()
+@click.option("--yes", is_flag=True, help="Remove it.")
+@options.one_line
+def clean(yes):
+    """Say what killed processes left behind, and with --yes remove it.
+
+    That is: files that were not stored to their end, checkpoints of runs that are stored, locks that nobody holds. What belongs to
+    a training that goes on, or that could go on, stays.
+    """
+    from bnlib.store import cleaning
+
+    found = cleaning.clean() if yes else cleaning.leftovers()
+    for path, what in found.items():
+        click.echo(f"{shlex.quote(str(path))}: {what}")
+    if not found:
+        click.echo("nothing is left over")
+    else:
+        click.echo(f"{len(found)} removed" if yes else f"{len(found)} left over; `bnlib results clean --yes` removes them")
 
 
 @results.command()

@@ -3,18 +3,19 @@
 Reading runs needs no PyTorch; `networks`, `writing` and `verification` do.
 """
 
+from bnlib.store.files import FILES, StoreError
 from bnlib.store.runs import (
-    FILES,
     ROOT,
     Run,
-    StoreError,
     all_runs,
     check_writable,
     find,
+    folders,
     load,
     results,
     results_folder,
     runs_folder,
+    unreadable,
 )
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "all_runs",
     "check_writable",
     "find",
+    "folders",
     "load",
     "results",
     "results_folder",
     "runs_folder",
+    "unreadable",
 ]

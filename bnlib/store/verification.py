@@ -1,47 +1,73 @@
 """Whether a stored run is what it says it is."""
 
-import numpy as np
+import os
 
+from bnlib import freezing
 from bnlib.engine import evaluate
-from bnlib.freezing import freeze
+from bnlib.store import files, form, writing
 from bnlib.store.networks import draw, drawn_alike, misfit
-from bnlib.store.runs import FILES, Run, StoreError
+from bnlib.store.runs import Run, StoreError, shown
 
 
 def verify(run: Run, dataset=None) -> list[str]:
-    """What is wrong with a stored run, one line each; empty if nothing is.
+    """What is wrong with a stored run, one line each that names run, file and what; empty if nothing is.
 
-    Checks the files, the id against the spec, the history against the metrics, the names and shapes of what is stored of the
-    network, and that the seed draws the same weights here. With a `dataset`, also evaluates the network again: the stored
-    accuracy must come out (within 5 images, as another machine may break a tie in another way).
+    Checks that each file is there, is the run's own and has its digest; keys, kinds and ranges of values; the id against the spec;
+    the history against the spec's epochs and schedule, and its last line against run.json; that the seed draws the same weights
+    here; and the names, shapes and numbers of what is stored of the network. With a `dataset`, also evaluates the network again:
+    the stored accuracy must come out (within 5 images, as another machine may break a tie in another way).
+    A run of an older version has no digests: all else is checked.
     """
-    if missing := [name for name in FILES if not (run.folder / name).exists()]:
-        return [f"{run.id}: no {', '.join(missing)}"]
+    fresh = Run(run.folder)  # what is on the disk now
+    wrong = _strangers(fresh)
+    for look in (
+        lambda: fresh.info,
+        lambda: fresh.history,
+        lambda: fresh.tensors,
+        lambda: wrong.extend(f"{fresh.id}: probes.json: {line}" for line in form.probes(fresh.probes or {})),
+        lambda: wrong.extend(f"{fresh.id}: {line}" for line in _network(fresh, dataset)) if not wrong else None,
+    ):
+        try:
+            look()
+        except StoreError as error:
+            wrong.append(str(error))
+    return list(dict.fromkeys(wrong))
+
+
+def seal(run: Run) -> list[str]:
+    """Give a run of an older version digests of its files, if `verify` finds nothing wrong; else what it finds."""
+    wrong = verify(run)
+    if not wrong and not run.sealed:
+        writing.seal(run)
+    return wrong
+
+
+def _strangers(run: Run) -> list[str]:
+    """The files in a run's folder that no run has. Hidden ones are no part of it."""
     try:
-        return [f"{run.id}: {line}" for line in _wrong(run, dataset)]
-    except StoreError as error:
-        return [str(error)]
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # as many kinds as there are ways to damage a file
-        return [f"{run.id}: not as a run is written ({type(error).__name__}: {error})"]
+        names = sorted(os.listdir(run.folder))
+    except OSError as error:
+        return [f"{run.id}: the folder cannot be read ({error.strerror})"]
+    known = {*files.PARTS, files.SUMS, "probes.json.part"}  # the last was left by an older version that was killed
+    return [f"{run.id}: {shown(name)} is no file of a run" for name in names if name not in known and not name.startswith(".")]
 
 
-def _wrong(run: Run, dataset) -> list[str]:
-    """What is wrong with a run whose files are there; see `verify`."""
-    wrong, info, _ = [], run.info, run.probes  # which reads them, and raises
-    if run.spec.id != run.id:
-        wrong.append(f"its spec belongs to {run.spec.id}")
-    last = run.history.iloc[-1]
-    if info["status"] == "finished" and len(run.history) != run.spec.settings.epochs:
-        wrong.append(f"{len(run.history)} epochs in history.csv, {run.spec.settings.epochs} in its spec")
-    if not np.isclose(last.test_accuracy, info["accuracy"], atol=1e-5, equal_nan=True):
-        wrong.append(f"accuracy {info['accuracy']} in run.json, {last.test_accuracy} in the last line of history.csv")
+def _network(run: Run, dataset) -> list[str]:
+    """What is wrong with a run whose files are right, by its network drawn again; see `verify`."""
     network = draw(run.spec)
     if not drawn_alike(run, network):
-        wrong.append(f"seed {run.spec.seed} draws other weights here")
-    elif unlike := misfit(run, freeze(network, run.spec.trainable, run.spec.seed)):
-        wrong.append(unlike)
-    elif dataset is not None and run.spec.redrawn and info["status"] == "finished":
+        return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
+    freezing.freeze(network, run.spec.trainable, run.spec.seed)
+    if unlike := misfit(run, network):
+        return [unlike]
+    if (counts := freezing.count(network)) != run.info["counts"]:
+        return [f"run.json: its counts are not the network's, {counts}"]
+    if dataset is None:
+        return []
+    if dataset.checksum != run.info["data_checksum"]:
+        return ["run.json: its data_checksum is not that of the images here"]
+    if run.spec.redrawn and run.info["status"] == "finished":
         accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
-        if abs(accuracy - info["accuracy"]) * info["test_images"] > 5:
-            wrong.append(f"accuracy {info['accuracy']} in run.json, {accuracy} evaluated now")
-    return wrong
+        if abs(accuracy - run.accuracy) * run.info["test_images"] > 5:
+            return [f"accuracy {run.accuracy} in run.json, {accuracy} evaluated now"]
+    return []
