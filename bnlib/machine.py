@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import numpy as np
 import torch
 
 from bnlib.spec.choices import DEVICES
-from bnlib.words import one_of
+from bnlib.words import Mendable, one_of
+
+
+class OutOfMemory(Mendable):
+    """There is not memory enough for what was asked; the message says what is kept, and what helps."""
 
 
 def device(name: str | None = None) -> torch.device:
@@ -27,6 +32,20 @@ def device(name: str | None = None) -> torch.device:
 def exact():
     """A context in which a GPU's convolutions are the same at every call and, in fp32, really fp32: no TF32, no search."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+@contextlib.contextmanager
+def enough_memory(says):
+    """A context that turns PyTorch's several ways to be out of memory into OutOfMemory, one line; says(): how it goes on."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = next(iter(str(error).strip().splitlines()), "")
+        # On a CPU PyTorch has no error of its own for it.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "DefaultCPUAllocator" not in said:
+            raise
+        asked = re.search(r"tried to allocate ([\d.]+ ?\w*)", said, flags=re.IGNORECASE)
+        raise OutOfMemory(f"out of memory{f' (asked for {asked[1]} more)' if asked else ''}; {says()}") from None
 
 
 def keep_memory() -> None:

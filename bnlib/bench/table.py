@@ -1,7 +1,9 @@
 """What was measured: kept in a file for each machine, and set as tables."""
 
 import json
+import os
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -60,15 +62,34 @@ def floor(model: str, rates: dict) -> float:
     return max(2 * products / rates["flop_per_second"], 9 * 2 * values / rates["bytes_per_second"])
 
 
+def place(machine: str, folder: Path) -> Path:
+    """The file of the machine of that name."""
+    return folder / (re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-") + ".json")
+
+
+def kept(machine: str, folder: Path) -> list[dict]:
+    """The rows measured before on the machine of that name. Raises StoreError if its file is there but is not one of them."""
+    path = place(machine, folder)
+    try:
+        return [{**row, "model": row["model"]} for row in json.loads(path.read_text())["rows"]]
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, ValueError) as error:
+        raise store.StoreError(
+            f"{path} is not what a benchmark writes ({type(error).__name__}: {error}), and nothing is written over it. "
+            f"Look at it, then remove it: rm {shlex.quote(str(path.absolute()))}"
+        ) from None
+
+
 def save(found: dict, folder: Path) -> Path:
-    """Write what was found to a file named after the machine; models measured before and not now stay in it."""
+    """Write what was found to a file named after the machine, at once; models measured before and not now stay in it."""
+    path, measured = place(found["machine"], folder), {row["model"] for row in found["rows"]}
+    rows = [row for row in kept(found["machine"], folder) if row["model"] not in measured]
+    found = {**found, "rows": rows + [{"commit": found["commit"], **row} for row in found["rows"]]}
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (re.sub(r"[^a-z0-9]+", "-", found["machine"].lower()).strip("-") + ".json")
-    found = {**found, "rows": [{"commit": found["commit"], **row} for row in found["rows"]]}
-    if path.exists():
-        before, measured = json.loads(path.read_text()), {row["model"] for row in found["rows"]}
-        found = {**found, "rows": [row for row in before["rows"] if row["model"] not in measured] + found["rows"]}
-    path.write_text(json.dumps(found, indent=1) + "\n")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(found, indent=1) + "\n")
+    os.replace(part, path)
     return path
 
 

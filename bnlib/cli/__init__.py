@@ -6,10 +6,10 @@
 import click
 
 from bnlib import __version__
-from bnlib.cli import measure, results, train
+from bnlib.cli import measure, options, results, train
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=options.Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 def main():
     """Train BatchNorm, and only BatchNorm."""

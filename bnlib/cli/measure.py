@@ -15,14 +15,13 @@ from bnlib.cli import options
 @click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
-@click.option("--save", metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
+@click.option("--save", type=options.Folder(), metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
 @options.device
 @options.data
 @options.one_line
 def bench(models, everything, scaling, rounds, as_json, save, device, data_root):
     """Measure a training step here, beside other ways of taking it: speed, memory, start."""
     import json
-    from pathlib import Path
 
     from bnlib import bench, machine
     from bnlib import data as datasets
@@ -33,6 +32,8 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
         raise ValueError(f"model {flat[0]!r}: the fused step, which is measured here, is for resnetN and wrn14-W")
     where = machine.device(device)
     datasets.load("cifar10", data_root)
+    if save:
+        bench.kept(machine.device_name(where), save)  # if that cannot be read, it is better known now
     found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)
     deeper = [architecture(name).name for family in bench.SCALING for name in family] if scaling else []
     for model in dict.fromkeys([*models, *deeper]):
@@ -42,7 +43,7 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
             rows = bench.compare(model, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say)
         found["rows"] += rows
         if save:
-            say(f"{model}: written to {bench.save(found, Path(save))}")
+            say(f"{model}: written to {bench.save(found, save)}")
         if not as_json:
             click.echo(f"\n{model}, batch {bench.BATCH}, {found['machine']}\n{bench.table(rows).to_string()}\n")
     ours = {row["model"]: row["epoch_seconds"] for row in found["rows"] if row["way"] == "fused bf16"}

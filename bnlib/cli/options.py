@@ -1,13 +1,50 @@
 """What the commands share: the options of a spec, of where and on what to train, and errors in one line."""
 
+import contextlib
 import functools
+import os
 import re
+import signal
+import sys
 
 import click
 
 from bnlib.spec import RECIPES
 from bnlib.spec.choices import AUGMENTATIONS, BN_INITS, DATASETS, DEVICES, OPTIMISERS, PRECISIONS, WEIGHT_INITS
 from bnlib.words import Mendable, nearest
+
+
+class Stopped(KeyboardInterrupt):
+    """Told to end by a signal, whose number it has."""
+
+
+class Main(click.Group):
+    """The command `bnlib`: speaks on every terminal, and ends when it is told to.
+
+    The first Ctrl-C, or SIGTERM, lets a training say how to go on from its last checkpoint; the second Ctrl-C ends at once.
+    """
+
+    def main(self, *args, **kwargs):  # noqa: D102  click's own
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, ValueError):  # a terminal without γ or × shows a ? there
+                stream.reconfigure(errors="replace")
+        before = {}
+        with contextlib.suppress(ValueError):  # only a process's main thread has signals
+            before = {number: signal.signal(number, self._told) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.ending = False
+        try:
+            return super().main(*args, **kwargs)
+        finally:
+            if not self.ending:  # else a second Ctrl-C might come while Python takes PyTorch apart
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def _told(self, number, _frame):
+        if not self.ending:
+            self.ending = True
+            raise Stopped(number)
+        if number == signal.SIGINT:
+            os._exit(128 + number)  # nothing is lost: what is on disk is whole at every moment
 
 
 def one_line(function):
@@ -19,8 +56,18 @@ def one_line(function):
             return function(*args, **kwargs)
         except (ValueError, Mendable) as error:
             raise click.ClickException(str(error)) from None
-        except KeyboardInterrupt:
-            raise SystemExit(130) from None
+        except OSError as error:
+            if error.filename is None:  # not of a file that the user has named: a broken pipe, for one
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+        except RuntimeError as error:
+            if "home directory" not in str(error):  # what pathlib says of a ~
+                raise
+            raise click.ClickException(
+                "there is no home folder for a ~: set HOME, or BNLIB_DATA and BNLIB_RUNS to the full paths of folders"
+            ) from None
+        except KeyboardInterrupt as told:
+            raise SystemExit(128 + (told.args[0] if isinstance(told, Stopped) else signal.SIGINT)) from None
 
     return command
 
@@ -71,6 +118,23 @@ probes = click.option(
     help="Ask the trained network for Figures 6 and 7 and on the training images; unless convolutions are trained, that can be "
     "done later.",
 )
+
+
+class Folder(click.ParamType):
+    """A folder to write to, which need not be there yet; one in which nothing can be written is refused, and none is made."""
+
+    name = "folder"
+
+    def convert(self, value, parameter, context):  # noqa: D102  click's own
+        from bnlib.store import places
+
+        try:
+            folder = places.expanded(value)
+        except Mendable as error:
+            self.fail(str(error), parameter, context)
+        if why := places.unwritable(folder):
+            self.fail(f"{value!r} cannot be written: {why}", parameter, context)
+        return folder
 
 
 class Duration(click.ParamType):

@@ -18,11 +18,13 @@ def run(device, data_root, replicates, probes, **spec):
     Goes on from its last checkpoint if it was interrupted.
     """
     from bnlib import RunSpec, experiments, store
+    from bnlib.store import places
     from bnlib.words import duration
 
     wanted = [RunSpec(**{**spec, "seed": spec["seed"] + i}) for i in range(replicates)]
     missing = experiments.missing(wanted)
     if missing:
+        places.check(missing)  # before PyTorch is there, which takes seconds
         from bnlib import training
 
         training.train_together(missing, device=device, data_root=data_root, probes=probes)
@@ -61,10 +63,14 @@ class _Sweep(click.Command):
 def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME lacks, most valuable first, as long as there is time."""
     from bnlib import experiments
-    from bnlib.training import sweep as sweeping
+    from bnlib.store import places
 
     started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds)
     missing = experiments.missing(specs)
+    if missing and not only_list:
+        places.check([])  # before PyTorch is there, and what they cost has been measured
+    from bnlib.training import sweep as sweeping
+
     if not no_list:
         click.echo("\n".join(sweeping.plan(specs, device=device, data_root=data_root)))
     if only_list or not missing:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from bnlib import data, engine, machine, store
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import PROBES
+from bnlib.store import places
 from bnlib.store.writing import add_probes
 from bnlib.training import timing
 from bnlib.training.trainer import OutOfTime, Trainer
@@ -28,7 +30,8 @@ def train(spec: RunSpec, **settings) -> store.Run:
 
     settings: as for `train_together`. Every epoch ends with an evaluation and a checkpoint; Ctrl-C loses at most one epoch.
     The last epoch counts. A loss that is not finite ends the training with status `diverged`.
-    Raises StoreError or DataMissing before any work if the results cannot be written or the data are not there.
+    Raises StoreError or DataMissing before any work, and before anything is made, if the results cannot be written or the data
+    are not there; StoreError if a checkpoint cannot be written, OutOfMemory if there is not enough: what was saved is kept.
     """
     return train_together([spec], **settings)[0]
 
@@ -52,20 +55,35 @@ def train_together(
     probes: ask the trained network what only it can tell (`bnlib.engine.probe`); `bnlib results probe` can do so later, but not
     where convolutions were trained.
     """
-    folder, where = Path(folder) if folder else None, machine.device(device)
-    target = store.check_writable(folder or store.runs_folder())
-    work = store.check_writable(target / ".unfinished")
-    with contextlib.ExitStack() as stack:
-        # In one order everywhere: two processes can't wait for each other.
-        for spec in sorted(set(specs), key=lambda spec: spec.id):
-            stack.enter_context(alone(spec, work))
-        missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
-        if missing:
-            datasets = {name: data.load(name, data_root).to(where) for name in {spec.dataset for spec in missing}}
+    folder, where = places.expanded(folder) if folder else None, machine.device(device)
+    missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
+    if missing:
+        # All that can be refused is refused now, while nothing has been made yet: no folder, no lock.
+        places.check(missing, folder)
+        datasets = {name: data.load(name, data_root) for name in {spec.dataset for spec in missing}}
+        target = store.check_writable(folder or store.runs_folder())
+        work = store.check_writable(target / ".unfinished")
+        with contextlib.ExitStack() as stack:
+            # In one order everywhere: two processes can't wait for each other.
+            for spec in sorted(missing, key=lambda spec: spec.id):
+                stack.enter_context(alone(spec, work))
+            missing = [spec for spec in missing if store.find(spec, folder) is None]  # another process may have trained it
+            trainers = []
             stack.enter_context(machine.exact())
-            trainers = [Trainer(spec, where, datasets[spec.dataset], target, probes) for spec in missing]
-            _in_turn(trainers, progress, until)
-        return [store.find(spec, folder) for spec in specs]
+            stack.enter_context(machine.enough_memory(lambda: _memory(missing, trainers)))
+            datasets = {name: datasets[name].to(where) for name in {spec.dataset for spec in missing}}
+            for spec in missing:
+                trainers.append(Trainer(spec, where, datasets[spec.dataset], target, probes))
+            if trainers:
+                _in_turn(trainers, progress, until)
+    return [store.find(spec, folder) for spec in specs]
+
+
+def _memory(specs: list[RunSpec], trainers: list[Trainer]) -> str:
+    """What is kept of trainings that had not memory enough, and what helps."""
+    kept = [f"{one.spec.id}: {one.kept}" for one in trainers if not store.find(one.spec, one.folder)]
+    less = "fewer replicates or jobs at a time, other programs ended, or a smaller network"
+    return "; ".join([*(kept or [f"nothing is kept of {', '.join(spec.id for spec in specs)}"]), f"what helps: {less}"])
 
 
 def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Path | None = None, names=PROBES) -> None:
@@ -96,16 +114,37 @@ def alone(spec: RunSpec, work: Path, wait: bool = True):
     """Hold the lock of `spec`, so that no other process trains it meanwhile. Raises Timeout if one does and we do not wait."""
     lock = FileLock(work / f"{spec.id}.lock", is_singleton=True)
     try:
-        lock.acquire(timeout=0)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                raise
+            print(f"{spec.id}: another process is at it; waiting for it to finish", flush=True)
+            lock.acquire()
     except Timeout:
-        if not wait:
-            raise
-        print(f"{spec.id}: another process is at it; waiting for it to finish", flush=True)
-        lock.acquire()
+        raise
+    except OSError as error:
+        raise store.StoreError(_no_lock(spec, Path(lock.lock_file), error)) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def _no_lock(spec: RunSpec, path: Path, error: OSError) -> str:
+    """Why no process can be alone with `spec`, and what to do."""
+    if isinstance(error, PermissionError) and path.exists():
+        owner = path.stat().st_uid
+        with contextlib.suppress(KeyError, NotImplementedError):  # who has no account has no name
+            owner = path.owner()
+        return (
+            f"{spec.id}: its lock {path} belongs to user {owner}, who may be training it. If not, let it be removed: "
+            f"rm {shlex.quote(str(path.absolute()))}; or set BNLIB_RUNS to a folder of your own"
+        )
+    return (
+        f"{spec.id}: the lock {path} cannot be taken ({error.strerror}), and without it two processes might train one run. "
+        "Set BNLIB_RUNS to a folder on a disk of this machine"
+    )
 
 
 def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> None:
@@ -143,9 +182,7 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
         for t in trainers:
             if store.find(t.spec, t.folder):
                 continue  # it is through, and stored
-            saved = f"saved after epoch {t.saved} of {t.settings.epochs}: the same command goes on from there"
-            saved += f" (checkpoint: {t.checkpoint})"
-            print(f"\nstopped; {saved if t.saved else 'in its first epoch, of which nothing is kept'}", flush=True)
+            print(f"\n{t.spec.id}: stopped; {t.kept}", flush=True)
         raise
     except OutOfTime:
         bar.write(f"out of time after epoch {first.saved} of {first.settings.epochs}: goes on next time", file=sys.stdout)
@@ -159,5 +196,6 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
 def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None) -> str:
     """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
     where = machine.device(device)
-    with tempfile.TemporaryDirectory() as folder, machine.exact():
+    less = "nothing can be said of it here; a smaller network or another device would fit"
+    with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: f"{spec.id}: {less}"):
         return timing.estimate(Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder)))

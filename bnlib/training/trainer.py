@@ -4,6 +4,7 @@ import contextlib
 import functools
 import math
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -17,7 +18,10 @@ from bnlib.engine.recorded import Recorded
 from bnlib.spec import RunSpec, architecture
 from bnlib.store import networks
 from bnlib.store.writing import write
-from bnlib.training import timing
+from bnlib.training import checkpoint, timing
+
+# The columns of history.csv.
+HISTORY = ("epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 
 
 class OutOfTime(Exception):
@@ -87,7 +91,8 @@ class Trainer:
             yield f"test {self.history[-1]['test_accuracy']:.1%}"
         self.release()
         write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
-        self.checkpoint.unlink(missing_ok=True)
+        for path in (self.checkpoint, checkpoint.before(self.checkpoint), self._aside):
+            path.unlink(missing_ok=True)
 
     def on_stream(self):
         """A context in which the device's work is put on this training's own stream; on a CPU nothing special."""
@@ -164,7 +169,7 @@ class Trainer:
             return engine.probe(self.model, self.data, self.spec)
 
     def _save(self) -> None:
-        """Write the checkpoint, atomically."""
+        """Write the checkpoint, atomically. Raises StoreError, one line, if it cannot be written."""
         state = {
             "history": self.history,
             "seconds": self.seconds,
@@ -173,10 +178,24 @@ class Trainer:
             "optimiser": self.optimiser and self.optimiser.state_dict(),
             "tensors": {k: v.detach().cpu() for k, v in self._moving().items()},
         }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)
+        try:
+            checkpoint.save(self.checkpoint, self.spec.id, state)
+        except OSError as error:
+            raise store.StoreError(
+                f"{self.spec.id}: the checkpoint of epoch {len(self.history)} cannot be written to {self.checkpoint} "
+                f"({error.strerror}). Make room, or let it be written; {self.kept}"
+            ) from None
         self.saved = len(self.history)
+
+    @property
+    def kept(self) -> str:
+        """What is on disk of a training that ends here, in words."""
+        if not self.saved:
+            return "nothing is kept yet: the same command starts anew"
+        return (
+            f"saved after epoch {self.saved} of {self.settings.epochs}: the same command goes on from there "
+            f"(checkpoint: {self.checkpoint})"
+        )
 
     def _moving(self) -> dict[str, torch.Tensor]:
         """What training changes: trained parameters and BatchNorm's buffers."""
@@ -184,23 +203,72 @@ class Trainer:
         norms = {name: b for name, b in self.model.named_buffers() if "parametrizations" not in name}
         return {**trained, **norms}
 
+    @property
+    def _aside(self) -> Path:
+        """Where a checkpoint is put that cannot be used."""
+        return self.checkpoint.with_name(self.checkpoint.name + ".bad")
+
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
+        """Go on from the last checkpoint; where it cannot be used, from the one before; else from the start."""
+        for path in (self.checkpoint, checkpoint.before(self.checkpoint)):
+            try:
+                state = checkpoint.load(path, self.spec.id)
+                if wrong := self._misfit(state):
+                    raise checkpoint.Unusable(wrong)
+                if path != self.checkpoint:
+                    os.replace(path, self.checkpoint)
+            except FileNotFoundError:
+                continue
+            except checkpoint.Unusable as error:
+                os.replace(path, self._aside)
+                print(f"{self.spec.id}: the checkpoint {path} cannot be used ({error}); it is now {self._aside}", flush=True)
+                continue
+            except OSError as error:
+                raise store.StoreError(
+                    f"{self.spec.id}: the checkpoint {path} cannot be read ({error.strerror}); let it be read, "
+                    f"or, to start anew, remove it: rm -r {shlex.quote(str(path.absolute()))}"
+                ) from None
+            self._take(state)
+            print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
             return
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if "made" not in state:
-            raise store.StoreError(f"{self.checkpoint} is of another version of bnlib; without that file the training starts anew")
-        with torch.no_grad():
-            for name, tensor in self._moving().items():
-                tensor.copy_(state["tensors"][name])
-        if self.optimiser is not None:
-            self.optimiser.load_state_dict(state["optimiser"])
-            for group in self.optimiser.param_groups:  # it may have been saved on another kind of device
-                if "capturable" in group:
-                    group["capturable"] = self.device.type == "cuda"
+        if self._aside.exists():
+            print(f"{self.spec.id}: starting anew", flush=True)
+
+    def _misfit(self, state: dict) -> str:
+        """Why this training cannot go on from a checkpoint's `state`, in a few words; empty if it can."""
+        form = lambda value: (value.shape, value.dtype) if isinstance(value, torch.Tensor) else type(value)  # noqa: E731
+        forms = lambda values: {name: form(value) for name, value in values.items()}  # noqa: E731
+        mine, rows = self.optimiser and self.optimiser.state_dict()["state"], state.get("history")
+        try:
+            if not 1 <= len(rows) <= self.settings.epochs or any(set(row) != set(HISTORY) for row in rows):
+                return "its history is not one of this run"
+            for epoch, row in enumerate(rows):
+                numbers = all(type(value) in (int, float) for value in row.values())
+                lr = self.settings.learning_rate(epoch)
+                if not numbers or row["epoch"] != epoch + 1 or not math.isclose(row["lr"], lr, rel_tol=1e-9):
+                    return f"epoch {epoch + 1} of its history is not one of this run"
+            if forms(state["tensors"]) != forms(self._moving()):
+                return "its tensors are not those of this network"
+            theirs = state["optimiser"] and state["optimiser"]["state"]
+            if [*map(forms, (theirs or {}).values())] != [*map(forms, (mine or {}).values())]:
+                return "its optimiser is not the one of this run"
+            datetime.fromisoformat(state["started"])
+            if not state["seconds"] >= 0 or not state["made"] or not all(isinstance(one, dict) for one in state["made"]):
+                return "it does not say where it was made"
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # as many as there are ways to write it wrong
+            return f"not as a checkpoint is written ({type(error).__name__}: {error})"
+        return ""
+
+    @torch.no_grad()
+    def _take(self, state: dict) -> None:
+        """Put what `_misfit` has checked in its place."""
+        for name, tensor in self._moving().items():
+            tensor.copy_(state["tensors"][name])
+        if self.optimiser is not None:  # its numbers; its settings are the spec's, and this device's
+            own = self.optimiser.state_dict()["param_groups"]
+            self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
         self.history, self.seconds, self.earlier = state["history"], state["seconds"], state["made"]
         self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
-        print(f"{self.spec.id}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
 
     def _made(self) -> list[dict]:
         """Where and with what it has been trained, by one process after the other; this one last."""
