@@ -44,48 +44,45 @@ def arrays(root: str | Path | None = None) -> Iterator[np.ndarray]:
 
     Raises DataMissing if they are not there, cannot be read, or a file is not the published one.
     """
-    root = folder(root)
+    where, command = folder(root) / FOLDER, _command(root)
     try:
-        there = stat.S_ISDIR(os.stat(root / FOLDER).st_mode)
+        there = stat.S_ISDIR(os.stat(where).st_mode)
     except OSError as error:
         there = isinstance(error, PermissionError)  # then its first file says so
     if not there:
         raise DataMissing(
-            f"CIFAR-10 is not in {root} (no folder {FOLDER}). Get it (170 MB) with: {_command(root)}   "
+            f"CIFAR-10 is not in {where.parent} (no folder {FOLDER}). Get it (170 MB) with: {command}   "
             "or set BNLIB_DATA to the folder that holds it"
         )
     # Not by torchvision's class, which has every image in memory three times on the way: more than a training needs at most.
     for files in ([file for file in MD5 if file.startswith("data")], ["test_batch"]):
         images, labels = np.empty((len(files), 10_000, 32, 32, 3), np.uint8), []
         for place, file in zip(images, files, strict=True):
-            data, known = _open(_content(root, file), root / FOLDER / file)
+            data, known = _open(_content(where / file, command), where / file)
             place[:] = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
             labels += known
         yield images.reshape(-1, 32, 32, 3)
         yield np.array(labels, dtype=np.int64)
 
 
-def _command(root: Path) -> str:
-    """What gets CIFAR-10 into `root`, to be pasted."""
-    return "bnlib data --download" + ("" if root == folder() else f" --data {shlex.quote(str(root))}")
+def _command(root: str | Path | None) -> str:
+    """What gets CIFAR-10 there, to be pasted."""
+    return "bnlib data --download" + (f" --data {shlex.quote(str(root))}" if root else "")
 
 
-def _content(root: Path, file: str) -> bytes:
-    """The bytes of a file, read once, whose md5 is the published one. Raises DataMissing."""
-    path = root / FOLDER / file
+def _content(path: Path, command: str) -> bytes:
+    """The bytes of a file, read once, whose md5 is the published one. Raises DataMissing, which names the `command` that helps."""
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
-            raise DataMissing(f"CIFAR-10: {path} is not a file. Move it away; then get it (170 MB) with: {_command(root)}")
-        with open(path, "rb") as opened:
-            content = opened.read(LARGEST)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a folder; a pipe would be waited for
+            raise DataMissing(f"CIFAR-10: {path} is not a file. Move it away; then get it (170 MB) with: {command}")
+        with open(path, "rb") as file:
+            content = file.read(LARGEST)
     except FileNotFoundError:
-        raise DataMissing(f"CIFAR-10: {path} is missing. Get it anew (170 MB) with: {_command(root)}") from None
+        raise DataMissing(f"CIFAR-10: {path} is missing. Get it anew (170 MB) with: {command}") from None
     except OSError as error:
         raise DataMissing(f"CIFAR-10: {path} cannot be read ({error.strerror})") from None
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[file]:
-        raise DataMissing(
-            f"CIFAR-10: {path} is damaged (its md5 is not the published one). Get it anew (170 MB) with: {_command(root)}"
-        )
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[path.name]:
+        raise DataMissing(f"CIFAR-10: {path} is damaged (its md5 is not the published one). Get it anew (170 MB) with: {command}")
     return content
 
 
@@ -118,7 +115,7 @@ def download(root: str | Path | None = None) -> Path:
     root = folder(root)
     try:
         for file in MD5:
-            _content(root, file)
+            _content(root / FOLDER / file, "")
         return root
     except DataMissing:
         pass

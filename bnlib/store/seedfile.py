@@ -78,8 +78,8 @@ def export(run: Run, path: str | Path) -> Path:
             file.write(content)
         os.replace(part, path)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user who is not there
-        if part:
-            part.unlink(missing_ok=True)
+        with contextlib.suppress(AttributeError, OSError):
+            part.unlink()
         raise StoreError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     return path
 
