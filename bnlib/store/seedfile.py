@@ -1,0 +1,204 @@
+"""A trained network in one small file: its seed, from which the frozen weights are drawn again, and what was trained.
+
+The file is a safetensors file with the tensors `gamma`, `beta`, `running_mean` and `running_var`, each of all BatchNorm layers one
+after the other, and whatever else was trained by its name. Its metadata have, under `bnlib`, one JSON text: the spec, the test
+accuracy, the checksum of the drawn weights, and a digest of all of it. The same run gives the same bytes. The digest finds damage,
+not malice: who edits a file can write its digest anew. Nothing in a file is ever run.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from bnlib import __version__, freezing, models
+from bnlib.spec import RunSpec, architecture
+from bnlib.store import networks
+from bnlib.store.runs import Run, StoreError
+
+# What a file may ask of the machine that reads it, before anything in it is believed.
+HEADER = 1_000_000  # bytes; the names of a thousand layers' random weights are 100,000
+PARAMETERS = 10**9  # that are drawn, 4 GB; the paper's largest network has 180 million
+_OF_BATCHNORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+
+
+@dataclass(frozen=True)
+class SeedFile:
+    """What a seed file says, read and checked.
+
+    accuracy: a fraction, on the test images at the end of the training. weights_checksum: of the network as it was drawn.
+    tensors: what was trained, and the running statistics, by their names in the network, fp32.
+    """
+
+    path: Path
+    spec: RunSpec
+    accuracy: float
+    weights_checksum: str
+    tensors: dict[str, np.ndarray]
+
+    def model(self) -> torch.nn.Module:
+        """The network; see `load`."""
+        model = networks.draw(self.spec)
+        if models.checksum(model) != self.weights_checksum:
+            raise StoreError(f"{self.path}: seed {self.spec.seed} draws other weights on this machine than the training began with")
+        freezing.freeze(model, self.spec.trainable, self.spec.seed)
+        model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self.tensors.items()}, strict=False)
+        return model.to(memory_format=torch.channels_last).eval()
+
+
+def export(run: Run, path: str | Path) -> Path:
+    """Write the trained network of `run` to the new file `path`, whole or not at all; returns the path.
+
+    Raises StoreError if its convolutions were trained, so that a seed is not enough; if it diverged; if the file is there or cannot
+    be written.
+    """
+    spec, info = run.spec, run.info
+    if not spec.redrawn:
+        raise StoreError(f"{run.id}: its convolutions were trained and are not stored, so there is no network to export")
+    if info["status"] != "finished":
+        raise StoreError(f"{run.id}: its training {info['status']}, so there is no network to export")
+    with _refused(run.folder, "is not a run that can be exported"):
+        content = _bytes(spec, info["accuracy"], info["weights_checksum"], run.tensors)
+    path, part = Path(path), None
+    try:
+        path = path.expanduser()
+        if path.exists():
+            raise StoreError(f"{path} is there already, and is left as it is; give another name")
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with open(part, "xb") as file:  # not by safetensors, whose files only their owner can read
+            file.write(content)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user who is not there
+        with contextlib.suppress(AttributeError, OSError):
+            part.unlink()
+        raise StoreError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
+    return path
+
+
+def read(path: str | Path) -> SeedFile:
+    """What the seed file `path` holds, without drawing its network.
+
+    Checks the header before it reads a tensor, then the digest. Raises StoreError, one line, if the file is not there, is
+    damaged, is no seed file, or does not hold what its spec says.
+    """
+    path = Path(path)
+    with _refused(path, "is not a seed file that this version of bnlib can read"):
+        path = path.expanduser()
+        if not path.is_file():
+            raise StoreError(f"{path} is {'not a file' if path.exists() else 'not there'}")
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+        if size < 8 or header > min(size - 8, HEADER):
+            raise StoreError(
+                f"{path} is not a seed file, or not all of it: {size:,} bytes, of which its header would be {header:,}"
+            )
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get("bnlib")
+            if text is None:
+                raise StoreError(f"{path} holds tensors, but not a network as its seed: bnlib export writes such files")
+            info = json.loads(text)
+            if unknown := sorted(set(info["spec"]) - {field.name for field in fields(RunSpec)}):
+                raise ValueError(f"its spec has the field {unknown[0]!r}; it is of bnlib {info.get('version')!r}")
+            spec = RunSpec(**info["spec"])
+            parts = _parts(spec)
+            slices = {name: file.get_slice(name) for name in file.keys()}
+            found = {name: (part.get_dtype(), list(part.get_shape())) for name, part in slices.items()}
+            due = {name: ("F32", [sum(map(math.prod, shapes.values()))]) for name, shapes in parts.items()}
+            for name in {**due, **found}:
+                if due.get(name) != found.get(name):
+                    raise ValueError(f"the tensor {name!r} does not fit {spec.model} with trainable {spec.trainable!r}")
+            flat = {name: file.get_tensor(name) for name in due}
+        digest, accuracy = info.pop("digest"), info["accuracy"]
+        if digest != _digest(info, flat):
+            raise StoreError(f"{path} is damaged: what it holds is not what its digest was made of")
+        if isinstance(accuracy, bool) or not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
+            raise ValueError(f"accuracy {accuracy!r}")
+        if odd := [name for name, tensor in flat.items() if not np.isfinite(tensor).all()]:
+            raise ValueError(f"a number in {odd[0]} is not finite")
+        tensors = {}
+        for name, shapes in parts.items():
+            ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+            for (layer, shape), piece in zip(shapes.items(), np.split(flat[name], ends[:-1]), strict=True):
+                tensors[layer] = piece.reshape(shape)
+        return SeedFile(path, spec, accuracy, info["weights_checksum"], tensors)
+
+
+def load(path: str | Path) -> tuple[RunSpec, torch.nn.Module]:
+    """The spec and the trained network of the seed file `path`, on the CPU in evaluation mode.
+
+    The frozen weights are drawn from the seed and compared with those of the training, bit for bit. Raises StoreError as `read`
+    does, and if this machine draws others.
+    """
+    seed = read(path)
+    return seed.spec, seed.model()
+
+
+def sizes(spec: RunSpec) -> tuple[int, int]:
+    """Bytes of the tensors in the `state_dict` of the network of `spec`, and of its seed file, header and all; nothing is drawn."""
+    whole = sum(tensor.numel() * tensor.element_size() for tensor in models.skeleton(spec.model).state_dict().values())
+    tensors = {name: np.zeros(shape, "<f4") for shapes in _parts(spec).values() for name, shape in shapes.items()}
+    return whole, len(_bytes(spec, 0.1234, "0" * 64, tensors))
+
+
+def _parts(spec: RunSpec) -> dict[str, dict[str, tuple[int, ...]]]:
+    """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
+    if not spec.redrawn:
+        raise ValueError(f"trainable {spec.trainable!r} comes back from no seed")
+    arch = architecture(spec.model)
+    if 16_000 * (arch.depth - 2) * arch.width**2 > PARAMETERS:  # a little less than it has: known before it is made
+        raise ValueError(f"{arch.name} has more than the {PARAMETERS:,} parameters that are allowed")
+    kept = networks.kept(spec, freezing.freeze(models.skeleton(spec.model), spec.trainable, spec.seed))
+    parts = {}
+    for name, tensor in kept.items():
+        layer, _, kind = name.rpartition(".")
+        place = _OF_BATCHNORM[kind] if f"{layer}.running_mean" in kept else name
+        parts.setdefault(place, {})[name] = tuple(tensor.shape)
+    return parts
+
+
+def _bytes(spec: RunSpec, accuracy: float, weights_checksum: str, tensors: dict[str, np.ndarray]) -> bytes:
+    """The file. Of the spec, what is not at its default: a field that is new one day hinders no older version."""
+    parts = _parts(spec)
+    if (
+        wrong := {name: shape for shapes in parts.values() for name, shape in shapes.items()}.items()
+        ^ {name: tensor.shape for name, tensor in tensors.items()}.items()
+    ):
+        raise ValueError(f"the tensor {min(wrong)[0]!r} does not fit {spec.model} with trainable {spec.trainable!r}")
+    flat = {name: np.concatenate([tensors[one].ravel() for one in shapes]).astype("<f4") for name, shapes in parts.items()}
+    given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
+    info = {"version": __version__, "spec": given, "accuracy": accuracy, "weights_checksum": weights_checksum}
+    info["digest"] = _digest(info, flat)
+    return save(flat, {"bnlib": json.dumps(info)})  # one key: of several, safetensors would mix the order
+
+
+def _digest(info: dict, flat: dict[str, np.ndarray]) -> str:
+    """SHA-256 (hex) of everything that a file says."""
+    digest = hashlib.sha256(json.dumps(info, sort_keys=True).encode())
+    for name in sorted(flat):
+        digest.update(f"\n{name} {len(flat[name])}\n".encode())
+        digest.update(flat[name].astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _refused(path: Path, why: str) -> Iterator[None]:
+    """Turn what a strange file can raise into a StoreError of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror or error})") from None
+    except (SafetensorError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        # As many kinds as there are ways to write a file. Its own words go through repr: no line breaks, no control characters.
+        said = str(error)
+        said = said if said.isprintable() else repr(said)
+        raise StoreError(f"{path} {why}: {said[:300]}") from None
