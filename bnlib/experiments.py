@@ -123,7 +123,7 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
     Of every seed, and of the user's own networks too where the figure has a place for them. recipe: `auto` for every recipe but
     `smoke`, which exists to test; else that one alone. networks: only these.
     """
-    shown, frame = experiment(name), store.results()
+    shown, frame = experiment(name), store.results(whole=True)
     variants = {}
     for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
         if shown.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
@@ -136,7 +136,7 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
 
 def precisions() -> pd.DataFrame:
     """The stored runs that differ from their recipe in nothing but the precision, one row each."""
-    frame = store.results()
+    frame = store.results(whole=True)
     spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
     keep = [row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]
     return frame[pd.Series(keep, index=frame.index, dtype=bool)].reset_index(drop=True)
