@@ -129,7 +129,7 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
     `smoke`, which exists to test; else that one alone. networks: only these. Raises ValueError for a recipe that is none.
     """
     one_of("recipe", recipe, ("auto", *RECIPES))
-    own, frame = experiment(name), store.results()
+    own, frame = experiment(name), store.results(whole=True)
     variants = {}
     for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
         if own.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
@@ -142,7 +142,7 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
 
 def precisions() -> pd.DataFrame:
     """The stored runs that differ from their recipe in nothing but the precision, one row each."""
-    frame = store.results()
+    frame = store.results(whole=True)
     spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
     keep = [row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]
     return frame[pd.Series(keep, index=frame.index, dtype=bool)].reset_index(drop=True)

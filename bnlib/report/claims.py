@@ -54,7 +54,7 @@ def listing(settled: list[Settled]) -> Markdown:
         pages = ", ".join(f"[{page.title(name)}]({name}.ipynb)" for name in claim.pages)
         lines += [f"{number}. {page.badge(found)} **{claim.says}** {found.text} {pages}".rstrip() + "\\"]
         lines += [f"   *How we know: {claim.known}.{f' Judged: {claim.judged}.' if claim.judged else ''}*", ""]
-    return Markdown("\n".join(lines))
+    return Markdown(page.left_out() + "\n".join(lines))
 
 
 def short(settled: list[Settled]) -> Markdown:
@@ -87,7 +87,7 @@ def in_three_sentences() -> Markdown:
         say.small(shares, shares.head(0)).text,
         say.still_to_train("fig2_depth").text,
     ]
-    return Markdown("\n".join(f"- {line}" for line in lines if line.strip()))
+    return Markdown(page.left_out() + "\n".join(f"- {line}" for line in lines if line.strip()))
 
 
 def reference() -> pd.DataFrame:

@@ -3,9 +3,10 @@
 The address is one setting, `repository: url:` in _config.yml, empty as long as it is not known where the repository will live.
 """
 
-import html
 import re
 from urllib.parse import quote
+
+from markupsafe import Markup, escape
 
 from bnlib import store
 
@@ -19,18 +20,18 @@ def repository() -> tuple[str, str]:
     return found.get("url", "").rstrip("/"), found.get("branch", "main")
 
 
-def run(name: str) -> str:
+def run(name: str) -> Markup:
     """The run's name as HTML, linked to its folder in the repository; plain if it is not one of the committed runs."""
     address, branch = repository()
     committed = (store.results_folder() / name / "run.json").exists()
     return _link(name, f"{address}/tree/{branch}/results/{quote(name)}" if address and committed else "")
 
 
-def commit(sha: str) -> str:
+def commit(sha: str) -> Markup:
     """A commit's first eight digits as HTML, linked to the commit; plain if it is no commit's name, such as `unknown`."""
     address, _ = repository()
     return _link(sha[:8], f"{address}/commit/{sha}" if address and re.fullmatch(r"[0-9a-f]{40}", sha) else "")
 
 
-def _link(text: str, to: str) -> str:
-    return f'<a href="{html.escape(to)}">{html.escape(text)}</a>' if to else html.escape(text)
+def _link(text: str, to: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(to, text) if to else escape(text)

@@ -5,9 +5,11 @@ import json
 import re
 
 import pandas as pd
+from markupsafe import Markup
 
 from bnlib import experiments, store
 from bnlib.report.analysis import provenance
+from bnlib.report.analysis.tables import plain
 from bnlib.report.statements import Statement, network
 from bnlib.words import duration
 
@@ -35,8 +37,28 @@ def badge(statement: Statement) -> str:
 
 
 def finding(statement: Statement, otherwise: str = "") -> Markdown:
-    """The first sentence of a page, with its badge. otherwise: what is said instead where nothing has been run."""
-    return Markdown(f"{badge(statement)} {statement.text or otherwise}".strip() + "\n")
+    """The first sentence of a page, with its badge; ahead of it a warning, if stored runs cannot be read.
+
+    otherwise: what is said instead where nothing has been run.
+    """
+    return Markdown(left_out() + f"{badge(statement)} {statement.text or otherwise}".strip() + "\n")
+
+
+def left_out() -> str:
+    """A warning that names each stored run that cannot be read, and so is in no figure, and why; empty if there is none."""
+    found = store.unreadable(whole=True)
+    if not found:
+        return ""
+    count = f"{len(found)} stored runs cannot" if len(found) > 1 else "A stored run cannot"
+    each = Markup("").join(Markup("<li>{}</li>").format(why) for why in found.values())
+    title = f"{count} be read, and {'are' if len(found) > 1 else 'is'} left out of every figure and number"
+    said = Markup('<div class="admonition warning"><p class="admonition-title">{}</p><ul>{}</ul></div>').format(title, each)
+    return f"{said}\n\n"
+
+
+def literal(text: str) -> str:
+    """`text` so that Markdown shows it as it is: no HTML, no formula, no substitution."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def meaning(*said: Statement | str) -> Markdown:
@@ -47,7 +69,7 @@ def meaning(*said: Statement | str) -> Markdown:
 def folded(title: str, content) -> Html:
     """`content`, a table or HTML, under a title that opens it."""
     if isinstance(content, pd.DataFrame):
-        content = content.style.set_table_attributes('class="dataframe"')
+        content = plain(content)
     inside = content._repr_html_() if hasattr(content, "_repr_html_") else f"<p>{html.escape(str(content))}</p>"
     return Html(f'<details class="bn-folded"><summary>{html.escape(title)}</summary>\n{inside}\n</details>')
 
@@ -78,9 +100,13 @@ def code(page: str) -> Html:
 def not_trained(name: str, recipe: str = "short") -> Markdown:
     """The one line of a page of which nothing has been trained: the command that does, and what it costs."""
     seconds, device = experiments.cost(name, recipe)
-    cost = f" Its first training takes about {duration(seconds)} on {device}, reckoned from the runs there are." if seconds else ""
+    cost = (
+        f" Its first training takes about {duration(seconds)} on {literal(device)}, reckoned from the runs there are."
+        if seconds
+        else ""
+    )
     none = badge(Statement("", "not trained"))
-    return Markdown(f"{none} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}")
+    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}")
 
 
 def title(page: str) -> str:

@@ -44,7 +44,7 @@ def read(folder: Path, name: str) -> bytes:
                 raise StoreError(f"{here}: {name} is no plain file")
             if about.st_size > limit:
                 raise StoreError(f"{here}: {name} is larger than any run's ({about.st_size:,} bytes)")
-            return file.read(limit)
+            return file.read(about.st_size)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{here}: no {name}") from None
     except (OSError, ValueError, MemoryError) as error:

@@ -102,8 +102,8 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
     wrong += [f"{field} is {_say(found[field])}, not {words}" for field, (test, words) in kinds.items() if not test(found[field])]
     if wrong:
         return found, None, wrong
-    if found["train_loss"] is None and found["status"] == "finished":
-        wrong.append("train_loss is null, and status finished")
+    if (found["train_loss"] is None) != (found["status"] == "diverged"):  # which is what that means
+        wrong.append(f"train_loss is {_say(found['train_loss'])}, and status {found['status']}")
     if unknown := [field for field in found["spec"] if field not in RunSpec.__dataclass_fields__]:
         return found, None, [*wrong, f"its spec has a field that this version of bnlib does not know: {shown(unknown[0])[:80]}"]
     try:

@@ -226,8 +226,8 @@ def all_runs() -> list[Run]:
     found = {}
     for path in folders():
         run = Run(path)
-        if path.name not in found and not _unreadable(run):
-            found[path.name] = run
+        if not _unreadable(run):
+            found.setdefault(path.name, run)
     return [found[name] for name in sorted(found)]
 
 

@@ -55,6 +55,7 @@ def notebook_times(env) -> str:
 def runs_by_experiment(env) -> str:
     """How many points of each experiment have been run at each recipe, and with how many runs."""
     from bnlib import experiments, store
+    from bnlib.report import page as pages
 
     rows, frame = [], store.results()
     for name in experiments.EXPERIMENTS:
@@ -66,7 +67,7 @@ def runs_by_experiment(env) -> str:
         f"{len(frame)} runs are stored: {(frame.recipe == 'paper').sum()} at recipe `paper`, "
         f"{(frame.recipe == 'short').sum()} at `short`. Training them took {frame.seconds.astype(float).sum() / 3600:.0f} hours."
     )
-    return said + "\n\n" + table(("experiment", "points", "at paper", "at short", "runs shown"), *rows)
+    return pages.left_out() + said + "\n\n" + table(("experiment", "points", "at paper", "at short", "runs shown"), *rows)
 
 
 class Status(SphinxDirective):

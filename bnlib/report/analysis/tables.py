@@ -3,6 +3,7 @@
 import re
 
 import pandas as pd
+from markupsafe import Markup, escape
 
 from bnlib import store
 from bnlib.report import links
@@ -18,6 +19,7 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty.
 
     Numbers have a true minus, one decimal unless a format says otherwise, and `± 1.6` or `(± 2.4)` in columns of their own width.
+    Texts are shown as they are, whatever they hold; only what is Markup, such as a link, is taken for HTML.
     """
     frame = frame.drop(columns=["each", "seeds"], errors="ignore")  # one by one, replicates are for figures
     if not len(frame):
@@ -30,7 +32,14 @@ def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
     if "recipe" in frame:
         frame = frame.assign(recipe=frame.recipe.map(_long)).rename(columns={"recipe": "trained for"})
     shown = pd.DataFrame({name: _texts(frame[name], formats.get(name)) for name in frame}, index=frame.index, dtype=object)
-    return shown.style.hide(axis="index").set_table_attributes('class="dataframe"')
+    return plain(shown).hide(axis="index")
+
+
+def plain(frame: pd.DataFrame):
+    """`frame` as a table whose index, titles and texts are shown as they are; what is Markup is taken for HTML."""
+    shown = frame.map(lambda value: escape(value) if isinstance(value, str) else value)  # which leaves Markup as it is
+    titled = shown.style.format_index(escape="html", axis="index").format_index(escape="html", axis="columns")
+    return titled.set_table_attributes('class="dataframe"')
 
 
 def _long(recipe: str) -> str:
@@ -42,13 +51,14 @@ def _texts(column: pd.Series, form) -> list[str]:
     """The cells of a column as they are shown; what has no spread leaves its room, so that numbers stand below each other."""
     if not callable(form):
         form = (form or ("{:.1f}" if pd.api.types.is_float_dtype(column) else "{}")).format
-    texts = [MINUS.sub("−", form(value)) if pd.notna(value) else "" for value in column]
+    said = lambda value: value if isinstance(value, Markup) else MINUS.sub("−", form(value))  # noqa: E731
+    texts = [said(value) if pd.notna(value) else "" for value in column]
     tails = [found["tail"] if (found := SPREAD.fullmatch(text)) else None for text in texts]
     if None in tails:
         return texts
     room = max(tails, key=len, default="")
-    hidden = '<span style="visibility: hidden">{}</span>'.format
-    return [text + (hidden(room) if room and not tail else "") for text, tail in zip(texts, tails, strict=True)]
+    hidden = Markup('<span style="visibility: hidden">{}</span>').format(room) if room else ""
+    return [escape(text) + ("" if tail else hidden) for text, tail in zip(texts, tails, strict=True)]
 
 
 def verdict_table(points: pd.DataFrame):

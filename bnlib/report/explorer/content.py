@@ -39,6 +39,7 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
     """
     finished = runs[runs.status == "finished"]
     left_out = [f"{_name(row)}: diverged" for row in runs[runs.status != "finished"].itertuples()]
+    left_out += store.unreadable(whole=True).values()
     start = opening(finished)
     # If not all runs find room in a page: the opening ones first, then those of each point's first seed.
     ranked = finished.assign(late=~finished.id.isin(start), worse=finished.recipe.map(list(RECIPES).index))
