@@ -2,9 +2,12 @@
 
 import contextlib
 import ctypes
+import getpass
+import os
 import platform
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,11 @@ import torch
 
 from bnlib.spec.choices import DEVICES
 from bnlib.words import Mendable, one_of
+
+try:
+    getpass.getuser()
+except (KeyError, ImportError, OSError):  # a container's user without an account: PyTorch names its cache after who has one
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"torchinductor_{os.getuid()}"))
 
 
 class OutOfMemory(Mendable):

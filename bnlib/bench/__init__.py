@@ -1,7 +1,7 @@
 """How fast a training step is on this machine, beside other ways to take it. What a step does lives in `engine`."""
 
 from bnlib.bench.measure import WorkerFailed, compare, describe, ways
-from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, floor, kept, legend, save, stored, table
+from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, floor, kept, legend, place, save, stored, table
 
 __all__ = [
     "BATCH",
@@ -15,6 +15,7 @@ __all__ = [
     "floor",
     "kept",
     "legend",
+    "place",
     "save",
     "stored",
     "table",

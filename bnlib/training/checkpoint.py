@@ -104,7 +104,8 @@ def _check_digest(path: Path) -> bool:
 def _check_content(path: Path) -> None:
     """Raise Unusable unless the file is what torch.save writes of tensors and plain values, no larger inside than outside."""
     if not zipfile.is_zipfile(path):
-        raise Unusable("empty or cut off" if path.stat().st_size < 4 or path.open("rb").read(2) == b"PK" else "not a checkpoint")
+        with path.open("rb") as file:
+            raise Unusable("empty or cut off" if file.read(2) in (b"", b"P", b"PK") else "not a checkpoint")
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > path.stat().st_size:

@@ -250,7 +250,8 @@ class Trainer:
             if forms(state["tensors"]) != forms(self._moving()):
                 return "its tensors are not those of this network"
             theirs = state["optimiser"] and state["optimiser"]["state"]
-            if [*map(forms, (theirs or {}).values())] != [*map(forms, (mine or {}).values())]:
+            # A parameter without a state of its own, at momentum 0, is in there as an empty one, or not at all.
+            if [forms(one) for one in (theirs or {}).values() if one] != [forms(one) for one in (mine or {}).values() if one]:
                 return "its optimiser is not the one of this run"
             datetime.fromisoformat(state["started"])
             if not state["seconds"] >= 0 or not state["made"] or not all(isinstance(one, dict) for one in state["made"]):
