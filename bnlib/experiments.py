@@ -154,12 +154,14 @@ def coverage(name: str) -> pd.DataFrame:
     Where the figure shows a probe and networks of a recipe do not have it, *not asked*; what diverged has none.
     """
     own, found = experiment(name), runs(name)
-    long = [f"{RECIPES[recipe].epochs}\u00a0epochs" for recipe in found.recipe]
-    asked = [not own.asks or store.load(run).probe(own.asks) is not None for run in found.id]
-    found["long"] = [
-        one + (" (diverged)" if status == "diverged" else "" if probed else " (not asked)")
-        for one, probed, status in zip(long, asked, found.status, strict=True)
-    ]
+
+    def said(run):
+        note = "diverged" if run.status == "diverged" else ""
+        if own.asks and not note and store.load(run.id).probe(own.asks) is None:
+            note = "not asked"
+        return f"{RECIPES[run.recipe].epochs}\u00a0epochs" + (f" ({note})" if note else "")
+
+    found["long"] = [said(run) for run in found.itertuples()]
     names = {architecture(network) for network in (*own.networks, *found.model)}
     titles = [arch.title for arch in sorted(names, key=lambda arch: (arch.width, arch.depth))]
 

@@ -138,15 +138,15 @@ def test_what_diverged_is_marked_and_bends_no_line():
         line.get_xydata().tolist() for line in figure.axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 1
     ]
     assert any(len(one) == 2 and one == [pytest.approx([14, 48]), pytest.approx([56, 60])] for one in lines)
-    assert {"1 of 4 diverged", "all 2 diverged"} <= set(texts(figure)) and "48 % at 14 layers to 60 % at 56" in figure.alt
+    assert {"1 of 4 diverged", "both diverged"} <= set(texts(figure)) and "48 % at 14 layers to 60 % at 56" in figure.alt
     front = figures.front(found, paper.accuracies().head(0)).axes[0]
     assert [14, 56] in [list(line.get_xdata()) for line in front.lines]
     three = found.assign(parameters=[10, 20, 30])
-    assert "all 2 diverged" in texts(figures.fig3_depth_or_width(three, paper.with_parameters(paper.accuracies()).head(0)))
+    assert "both diverged" in texts(figures.fig3_depth_or_width(three, paper.with_parameters(paper.accuracies()).head(0)))
     named = found.assign(variant=["base", "low", "high"], network="ResNet-14")
-    assert {"48.0 %, 1 of 4 diverged", "all 2 diverged", "60.0 %"} <= set(texts(figures.variants(named, ["base", "low", "high"])))
+    assert {"48.0 %, 1 of 4 diverged", "both diverged", "60.0 %"} <= set(texts(figures.variants(named, ["base", "low", "high"])))
     some = found.assign(trainable=["random:1", "random:2", "random:4"], network="ResNet-14", depth=14)
-    assert {"1 of 4 diverged", "all 2 diverged"} <= set(texts(figures.random_parameters(some)))
+    assert {"1 of 4 diverged", "both diverged"} <= set(texts(figures.random_parameters(some)))
 
 
 def test_a_curve_is_that_of_the_first_sound_replicate():

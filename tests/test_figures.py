@@ -171,7 +171,7 @@ def tables():
     relu = pd.DataFrame({"definition": ["0.9", "0.99"], "mean": [30.0, 24.0], "sd": np.nan, "n": 1}).assign(**one)
     off = pd.DataFrame({"definition": ["0.9", "0.99", "0.999"], "off": [30.0, 24.0, 20.0], "place": 0.5, "after": "BatchNorm"})
     history = pd.DataFrame({"epoch": [1, 2], "lr": [0.1, 0.01], "train_accuracy": [0.2, 0.4], "test_accuracy": [0.3, 0.5]})
-    rates = history.assign(**one, seed=0)
+    rates = history.assign(**one, seed=0, status="finished")
     epochs = paper.curve("ResNet-110")
     counts = pd.DataFrame({"network": ["ResNet-14"], "family": ["CIFAR-10, deeper"], "total": [175258], "bn": [1120]})
     ways = ["fused bf16", "convolutions bf16", "loop"]

@@ -226,8 +226,8 @@ def test_what_diverged_is_said_beside_what_did_not():
     assert said.endswith("within 0.4 points; 1 of 4 replicates at 14 layers diverged.")
     assert plain(say.replicates(own)) == "n = 3; 1 of 4 replicates of ResNet-14 (γ and β, 160 epochs) diverged"
     half = own.assign(n=[0, 3], diverged=[2, 0])
-    assert plain(say.depth(judged(half, values), half)).endswith("; all 2 replicates at 14 layers diverged.")
-    assert plain(say.replicates(half)) == "n = 3; all 2 replicates of ResNet-14 (γ and β, 160 epochs) diverged"
+    assert plain(say.depth(judged(half, values), half)).endswith("; both replicates at 14 layers diverged.")
+    assert plain(say.replicates(half)) == "n = 3; both replicates of ResNet-14 (γ and β, 160 epochs) diverged"
     many = points(*[(depth, 50) for depth in (8, 14, 20, 26)]).assign(diverged=1)
     assert plain(say.replicates(many)) == "n = 3; 4 of 16 replicates of 4 points diverged"
 

@@ -108,5 +108,7 @@ def diverged(ax, rows: pd.DataFrame, x: str, colour: str, marker: str) -> None:
     for place, mean, n, count in zip(*(rows.loc[rows.diverged > 0, name] for name in (x, "mean", "n", "diverged")), strict=True):
         if not n:
             ax.plot(place, mean, marker, color=colour, alpha=PALE, zorder=4)
-        text = ax.annotate(lost(n, count), (place, mean), (0, -14), textcoords="offset points", ha="center", fontsize=9, zorder=5)
+        last = len(rows) > 1 and place == rows[x].max()  # whose words would run over the edge
+        text = ax.annotate(lost(n, count), (place, mean), (-5 if last else 5, -12), textcoords="offset points", color=colour,
+                           ha="right" if last else "left", fontsize=9, zorder=5)  # fmt: skip
         text.set_path_effects(HALO)

@@ -115,7 +115,11 @@ def lost(n: int, diverged: int) -> str:
     """How many replicates of a point diverged, in words, beside the `n` that did not: `1 of 4 diverged`; empty if none did."""
     if not diverged:
         return ""
-    return f"{diverged} of {n + diverged} diverged" if n else "diverged" if diverged == 1 else f"all {diverged} diverged"
+    return (
+        f"{diverged} of {n + diverged} diverged"
+        if n
+        else {1: "diverged", 2: "both diverged"}.get(diverged, f"all {diverged} diverged")
+    )
 
 
 @contextlib.contextmanager

@@ -82,7 +82,7 @@ def diverged(rows: pd.DataFrame, where: Callable | None = None) -> str:
     def count(row):
         if row.n:
             return f"{row.diverged} of {row.n + row.diverged} replicates"
-        return "the only replicate" if row.diverged == 1 else f"all {row.diverged} replicates"
+        return {1: "the only replicate", 2: "both replicates"}.get(row.diverged, f"all {row.diverged} replicates")
 
     return listing(f"{count(row)} {where(row)}" for row in gone.itertuples()) + (" diverged" if len(gone) else "")
 
