@@ -100,9 +100,9 @@ def read_again(app, env, added, changed, removed):
     """Pages that Sphinx does not know to be out of date.
 
     The first page always is: only when it writes a page does Sphinx copy a changed style sheet. So is the status, which is of
-    this build.
+    this build, and what the package computes for a page.
     """
-    return [app.config.root_doc, *(name for name in ["book/status"] if name in env.found_docs)]
+    return [app.config.root_doc, *(name for name in ["book/status", "book/rely"] if name in env.found_docs)]
 
 
 def setup(app):
