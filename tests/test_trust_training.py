@@ -130,7 +130,7 @@ DAMAGES = {
     "a byte more": lambda c: c + b"\0",
     "text": lambda c: b"not a checkpoint\n" * 99,
     "zeros": lambda c: bytes(len(c)),
-    **{f"a bit flipped at {place:.3f}": lambda c, place=place: flipped(c, place) for place in [i / 24 for i in range(25)]},
+    **{f"a bit flipped at {place:.3f}": lambda c, place=place: flipped(c, place) for place in [i / 12 for i in range(13)]},
     "older, half": lambda c: unsealed(c)[: len(unsealed(c)) // 2],
     "older, a tensor missing": lambda c: old(c, "tensors", to={"bn.weight": torch.ones(16)}),
     "older, a tensor of another shape": lambda c: old(c, "tensors", "bn.weight", to=torch.ones(17)),
