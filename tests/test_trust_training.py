@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -21,6 +22,7 @@ from filelock import FileLock
 
 from bnlib import bench, data, machine, store, training
 from bnlib.cli import main
+from bnlib.engine import passes_c
 from bnlib.store import places
 from bnlib.training import checkpoint, sweep, together, trainer
 from bnlib.words import Mendable
@@ -128,7 +130,7 @@ DAMAGES = {
     "a byte more": lambda c: c + b"\0",
     "text": lambda c: b"not a checkpoint\n" * 99,
     "zeros": lambda c: bytes(len(c)),
-    **{f"a bit flipped at {place:.3f}": lambda c, place=place: flipped(c, place) for place in [i / 24 for i in range(25)]},
+    **{f"a bit flipped at {place:.3f}": lambda c, place=place: flipped(c, place) for place in [i / 12 for i in range(13)]},
     "older, half": lambda c: unsealed(c)[: len(unsealed(c)) // 2],
     "older, a tensor missing": lambda c: old(c, "tensors", to={"bn.weight": torch.ones(16)}),
     "older, a tensor of another shape": lambda c: old(c, "tensors", "bn.weight", to=torch.ones(17)),
@@ -554,51 +556,53 @@ def test_a_terminal_that_has_no_gamma_shows_the_rest():
 
 
 # As somebody else, who may read everything here, be it in root's home.
-SOMEBODY = [
-    "setpriv",
-    "--reuid=54321",
-    "--regid=54321",
-    "--clear-groups",
-    *(f"--{s}-caps=+dac_read_search" for s in ("inh", "ambient")),
-]
+SOMEBODY = "setpriv --reuid=54321 --regid=54321 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search".split()
 
 
+@pytest.fixture
 def somebody():
-    """Whether this process may be somebody else."""
-    return (
-        os.geteuid() == 0 and shutil.which("setpriv") and subprocess.run([*SOMEBODY, "true"], capture_output=True).returncode == 0
-    )
+    """Runs `bnlib` as a user without an account and a home, in a folder that is everybody's; a skip where that cannot be."""
+    if os.geteuid() or not shutil.which("setpriv") or subprocess.run([*SOMEBODY, "true"], capture_output=True).returncode:
+        pytest.skip("only root, with setpriv, can be somebody else")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are its user's alone
+        os.chmod(folder, 0o777)
+        none = ("HOME", "USER", "LOGNAME", "BNLIB_DATA", "XDG_CACHE_HOME")
+        bare = {name: value for name, value in environment(BNLIB_RUNS=f"{folder}/runs").items() if name not in none}
+
+        def call(*words, **more):
+            command, where = [*SOMEBODY, sys.executable, "-m", "bnlib", *words], {**bare, **more}
+            return subprocess.run(command, env=where, cwd="/", capture_output=True, text=True, timeout=180)
+
+        call.runs = Path(folder) / "runs"
+        yield call
 
 
 @pytest.mark.slow
-def test_somebody_without_an_account_and_a_home_can_train(tmp_path):
-    if not somebody():
-        pytest.skip("only root, with setpriv, can be somebody else")
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o777)
-    bare = environment(BNLIB_RUNS=str(tmp_path / "runs"))
-    bare = {name: value for name, value in bare.items() if name not in ("HOME", "USER", "LOGNAME", "BNLIB_DATA", "XDG_CACHE_HOME")}
-
-    def call(*words, **more):
-        command, where = [*SOMEBODY, sys.executable, "-m", "bnlib", *words], {**bare, **more}
-        return subprocess.run(command, env=where, cwd="/", capture_output=True, text=True, timeout=180)
-
-    done = call(*SHORT, "--epochs", "40")  # so many that the step is compiled, and the result kept somewhere
+def test_somebody_without_an_account_and_a_home_can_train(somebody):
+    done = somebody(*SHORT)
     assert done.returncode == 0 and "test accuracy, finished" in done.stdout, done.stderr[-3000:]
-    assert (tmp_path / "runs").stat().st_uid == 54321
-    for words, more, message in (
+    assert somebody.runs.stat().st_uid == 54321
+    shutil.rmtree(next(somebody.runs.glob("digits*")))
+    for path in somebody.runs.glob(".unfinished/*.lock"):
+        os.chown(path, 0, 0)
+    for again, more, message in (
+        (SHORT, {}, "belongs to user root, who may be training it"),
         (["run", "resnet8", "--recipe", "smoke"], {}, "there is no home folder"),
-        ([*SHORT, "--seed", "1"], {"BNLIB_RUNS": str(ROOT / "tests" / "mine")}, "cannot be written (no permission"),
+        (SHORT, {"BNLIB_RUNS": str(ROOT / "tests" / "mine")}, "cannot be written (no permission"),
     ):
-        refused = call(*words, **more)
+        refused = somebody(*again, **more)
         assert refused.returncode == 1 and message in refused.stderr, refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1, refused.stderr
-    shutil.rmtree(next((tmp_path / "runs").glob("digits*")))
-    theirs = next((tmp_path / "runs" / ".unfinished").glob("*.lock"))
-    os.chown(theirs, 0, 0)
-    theirs.chmod(0o644)
-    refused = call(*SHORT, "--epochs", "40")
-    assert refused.returncode == 1 and "belongs to user root, who may be training it" in refused.stderr, refused.stderr
+
+
+def test_without_a_home_compiled_passes_are_kept_elsewhere(monkeypatch):
+    def nowhere(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    folder = passes_c._folder()
+    assert folder.is_dir() and os.access(folder, os.W_OK)
+    folder.rmdir()
 
 
 def test_a_file_that_cannot_be_read_is_one_line(monkeypatch):
@@ -661,7 +665,7 @@ def test_a_training_killed_at_any_moment_and_by_four_at_once_ends_the_same(tmp_p
             chance, moments = random.Random(), []
             for trial in range(2):
                 folder = tmp_path / f"killed{trial}"
-                for _ in range(4):
+                for _ in range(3):
                     child, moment = fork(folder), chance.uniform(0.1, 0.95)
                     if not gone(child, moment * takes):
                         os.kill(child, signal.SIGKILL)
@@ -676,3 +680,18 @@ def test_a_training_killed_at_any_moment_and_by_four_at_once_ends_the_same(tmp_p
             assert [path.suffix for path in (tmp_path / "four" / ".unfinished").iterdir()] == [".lock"]
         finally:
             forks.kill()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("fields", [{}, {"optimiser": "adam", "lr": 0.01}], ids=str)
+@pytest.mark.parametrize("first", ["cuda", "cpu"])
+def test_a_gpu_goes_on_from_a_checkpoint_of_any_device(first, fields, tiny, tmp_path, monkeypatch):
+    spec = tiny(epochs=3, **fields)
+    whole = training.train(spec, folder=tmp_path / "whole", device="cuda", progress=False)
+    monkeypatch.setattr(trainer.Trainer, "train", stopped_after(2))
+    with pytest.raises(KeyboardInterrupt):
+        training.train(spec, folder=tmp_path, device=first, progress=False)
+    monkeypatch.undo()
+    run = training.train(spec, folder=tmp_path, device="cuda", progress=False)
+    assert len(run.history) == 3 and (first == "cpu" or bits(run) == bits(whole))
