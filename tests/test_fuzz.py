@@ -260,10 +260,11 @@ class Touches:
 
 @pytest.mark.slow
 @pytest.mark.xfail(strict=False, reason="checkpoints carry no digest, and what reading them raises is let through; being rewritten")
-def test_a_damaged_checkpoint(stopped, tmp_path):
+def test_a_damaged_checkpoint(stopped, tmp_path, monkeypatch):
+    monkeypatch.setattr("bnlib.training.timing.estimate", lambda _: "soon")  # measured anew each time it would take longest
     spec, folder, content, expected = stopped
 
-    @settings(few, max_examples=6)
+    @settings(few, max_examples=4)
     @given(damaged(content))
     @example(b"")
     @example(content[: len(content) // 2])
