@@ -35,10 +35,11 @@ $(HTML): $(NOTEBOOKS) $(PAGES) $(SOURCE)/_config.yml
 	  { rm -rf _build/.doctrees; exit 1; }  # else the next build would not read the page with the warning again
 	@touch $@  # also where this page stayed as it was
 
+# passive: else threads that wait for each other keep a machine busy that has other things to do, and take many times as long.
 $(NOTEBOOKS): $(SOURCE)/%: % $(INPUTS) | $(READY)
 	@mkdir -p $(@D) _build/running
 	@echo "running $<"
-	@papermill --cwd notebooks --no-progress-bar --log-level ERROR $< _build/running/$(@F) 2> _build/running/$(@F).log || \
+	@OMP_WAIT_POLICY=passive papermill --cwd notebooks --no-progress-bar --log-level ERROR $< _build/running/$(@F) 2> _build/running/$(@F).log || \
 	  { cat _build/running/$(@F).log; echo "$< failed; as far as it came: _build/running/$(@F)"; exit 1; }
 	@mv _build/running/$(@F) $@
 
