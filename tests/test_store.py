@@ -364,7 +364,7 @@ def test_pages_are_drawn_without_a_damaged_run_and_say_so(name, copied):
     assert runs.id.tolist() == [first.name] and len(store.results()) == 2
     assert len(analysis.histories(runs)) == 16 and len(analysis.gammas(runs)) and len(analysis.clamping(runs))
     for said in (page.not_trained("fig4_gamma"), page.finding(page.Statement("So it is."))):
-        assert said.startswith('<div class="admonition warning">') and f"<li>{second.name}: {name.split(':')[0]}" in said
+        assert said.startswith('<div class="admonition warning">') and f"<li>results/{second.name}: {name.split(':')[0]}" in said
     assert experiments.coverage("fig4_gamma").loc["ResNet-14", "bn"] == "16\u00a0epochs"
 
 

@@ -45,13 +45,13 @@ def finding(statement: Statement, otherwise: str = "") -> Markdown:
 
 
 def left_out() -> str:
-    """A warning that names each stored run that cannot be read, and so is in no figure, and why; empty if there is none."""
+    """A warning that names each folder of a run that cannot be read, and so is in no figure, and why; empty if there is none."""
     found = store.unreadable(whole=True)
     if not found:
         return ""
-    count = f"{len(found)} stored runs cannot" if len(found) > 1 else "A stored run cannot"
-    each = Markup("").join(Markup("<li>{}</li>").format(why) for why in found.values())
-    title = f"{count} be read, and {'are' if len(found) > 1 else 'is'} left out of every figure and number"
+    count = f"{len(found)} folders of runs" if len(found) > 1 else "A folder of a run"
+    each = Markup("").join(Markup("<li>{}/{}</li>").format(folder.parent.name, why) for folder, why in found.items())
+    title = f"{count} cannot be read; nothing in {'them' if len(found) > 1 else 'it'} is in a figure or a number"
     said = Markup('<div class="admonition warning"><p class="admonition-title">{}</p><ul>{}</ul></div>').format(title, each)
     return f"{said}\n\n"
 

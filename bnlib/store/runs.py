@@ -238,7 +238,7 @@ def unreadable(whole: bool = False) -> dict[Path, str]:
 
 def _why_not(run: Run, whole: bool = False) -> str:
     try:
-        _ = run.check() if whole else None, run.info
+        _ = run.info, run.check() if whole else None
     except StoreError as error:
         return str(error)
     return ""
