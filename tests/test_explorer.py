@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_core_python.selenium import Axe
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -79,6 +80,18 @@ def wait(ready, seconds=20):
         assert time.monotonic() < end, "it never came"
         time.sleep(0.05)
     return found
+
+
+def clicked(browser, selector) -> bool:
+    """Whether the first that is displayed could be clicked; JupyterLab may draw it anew at any moment."""
+    try:
+        for one in browser.find_elements(By.CSS_SELECTOR, selector):
+            if one.is_displayed():
+                one.click()
+                return True
+    except StaleElementReferenceException:
+        pass
+    return False
 
 
 def answers(address) -> bool:
@@ -444,11 +457,7 @@ explorer.gamma(runs[runs.id == "{SEEDS[0]}"])"""
         wait(lambda: answers(f"{address}api"), 60)
         browser.get(f"{address}lab/tree/one.ipynb")
         wait(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-status="idle"]'), 60)
-        wait(
-            lambda: [
-                one.click() or one for one in browser.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-line") if one.is_displayed()
-            ]
-        )
+        wait(lambda: clicked(browser, ".jp-CodeCell .cm-line"))
         ActionChains(browser).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
         wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"), 90)
         part(browser, "[data-slider]").send_keys(*[Keys.RIGHT] * 15)

@@ -99,7 +99,7 @@ def test_what_cannot_be_exported_is_refused(tiny, tmp_path, committed):
         with pytest.raises(store.StoreError, match="cannot be written") as error:
             seedfile.export(run, path)
         assert "\n" not in str(error.value)
-    diverged = bnlib.run(tiny(lr=1e25, trainable="bn+output", epochs=3), progress=False)
+    diverged = bnlib.run(tiny(lr=1000, weight_decay=1000, trainable="bn+output", epochs=20), progress=False)
     assert diverged.info["status"] == "diverged"
     with pytest.raises(store.StoreError, match="its training diverged"):
         seedfile.export(diverged, tmp_path / "diverged")
