@@ -27,7 +27,7 @@ from bnlib.store.runs import Run, StoreError
 
 # What a file may ask of the machine that reads it, before anything in it is believed.
 HEADER = 1_000_000  # bytes; the names of a thousand layers' random weights are 100,000
-PARAMETERS = 10**9  # that are drawn, 4 GB; the paper's largest network has 180 million
+PARAMETERS = 10**9  # that are drawn, 4 GB; the paper's largest network has 177 million
 _OF_BATCHNORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 
 
@@ -169,10 +169,8 @@ def _parts(spec: RunSpec) -> dict[str, dict[str, tuple[int, ...]]]:
 def _bytes(spec: RunSpec, accuracy: float, weights_checksum: str, tensors: dict[str, np.ndarray]) -> bytes:
     """The file. Of the spec, what is not at its default: a field that is new one day hinders no older version."""
     parts = _parts(spec)
-    if (
-        wrong := {name: shape for shapes in parts.values() for name, shape in shapes.items()}.items()
-        ^ {name: tensor.shape for name, tensor in tensors.items()}.items()
-    ):
+    due = {name: shape for shapes in parts.values() for name, shape in shapes.items()}
+    if wrong := due.items() ^ {name: tensor.shape for name, tensor in tensors.items()}.items():
         raise ValueError(f"the tensor {min(wrong)[0]!r} does not fit {spec.model} with trainable {spec.trainable!r}")
     flat = {name: np.concatenate([tensors[one].ravel() for one in shapes]).astype("<f4") for name, shapes in parts.items()}
     given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
