@@ -5,11 +5,14 @@ import time
 import click
 
 from bnlib.cli import options
+from bnlib.spec.choices import REPLICATES
 
 
 @click.command()
 @options.spec_options
-@click.option("--replicates", type=click.IntRange(min=1), default=1, help="Also the next seeds, so many in all, trained together.")
+@click.option(
+    "--replicates", type=click.IntRange(*REPLICATES), default=1, help="Also the next seeds, so many in all, trained together."
+)
 @options.probes
 @options.one_line
 def run(device, data_root, replicates, probes, **spec):
