@@ -114,10 +114,6 @@ def read_everything(run: store.Run) -> None:
         assert SOUND.name in set(bnlib.results().id), "one bad folder takes the others along"
 
 
-store_is_strict = pytest.mark.xfail(strict=False, reason="the store's readers let other exceptions through; being rewritten")
-
-
-@store_is_strict
 @pytest.mark.parametrize("file", sorted(FILES))
 def test_a_damaged_file_of_a_run(file, run):
     @fewer
@@ -128,7 +124,6 @@ def test_a_damaged_file_of_a_run(file, run):
     ends_in_a_line()
 
 
-@store_is_strict
 def test_a_run_json_of_other_values(run):
     @few
     @given(st.sampled_from([*INFO, *(("spec", name) for name in INFO["spec"]), ("counts", "bn"), ()]), JSON)
@@ -157,7 +152,6 @@ SETS = st.from_regex(r"(bn|gamma|random:\d{1,5000}|all|output)(\+(bn|beta|random
 SPEC = [field for field in INFO["spec"] if field != "model"]
 
 
-@pytest.mark.xfail(strict=False, reason="numbers without end are let through; being bounded")
 @few
 @given(
     st.sampled_from(["resnet14", "wrn14-2", "vgg11"])
@@ -259,7 +253,6 @@ class Touches:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="checkpoints carry no digest, and what reading them raises is let through; being rewritten")
 def test_a_damaged_checkpoint(stopped, tmp_path, monkeypatch):
     monkeypatch.setattr("bnlib.training.timing.estimate", lambda _: "soon")  # measured anew each time it would take longest
     spec, folder, content, expected = stopped
@@ -288,7 +281,6 @@ WORDS = st.sampled_from(
 )
 
 
-@pytest.mark.xfail(strict=False, reason="numbers without end are let through; being bounded")
 def test_a_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -56,7 +56,7 @@ class SeedFile:
 
 
 def export(run: Run, path: str | Path) -> Path:
-    """Write the trained network of `run` to the new file `path`, whole or not at all; returns the path.
+    """Write the trained network of a stored run to the new file `path`, whole or not at all; returns the path.
 
     Raises StoreError if its convolutions were trained, so that a seed is not enough; if it diverged; if the file is there or cannot
     be written.
