@@ -17,18 +17,26 @@ def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
     return models.checksum(model) == run.info["weights_checksum"]
 
 
+def restored(spec: RunSpec, weights_checksum: str, tensors: dict, whose: str) -> torch.nn.Module:
+    """The network of `spec` drawn again, frozen as in its training, `tensors` put in; on the CPU, in evaluation mode.
+
+    Raises StoreError, which names `whose`, if the seed draws other weights here than `weights_checksum` is of.
+    """
+    model = draw(spec)
+    if models.checksum(model) != weights_checksum:
+        raise StoreError(f"{whose}: seed {spec.seed} draws other weights on this machine than the training began with")
+    freezing.freeze(model, spec.trainable, spec.seed)
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, strict=False)
+    return model.to(memory_format=torch.channels_last).eval()
+
+
 def trained(run: Run) -> torch.nn.Module:
     """See `Run.model`."""
     if not run.spec.redrawn:
         raise StoreError(f"{run.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
-    model = draw(run.spec)
-    if not drawn_alike(run, model):
-        raise StoreError(f"{run.id}: seed {run.spec.seed} draws other weights on this machine than the run was trained with")
-    freezing.freeze(model, run.spec.trainable, run.spec.seed)
-    if wrong := misfit(run, model):
+    if wrong := misfit(run, freezing.freeze(models.skeleton(run.spec.model), run.spec.trainable, run.spec.seed)):
         raise StoreError(f"{run.id}: {wrong}")
-    model.load_state_dict({k: torch.from_numpy(v) for k, v in run.tensors.items()}, strict=False)
-    return model.to(memory_format=torch.channels_last).eval()
+    return restored(run.spec, run.info["weights_checksum"], run.tensors, run.id)
 
 
 def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:

@@ -47,12 +47,7 @@ class SeedFile:
 
     def model(self) -> torch.nn.Module:
         """The network; see `load`."""
-        model = networks.draw(self.spec)
-        if models.checksum(model) != self.weights_checksum:
-            raise StoreError(f"{self.path}: seed {self.spec.seed} draws other weights on this machine than the training began with")
-        freezing.freeze(model, self.spec.trainable, self.spec.seed)
-        model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in self.tensors.items()}, strict=False)
-        return model.to(memory_format=torch.channels_last).eval()
+        return networks.restored(self.spec, self.weights_checksum, self.tensors, str(self.path))
 
 
 def export(run: Run, path: str | Path) -> Path:
