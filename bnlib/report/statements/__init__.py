@@ -8,19 +8,12 @@ from bnlib.report.statements.accuracy import (
     collapse,
     compared,
     counts,
-    curve,
     depth,
     depth_or_width,
     gain,
-    halves,
-    longer,
-    overfitting,
-    overfitting_as_they_are,
-    reach,
     replicates,
     sets,
     still_to_train,
-    variants,
     width,
 )
 from bnlib.report.statements.features import (
@@ -45,6 +38,15 @@ from bnlib.report.statements.grammar import (
     what,
 )
 from bnlib.report.statements.speed import speed
+from bnlib.report.statements.variants import (
+    curve,
+    halves,
+    longer,
+    overfitting,
+    overfitting_as_they_are,
+    reach,
+    variants,
+)
 
 __all__ = [
     "Statement",

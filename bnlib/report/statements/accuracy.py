@@ -11,12 +11,12 @@ from bnlib.report.statements.grammar import Statement, after, diverged, listing,
 from bnlib.spec import RunSpec, architecture
 
 
-def _judged(points_: pd.DataFrame) -> pd.DataFrame:
+def judged_at(points_: pd.DataFrame) -> pd.DataFrame:
     """Those of the points that say something: trained for 160 or 16 epochs, and not all diverged."""
     return sound(points_)[lambda rows: rows.recipe.isin(RECIPES)]
 
 
-def _gone(summary: pd.DataFrame | None, otherwise: Statement) -> Statement:
+def all_diverged(summary: pd.DataFrame | None, otherwise: Statement) -> Statement:
     """What is said where no run says anything: which points of `summary` diverged whole, if some did; else `otherwise`."""
     if summary is None or not len(summary):
         return otherwise
@@ -24,7 +24,7 @@ def _gone(summary: pd.DataFrame | None, otherwise: Statement) -> Statement:
     return Statement(f"{upper(diverged(gone))}.", "not judged") if len(gone) else otherwise
 
 
-def _lost(rows: pd.DataFrame, where) -> str:
+def some_diverged(rows: pd.DataFrame, where) -> str:
     """Which replicates of the points of a sentence diverged, behind its semicolon; empty if none did."""
     said = diverged(rows, where)
     return f"; {said}" if said else ""
@@ -93,13 +93,13 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
     """
     own, every = best(judged[judged.trainable == "bn"]), spreads[spreads.trainable == "bn"]
     if not len(own):
-        return _gone(every, Statement("", overall(judged[:0])))
+        return all_diverged(every, Statement("", overall(judged[:0])))
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
     said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
     if len(own) == 1:
         said = f"γ and β alone reach {_values(own, along)} {after(recipe)}"
     of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
-    lost = _lost(every[every.recipe == recipe], lambda row: _at(row, along))
+    lost = some_diverged(every[every.recipe == recipe], lambda row: _at(row, along))
     return Statement(f"{said}{_against(own, recipe)}{lost}.", overall(own), of)
 
 
@@ -144,7 +144,7 @@ def beside_paper(judged: pd.DataFrame) -> Statement:
 
 def compared(judged: pd.DataFrame) -> Statement:
     """How many of the paper's orders ours have, at the recipe with most of them: of pairs of one trainable set or one network."""
-    pairs = comparisons(_judged(judged))
+    pairs = comparisons(judged_at(judged))
     if not len(pairs):
         return Statement("")
     recipe = pairs.recipe.value_counts().index[0]
@@ -160,7 +160,7 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
 
     summary: of `analysis.summarise`.
     """
-    own = _judged(summary)
+    own = judged_at(summary)
     own = own[own.trainable.isin(of)]
     if not len(own):
         return Statement("")
@@ -184,7 +184,7 @@ def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summar
     """
     own = best(rows)
     if not len(own):
-        return _gone(summary, Statement("", "not trained" if "verdict" in rows else ""))
+        return all_diverged(summary, Statement("", "not trained" if "verdict" in rows else ""))
     verdict = overall(own) if "verdict" in own else ""
     recipe = own.recipe.iloc[0]
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
@@ -231,109 +231,6 @@ def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
     return Statement(f"{upper(after(recipe))}, shortcuts and the output layer alone reach {each}.", verdict)
 
 
-def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: str = "bn") -> Statement:
-    """What 160 epochs bring over 16, in the networks that have been trained both ways: replicates of equal seed where there are.
-
-    points_: of `summarise` or `small_gammas`.
-    """
-    own = sound(points_)
-    own = own[own.trainable == trainable]
-    both = own[own.recipe == "paper"].merge(own[own.recipe == "short"], on=["network", "depth", "width"], suffixes=("", "_short"))
-    if not len(both):
-        return Statement("")
-    both = both.assign(gain=(both["mean"] - both.mean_short).astype(float)).sort_values("depth")
-    each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(3).itertuples())
-    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
-
-
-def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -> Statement:
-    """Which variants of a training do better or worse than `base`, in the network and recipe with most of them.
-
-    summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`. called: the base's name in a
-    sentence.
-    """
-    own = _judged(summary)
-    count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
-    count = count[count.variants > 1]
-    if not len(count):
-        return _gone(summary, Statement(""))
-    place = (
-        count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)})).sort_values(["variants", "rank"]).iloc[-1]
-    )
-    spreads = own[own.recipe == place.recipe]
-    own = spreads[spreads.network == place.network].set_index("variant")
-    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
-    lost = _lost(every, lambda row: f"of “{row.variant}”")
-    if base not in own.index:
-        return _gone(every[every.variant == base], Statement(""))
-    first, others, pooled = own.loc[base], own.drop(index=base), spread(spreads)
-    gap = (others["mean"] - first["mean"]).astype(float)
-    p = corrected(
-        pd.Series(
-            [tested(gap[i], (others.sd[i], others.n[i]), (first.sd, first.n), pooled)[0] for i in others.index], index=others.index
-        )
-    )
-    where, far = f"in {network(place.network)} {after(place.recipe)}", gap.abs().idxmax()
-    better, worse = gap[(p < LEVEL) & (gap > 0)], gap[(p < LEVEL) & (gap < 0)]
-    if p.isna().all():
-        said = f"{subject} change accuracy by up to {points(gap[far])} {where} ({far}), one run each: no order can be told"
-    elif not len(better) and not len(worse) and len(gap) == 1:
-        said = f"{far} changes accuracy by {points(gap[far])} {where}, no more than chance"
-    elif not len(better) and not len(worse):
-        none = f"none of the {number(len(gap))} {subject} tried differs from {called or base} by more than chance {where}"
-        said = f"{none}; the largest difference is {points(gap[far])} ({far})"
-    else:
-        each = [f"{better.idxmax()} gains {points(better.max())}"] if len(better) else []
-        each += [f"{worse.idxmin()} loses {points(worse.min())}"] if len(worse) else []
-        rest = len(gap) - len(better) - len(worse)
-        more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
-        said = f"{listing(each)} against {called or base} {where}{more}"
-    return Statement(f"{upper(said)}{lost}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
-
-
-def halves(summary: pd.DataFrame) -> Statement:
-    """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
-    own = _judged(summary)
-    own = own[own.trainable.isin(["bn", "gamma", "beta"])]
-    count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
-    if not len(count) or count.sets.iloc[-1] < 2:
-        return _gone(summary, Statement(""))
-    place = count.iloc[-1]
-    spreads = own[own.recipe == place.recipe]
-    rows = spreads[spreads.network == place.network].set_index("trainable")
-    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
-    if "bn" not in rows.index:
-        return _gone(every, Statement(""))
-    both, pooled, said = rows.loc["bn"], spread(spreads), []
-    for name in ("gamma", "beta"):
-        if name not in rows.index:
-            if name not in set(every.trainable):
-                said.append(f"{what(name)} has not been trained")
-            continue
-        one, gap = rows.loc[name], float(rows.loc[name, "mean"] - both["mean"])
-        p, _ = tested(gap, (one.sd, one.n), (both.sd, both.n), pooled)
-        how = "loses" if gap < 0 else "gains"
-        said.append(f"{what(name)} {how} {points(gap)} against both" + ("" if p < LEVEL else ", which may be chance"))
-    lost = _lost(every, lambda row: f"with {what(row.trainable)}")
-    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}{lost}.", "not judged")
-
-
-def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
-    """What γ and β alone reach in the networks of `summary`, at the longest recipe; guess: what chance gives, in percent."""
-    every = summary[summary.trainable == "bn"]
-    own = best(sound(every))
-    if not len(own):
-        return _gone(every, Statement(""))
-    own = own.sort_values("mean")
-    low, high = own.iloc[0], own.iloc[-1]
-    span = f"{percent(high['mean'])} in {network(high.network)}"
-    if len(own) > 1:
-        span = f"{percent(low['mean'])} in {network(low.network)} to {span}"
-    above = "well above chance" if low["mean"] > 2 * guess else "hardly above chance"
-    lost = _lost(every[every.recipe == own.recipe.iloc[0]], lambda row: f"of {network(row.network)}")
-    return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}{lost}.", "not judged")
-
-
 def counts(judged: pd.DataFrame) -> Statement:
     """Whether the parameter counts are the paper's: rows of `analysis.judge_counts`. A check of the software, not of learning."""
     known = judged.dropna(subset="equal")
@@ -344,64 +241,6 @@ def counts(judged: pd.DataFrame) -> Statement:
     if right == due:
         return Statement(f"{said}; all {due} counts are the paper's.", "checked")
     return Statement(f"{said}; {right} of {due} counts are the paper's.", "failed")
-
-
-def curve(judged: pd.DataFrame, histories: pd.DataFrame, reference: pd.DataFrame, name: str) -> Statement:
-    """What `name` does during training with γ and β alone: after the drops of the learning rate; beside the paper's last value.
-
-    judged: points of `analysis.at_epochs`. histories: of `analysis.histories`, of this network. reference: of `paper.curve`.
-    """
-    own = histories[histories.trainable == "bn"]
-    if not len(own):
-        return Statement(f"{network(name)} has not been trained yet.", "not trained")
-    if (own.status == "diverged").all():
-        epochs = listing(map(str, sorted(set(own.groupby(["recipe", "seed"]).epoch.max()))))
-        return Statement(f"With γ and β alone {network(name)} diverged, in epoch {epochs}.", "not judged")
-    own = own[own.status != "diverged"]
-    recipe = next(one for one in (*RECIPES, *own.recipe.unique()) if (own.recipe == one).any())
-    own = 100 * own[own.recipe == recipe].groupby(["lr", "epoch"]).test_accuracy.mean()
-    rates = sorted({lr for lr, _ in own.index}, reverse=True)
-    ends = [own[lr].iloc[-1] for lr in rates]
-    said = f"With γ and β alone {network(name)} is at {percent(ends[0])} before the learning rate first drops"
-    said += f" and at {percent(ends[-1])} at the end, {after(recipe)}" if len(ends) > 1 else f", {after(recipe)}"
-    theirs = reference[reference.trainable == "bn"].sort_values("epoch") if len(reference) else reference
-    if recipe == "paper" and len(theirs):
-        said += f"; the paper has {percent(theirs.value.iloc[-1])}"
-    return Statement(f"{said}.", overall(judged) if len(judged) else "not judged")
-
-
-def overfitting_as_they_are(gaps: pd.DataFrame) -> Statement:
-    """The same on the training images as they are, not augmented, γ and β alone. gaps: of `analysis.overfitting_as_they_are`."""
-    own = best(gaps[gaps.trainable == "bn"])
-    if not len(own):
-        return Statement("")
-    row = own.sort_values("depth").iloc[-1]
-    return Statement(
-        f"On the training images as they are, neither shifted nor mirrored, it ends {_above(row['mean'])} test accuracy with γ and "
-        f"β alone in {network(row.network)}, {after(row.recipe)}."
-    )
-
-
-def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
-    """Training accuracy above test accuracy at the end. gaps: of `overfitting`. judged: of `judge_overfitting`."""
-    own = best(judged)
-    if len(own):
-        row = own.sort_values("depth").iloc[-1]
-        text = (
-            f"In {network(row.network)} training accuracy ends {_above(row.less)} test accuracy with γ and β alone, "
-            f"and {_above(row.more)} it with everything trained, {after(row.recipe)}."
-        )
-        return Statement(text, overall(judged))
-    alone = gaps[gaps.trainable == "bn"]
-    if not len(alone):
-        return Statement("", "not trained")
-    row = best(alone).sort_values("depth").iloc[-1] if len(best(alone)) else alone.iloc[-1]
-    alone = f"ends {_above(row['mean'])} test accuracy with γ and β alone"
-    return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}.", "not judged")
-
-
-def _above(value: float) -> str:
-    return f"{points(value)} {'above' if value > 0 else 'below'}"
 
 
 def replicates(summary: pd.DataFrame) -> str:

@@ -1,0 +1,168 @@
+"""What one network's trainings say: a variant against its base, γ against β, longer against shorter, training against test."""
+
+import pandas as pd
+
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, corrected, overall, sound, spread, tested
+from bnlib.report.statements.accuracy import all_diverged, judged_at, some_diverged
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+
+
+def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: str = "bn") -> Statement:
+    """What 160 epochs bring over 16, in the networks that have been trained both ways: replicates of equal seed where there are.
+
+    points_: of `summarise` or `small_gammas`.
+    """
+    own = sound(points_)
+    own = own[own.trainable == trainable]
+    both = own[own.recipe == "paper"].merge(own[own.recipe == "short"], on=["network", "depth", "width"], suffixes=("", "_short"))
+    if not len(both):
+        return Statement("")
+    both = both.assign(gain=(both["mean"] - both.mean_short).astype(float)).sort_values("depth")
+    each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(3).itertuples())
+    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
+
+
+def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -> Statement:
+    """Which variants of a training do better or worse than `base`, in the network and recipe with most of them.
+
+    summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`. called: the base's name in a
+    sentence.
+    """
+    own = judged_at(summary)
+    count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
+    count = count[count.variants > 1]
+    if not len(count):
+        return all_diverged(summary, Statement(""))
+    place = (
+        count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)})).sort_values(["variants", "rank"]).iloc[-1]
+    )
+    spreads = own[own.recipe == place.recipe]
+    own = spreads[spreads.network == place.network].set_index("variant")
+    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
+    lost = some_diverged(every, lambda row: f"of “{row.variant}”")
+    if base not in own.index:
+        return all_diverged(every[every.variant == base], Statement(""))
+    first, others, pooled = own.loc[base], own.drop(index=base), spread(spreads)
+    gap = (others["mean"] - first["mean"]).astype(float)
+    p = corrected(
+        pd.Series(
+            [tested(gap[i], (others.sd[i], others.n[i]), (first.sd, first.n), pooled)[0] for i in others.index], index=others.index
+        )
+    )
+    where, far = f"in {network(place.network)} {after(place.recipe)}", gap.abs().idxmax()
+    better, worse = gap[(p < LEVEL) & (gap > 0)], gap[(p < LEVEL) & (gap < 0)]
+    if p.isna().all():
+        said = f"{subject} change accuracy by up to {points(gap[far])} {where} ({far}), one run each: no order can be told"
+    elif not len(better) and not len(worse) and len(gap) == 1:
+        said = f"{far} changes accuracy by {points(gap[far])} {where}, no more than chance"
+    elif not len(better) and not len(worse):
+        none = f"none of the {number(len(gap))} {subject} tried differs from {called or base} by more than chance {where}"
+        said = f"{none}; the largest difference is {points(gap[far])} ({far})"
+    else:
+        each = [f"{better.idxmax()} gains {points(better.max())}"] if len(better) else []
+        each += [f"{worse.idxmin()} loses {points(worse.min())}"] if len(worse) else []
+        rest = len(gap) - len(better) - len(worse)
+        more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
+        said = f"{listing(each)} against {called or base} {where}{more}"
+    return Statement(f"{upper(said)}{lost}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
+
+
+def halves(summary: pd.DataFrame) -> Statement:
+    """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
+    own = judged_at(summary)
+    own = own[own.trainable.isin(["bn", "gamma", "beta"])]
+    count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
+    if not len(count) or count.sets.iloc[-1] < 2:
+        return all_diverged(summary, Statement(""))
+    place = count.iloc[-1]
+    spreads = own[own.recipe == place.recipe]
+    rows = spreads[spreads.network == place.network].set_index("trainable")
+    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
+    if "bn" not in rows.index:
+        return all_diverged(every, Statement(""))
+    both, pooled, said = rows.loc["bn"], spread(spreads), []
+    for name in ("gamma", "beta"):
+        if name not in rows.index:
+            if name not in set(every.trainable):
+                said.append(f"{what(name)} has not been trained")
+            continue
+        one, gap = rows.loc[name], float(rows.loc[name, "mean"] - both["mean"])
+        p, _ = tested(gap, (one.sd, one.n), (both.sd, both.n), pooled)
+        how = "loses" if gap < 0 else "gains"
+        said.append(f"{what(name)} {how} {points(gap)} against both" + ("" if p < LEVEL else ", which may be chance"))
+    lost = some_diverged(every, lambda row: f"with {what(row.trainable)}")
+    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}{lost}.", "not judged")
+
+
+def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
+    """What γ and β alone reach in the networks of `summary`, at the longest recipe; guess: what chance gives, in percent."""
+    every = summary[summary.trainable == "bn"]
+    own = best(sound(every))
+    if not len(own):
+        return all_diverged(every, Statement(""))
+    own = own.sort_values("mean")
+    low, high = own.iloc[0], own.iloc[-1]
+    span = f"{percent(high['mean'])} in {network(high.network)}"
+    if len(own) > 1:
+        span = f"{percent(low['mean'])} in {network(low.network)} to {span}"
+    above = "well above chance" if low["mean"] > 2 * guess else "hardly above chance"
+    lost = some_diverged(every[every.recipe == own.recipe.iloc[0]], lambda row: f"of {network(row.network)}")
+    return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}{lost}.", "not judged")
+
+
+def curve(judged: pd.DataFrame, histories: pd.DataFrame, reference: pd.DataFrame, name: str) -> Statement:
+    """What `name` does during training with γ and β alone: after the drops of the learning rate; beside the paper's last value.
+
+    judged: points of `analysis.at_epochs`. histories: of `analysis.histories`, of this network. reference: of `paper.curve`.
+    """
+    own = histories[histories.trainable == "bn"]
+    if not len(own):
+        return Statement(f"{network(name)} has not been trained yet.", "not trained")
+    if (own.status == "diverged").all():
+        epochs = listing(map(str, sorted(set(own.groupby(["recipe", "seed"]).epoch.max()))))
+        return Statement(f"With γ and β alone {network(name)} diverged, in epoch {epochs}.", "not judged")
+    own = own[own.status != "diverged"]
+    recipe = next(one for one in (*RECIPES, *own.recipe.unique()) if (own.recipe == one).any())
+    own = 100 * own[own.recipe == recipe].groupby(["lr", "epoch"]).test_accuracy.mean()
+    rates = sorted({lr for lr, _ in own.index}, reverse=True)
+    ends = [own[lr].iloc[-1] for lr in rates]
+    said = f"With γ and β alone {network(name)} is at {percent(ends[0])} before the learning rate first drops"
+    said += f" and at {percent(ends[-1])} at the end, {after(recipe)}" if len(ends) > 1 else f", {after(recipe)}"
+    theirs = reference[reference.trainable == "bn"].sort_values("epoch") if len(reference) else reference
+    if recipe == "paper" and len(theirs):
+        said += f"; the paper has {percent(theirs.value.iloc[-1])}"
+    return Statement(f"{said}.", overall(judged) if len(judged) else "not judged")
+
+
+def overfitting_as_they_are(gaps: pd.DataFrame) -> Statement:
+    """The same on the training images as they are, not augmented, γ and β alone. gaps: of `analysis.overfitting_as_they_are`."""
+    own = best(gaps[gaps.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    row = own.sort_values("depth").iloc[-1]
+    return Statement(
+        f"On the training images as they are, neither shifted nor mirrored, it ends {_above(row['mean'])} test accuracy with γ and "
+        f"β alone in {network(row.network)}, {after(row.recipe)}."
+    )
+
+
+def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
+    """Training accuracy above test accuracy at the end. gaps: of `overfitting`. judged: of `judge_overfitting`."""
+    own = best(judged)
+    if len(own):
+        row = own.sort_values("depth").iloc[-1]
+        text = (
+            f"In {network(row.network)} training accuracy ends {_above(row.less)} test accuracy with γ and β alone, "
+            f"and {_above(row.more)} it with everything trained, {after(row.recipe)}."
+        )
+        return Statement(text, overall(judged))
+    alone = gaps[gaps.trainable == "bn"]
+    if not len(alone):
+        return Statement("", "not trained")
+    row = best(alone).sort_values("depth").iloc[-1] if len(best(alone)) else alone.iloc[-1]
+    alone = f"ends {_above(row['mean'])} test accuracy with γ and β alone"
+    return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}.", "not judged")
+
+
+def _above(value: float) -> str:
+    return f"{points(value)} {'above' if value > 0 else 'below'}"
