@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from bnlib.models import build
     from bnlib.spec import RECIPES, RunSpec
     from bnlib.store import Run, load, results
-    from bnlib.training import run, train, train_together
+    from bnlib.training import fit, run, train, train_together
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "build",
     "count",
     "evaluate",
+    "fit",
     "freeze",
     "load",
     "results",
@@ -42,6 +43,7 @@ _HOME = {
     "build": "models",
     "count": "freezing",
     "evaluate": "engine",
+    "fit": "training",
     "freeze": "freezing",
     "load": "store",
     "results": "store",

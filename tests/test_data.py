@@ -51,7 +51,7 @@ def test_normalisation_is_torchvisions():
 
 def test_an_epoch_is_a_function_of_seed_and_epoch():
     digits = data.load("digits")
-    epoch = lambda seed, number: data.take(digits, *data.draw(1437, seed=seed, epoch=number, kind="flip+crop"))  # noqa: E731
+    epoch = lambda seed, number: digits.take(*data.draw(1437, seed=seed, epoch=number, kind="flip+crop"))  # noqa: E731
     first, again, later, other = epoch(0, 3), epoch(0, 3), epoch(0, 4), epoch(1, 3)
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], later[1]) and not torch.equal(first[1], other[1])
@@ -61,13 +61,15 @@ def test_an_epoch_is_a_function_of_seed_and_epoch():
 def test_without_augmentation_images_stay_as_they_are():
     digits = data.load("digits")
     order, offsets, flips = data.draw(1437, seed=0, epoch=0, kind="none")
-    assert torch.equal(data.take(digits, order, offsets, flips)[0], digits.train_images[order])
+    assert torch.equal(digits.take(order, offsets, flips)[0], data.normalise(digits.train_images[order]))
 
 
 def test_order_and_crops_are_pinned():
     digits = data.load("digits")
-    images, labels = data.take(digits, *(t[:8] for t in data.draw(1437, seed=0, epoch=0, kind="flip+crop")))
+    drawn = [t[:8] for t in data.draw(1437, seed=0, epoch=0, kind="flip+crop")]
+    images, labels = data.augment(digits.train_images[drawn[0]], *drawn[1:]), digits.train_labels[drawn[0]]
     assert labels.tolist() == [4, 6, 0, 8, 9, 3, 9, 1] and int(images.sum()) == 1675896
+    assert torch.equal(digits.take(*drawn)[0], data.normalise(images)) and torch.equal(digits.take(*drawn)[1], labels)
 
 
 def test_digits_are_real_and_split():

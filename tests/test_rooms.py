@@ -16,7 +16,20 @@ HOUSE = ROOT / "bnlib"
 MODULES = sorted(path for path in HOUSE.rglob("*.py") if path.parent != HOUSE or not path.name.startswith("__"))
 FOLDERS = sorted(path.parent for path in HOUSE.glob("**/*.py") if path.name == "__init__.py" and path.parent != HOUSE)
 # A room imports from rooms before it, and from itself.
-ROAD = ["words", "spec", "seeds", "machine", "models", "freezing", "data", "engine", "store", "training", "experiments"] + [
+ROAD = [
+    "words",
+    "spec",
+    "seeds",
+    "machine",
+    "processes",
+    "models",
+    "freezing",
+    "data",
+    "engine",
+    "store",
+    "training",
+    "experiments",
+] + [
     "report",
     "bench",
     "cli",

@@ -1,8 +1,9 @@
 """Data sets as tensors on the device, and their augmentation. What a network makes of them is computed in `engine`."""
 
-from bnlib.data.augmentation import MEAN, STD, augment, constants, draw, normalise, take
+from bnlib.data.augmentation import MEAN, STD, augment, constants, draw, normalise
 from bnlib.data.cifar10 import download, folder
 from bnlib.data.dataset import DataMissing, Dataset
+from bnlib.data.given import Given, source
 from bnlib.data.loading import load
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "STD",
     "DataMissing",
     "Dataset",
+    "Given",
     "augment",
     "constants",
     "download",
@@ -17,5 +19,5 @@ __all__ = [
     "folder",
     "load",
     "normalise",
-    "take",
+    "source",
 ]

@@ -5,7 +5,6 @@ import functools
 import torch
 
 from bnlib import seeds
-from bnlib.data.dataset import Dataset
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which the authors' code uses for CIFAR-10 too
 CROP_PADDING = 4
@@ -14,7 +13,7 @@ CROP_PADDING = 4
 @functools.cache
 def constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of a pixel's three values, from 0 to 255, on `device`; made once, as a CUDA graph can't."""
-    return torch.tensor(MEAN, device=device) * 255, torch.tensor(STD, device=device) * 255
+    return tuple(torch.tensor(values, device=device, dtype=torch.float32) * 255 for values in (MEAN, STD))
 
 
 def normalise(images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -54,8 +53,3 @@ def draw(total: int, *, seed: int, epoch: int, kind: str) -> tuple[torch.Tensor,
     if "flip" not in kind:
         flips[:] = False
     return torch.from_numpy(order), torch.from_numpy(offsets), torch.from_numpy(flips)
-
-
-def take(data: Dataset, order: torch.Tensor, offsets: torch.Tensor, flips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The training images `order` (B,), augmented: uint8 (B, 32, 32, 3), and their labels (B,). See `draw` and `augment`."""
-    return augment(data.train_images[order], offsets, flips), data.train_labels[order]

@@ -1,32 +1,69 @@
 """Accuracy of a network, the same number wherever it is computed."""
 
+import contextlib
+from dataclasses import dataclass
+
 import torch
 
 from bnlib import data, machine
 from bnlib.engine.step import Plain
+from bnlib.processes import ALONE, Processes
 
-BATCH = 500
+TOP = 5  # with more than 10 classes: how often the right one is among so many
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network does on a set of images: accuracy and top5, fractions (top5: None up to 10 classes); mean cross-entropy."""
+
+    accuracy: float
+    loss: float
+    top5: float | None = None
+
+
+def evaluate(model, dataset, *, images: int | None = None, step: Plain | None = None, train: bool = False) -> tuple[float, float]:
+    """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
+
+    In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another step
+    instead. dataset: what `bnlib.data.load` gives, or of your own a DataLoader, or a pair of tensors: batches ready for the model
+    and labels int64. images: only the first so many. train: on the training images of a data set instead, in the same way, not
+    augmented. Leaves everything as it was: each module's mode, the model's memory format, the global random generators.
+    """
+    found = measure(model, dataset, images=images, step=step, train=train)
+    return found.accuracy, found.loss
 
 
 @machine.exact()
 @torch.no_grad()
-def evaluate(
-    model, dataset: data.Dataset, *, images: int | None = None, step: Plain | None = None, train: bool = False
-) -> tuple[float, float]:
-    """Accuracy (a fraction) and mean cross-entropy of `model` on the test images, on the model's device.
+def measure(
+    model, dataset, *, images: int | None = None, step: Plain | None = None, train: bool = False, processes: Processes = ALONE
+) -> Evaluation:
+    """As `evaluate`, with top-5. processes: which share the images; each is told the whole result."""
+    source = data.source(dataset)
+    step, device = step or Plain(model, "fp32"), next(model.parameters()).device
+    sums = torch.zeros(4, dtype=torch.float64, device=device)  # right, among five, loss, images
+    gpus = [device] if device.type == "cuda" else []
+    with evaluating(model), torch.random.fork_rng(gpus, device_type="cuda"):
+        for x, labels in source.parts(train=train, images=images, share=processes.share):
+            x, labels = x.to(device), labels.to(device)
+            scores = step.logits(x)
+            loss = torch.nn.functional.cross_entropy(scores, labels)
+            ranked = scores.topk(min(TOP, scores.shape[1]), 1).indices == labels[:, None]
+            right = (scores.argmax(1) == labels).sum()
+            sums += torch.stack([right.double(), ranked.sum().double(), loss.double() * len(labels), sums.new_tensor(len(labels))])
+    right, among, loss, count = processes.total(sums).tolist()
+    if not count:
+        raise ValueError("there are no images to evaluate on")
+    return Evaluation(right / count, loss / count, among / count if source.classes and source.classes > 10 else None)
 
-    In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another
-    step instead. images: only the first so many. train: on the training images instead, in the same way, not augmented.
-    """
-    step, mode = step or Plain(model, "fp32"), model.training
-    model.eval().to(memory_format=torch.channels_last)
-    device = next(model.parameters()).device
-    pixels, labels = (dataset.train_images, dataset.train_labels) if train else (dataset.test_images, dataset.test_labels)
-    pixels, labels = pixels[:images], labels[:images].to(device)
-    correct, loss = 0.0, 0.0
-    for start in range(0, len(labels), BATCH):
-        part = slice(start, start + BATCH)
-        mean, right = step.loss(data.normalise(pixels[part].to(device)), labels[part])
-        correct, loss = correct + right, loss + mean * len(labels[part])
-    model.train(mode)
-    return float(correct) / len(labels), float(loss) / len(labels)
+
+@contextlib.contextmanager
+def evaluating(model):
+    """A context in which every module of `model` is in evaluation mode; behind it each has its own mode again."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -14,10 +14,10 @@ def make(model: nn.Module, settings: Recipe) -> torch.optim.Optimizer | None:
     for p in model.parameters():
         if p.requires_grad:
             decay = settings.weight_decay if settings.decay_bn or id(p) not in norms else 0.0
-            decays.setdefault(decay, []).append(p)
+            decays.setdefault((decay, p.dtype, p.device), []).append(p)
     if not decays:
         return None
-    groups = [{"params": [flatten(members)], "weight_decay": decay} for decay, members in decays.items()]
+    groups = [{"params": [flatten(members)], "weight_decay": decay} for (decay, *_), members in decays.items()]
     if settings.optimiser == "adam":
         on_gpu = next(model.parameters()).device.type == "cuda"
         optimiser = torch.optim.Adam(groups, lr=0.0, betas=(settings.momentum, 0.999), capturable=on_gpu)
@@ -49,3 +49,10 @@ def flatten(parameters: list[nn.Parameter]) -> nn.Parameter:
         value.copy_(p.data)
         p.data, p.grad, offset = value, grad, offset + p.numel()
     return flat
+
+
+def unflatten(model: nn.Module) -> None:
+    """Give every parameter that learns memory of its own again, without a gradient: as before `make`."""
+    for p in model.parameters():
+        if p.requires_grad:
+            p.data, p.grad = p.data.clone(memory_format=torch.preserve_format), None

@@ -62,6 +62,7 @@ class Plain:
     """The reference step: any torch model, as it is, with convolutions in `precision`, `bf16` or `fp32`."""
 
     name, passes_name = "plain", "PyTorch's autograd"
+    scale = None  # what a gradient is multiplied by: the batch's share, where several processes make one
 
     def __init__(self, model: nn.Module, precision: str = "bf16"):
         self.model, self.dtype = model, DTYPES[precision]
@@ -73,8 +74,12 @@ class Plain:
         rounding = contextlib.nullcontext()
         if self.dtype == torch.bfloat16:
             rounding = torch.autocast(self.device.type, torch.bfloat16) if self.native else _Rounded()
+        if self.dtype == torch.float32 and x.is_floating_point():  # a model of another precision runs in its own
+            x = x.to(next(self.model.parameters()).dtype)
         with rounding:
             scores = self.model(x)
+        # Some models give more than scores: Hugging Face's an object that has them, Inception's and GoogLeNet's other heads' too.
+        scores = scores.logits if hasattr(scores, "logits") else scores[0] if isinstance(scores, tuple) else scores
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
     def loss(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,7 +91,7 @@ class Plain:
         """As `loss`, and adds the loss's gradient to `.grad` of every parameter that learns; running statistics move."""
         loss, correct = self.loss(x, labels)
         if loss.requires_grad:
-            loss.backward()
+            loss.backward(self.scale)
         return loss.detach(), correct
 
 
@@ -179,7 +184,7 @@ class Fused(Plain):
         scores = output(pooled.requires_grad_(self.deep))
         loss = F.cross_entropy(scores, labels)
         if loss.requires_grad:
-            loss.backward()
+            loss.backward(self.scale)
         if self.deep:
             with torch.no_grad():
                 grad = (pooled.grad / (x.shape[2] * x.shape[3])).to(self.compute)

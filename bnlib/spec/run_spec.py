@@ -47,9 +47,10 @@ class Recipe:
     train_images: int | None = None
     test_images: int | None = None
 
-    def learning_rate(self, epoch: int) -> float:
-        """The learning rate of `epoch`, counted from 0: `lr` times `lr_drop` for each milestone reached."""
+    def learning_rate(self, epoch: int, done: float = 1.0) -> float:
         return self.lr * self.lr_drop ** sum(epoch >= milestone for milestone in self.milestones)
+
+    warmup = 0
 
     def alike(self, other: "Recipe", epoch: int) -> bool:
         """Whether training with this recipe and with `other` is the same up to and with `epoch`, counted from 1."""
@@ -91,6 +92,7 @@ class RunSpec:
     weight_init: str = "kaiming_normal"
     bn_init: str = "uniform"
     precision: str = "bf16"
+    sync_bn: bool = False
     epochs: int | None = None
     milestones: tuple[int, ...] | None = None
     lr: float | None = None

@@ -7,7 +7,7 @@ from bnlib.spec import RunSpec
 from bnlib.store.runs import Run, StoreError
 
 
-def draw(spec: RunSpec) -> torch.nn.Module:
+def draw(spec: RunSpec, classes=None) -> torch.nn.Module:
     """The network of `spec` at its initialisation, nothing frozen."""
     return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
 

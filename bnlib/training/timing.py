@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from bnlib import machine
-from bnlib.engine.evaluation import BATCH, evaluate
+from bnlib.engine.evaluation import evaluate
 from bnlib.engine.probes import THRESHOLDS
 from bnlib.words import duration
+
+SOME = 500  # images of the test set that an evaluation is measured by
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ def measure(training, count: int = 5) -> Pace:
 
     Compiles first, which is not counted; leaves no trace in the network.
     """
-    images, times, evaluations = len(training.data.test_labels[: training.settings.test_images]), [], []
-    some = min(images, BATCH)
+    count_of = training.data.test_count
+    images, times, evaluations = min(training.settings.test_images or count_of, count_of), [], []
+    some = min(images, SOME)
     with training.on_stream():
-        before, batch = [(t, t.clone()) for t in training.state()], training.batches(0)[0]
+        before, batch = [(t, t.clone()) for t in training.state()], next(iter(training.batches(0)))
         together = 1 if training.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
         for _ in range(3 + count):
             start = time.perf_counter()
@@ -60,6 +63,6 @@ def estimate(training) -> str:
     about = epochs * (training.steps * pace.step + pace.test) + pace.last_test - pace.test + pace.probes
     return (
         f"{epochs} epochs of {training.steps} steps, {1000 * pace.step:.{0 if pace.step > 0.02 else 1}f} ms a step: "
-        f"about {duration(about)} ({training.step.name} step, {training.spec.precision}, "
+        f"about {duration(about)} ({training.step.name} step, {training.precision}, "
         f"{machine.device_name(training.device)})"
     )

@@ -17,7 +17,8 @@ from bnlib.spec.choices import PROBES
 from bnlib.store import places
 from bnlib.store.writing import add_probes
 from bnlib.training import timing
-from bnlib.training.trainer import OutOfTime, Trainer
+from bnlib.training.loop import Loop, OutOfTime
+from bnlib.training.trainer import Trainer
 
 
 def run(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None, progress: bool = True) -> store.Run:
@@ -75,13 +76,13 @@ def train_together(
             for spec in missing:
                 trainers.append(Trainer(spec, where, datasets[spec.dataset], target, probes))
             if trainers:
-                _in_turn(trainers, progress, until)
+                in_turn(trainers, progress, until)
     return [store.find(spec, folder) for spec in specs]
 
 
 def _memory(specs: list[RunSpec], trainers: list[Trainer]) -> str:
     """What is kept of trainings that had not memory enough, and what helps."""
-    kept = [f"{one.spec.id}: {one.kept}" for one in trainers if not store.find(one.spec, one.folder)]
+    kept = [f"{one.name}: {one.kept}" for one in trainers if not one.stored]
     less = "fewer replicates or jobs at a time, other programs ended, or a smaller network"
     return "; ".join([*(kept or [f"nothing is kept of {', '.join(spec.id for spec in specs)}"]), f"what helps: {less}"])
 
@@ -147,25 +148,26 @@ def _no_lock(spec: RunSpec, path: Path, error: OSError) -> str:
     )
 
 
-def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> None:
+def in_turn(trainers: list[Loop], progress: bool, until: float | None) -> None:
     """Train all of them, a step of each in turn, under one progress bar; store each when it is through."""
     first, several = trainers[0], len(trainers) > 1
     bar = tqdm(
         total=sum(t.settings.epochs * t.steps for t in trainers),
         initial=sum(len(t.history) * t.steps for t in trainers),
         unit="step",
-        desc=f"{first.spec.model} {first.spec.trainable} {first.spec.recipe}" + (f" ×{len(trainers)}" if several else ""),
-        disable=not progress,
+        desc=first.title + (f" ×{len(trainers)}" if several else ""),
+        disable=not (progress and first.processes.first),
         smoothing=0.05,
         mininterval=0.1 if sys.stderr.isatty() else 2,  # in a notebook every refresh is kept, in hours they are megabytes
     )
     try:
         on_cpu = first.device.type == "cpu"
         if first.step.name == "fused" and not on_cpu:
-            bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
+            first.processes.first and bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
         for trainer in trainers[:1] if on_cpu else trainers:
             every = f"; the {len(trainers)} in turn: {len(trainers)} times that" if on_cpu else ", alone"
-            bar.write(timing.estimate(trainer) + (every if several else ""), file=sys.stdout)
+            if (said := trainer.outlook()) and first.processes.first:
+                bar.write(said + (every if several else ""), file=sys.stdout)
         going = {trainer: trainer.train(until) for trainer in trainers}
         while going:
             for one in list(going):
@@ -180,9 +182,8 @@ def _in_turn(trainers: list[Trainer], progress: bool, until: float | None) -> No
     except KeyboardInterrupt:
         bar.close()
         for t in trainers:
-            if store.find(t.spec, t.folder):
-                continue  # it is through, and stored
-            print(f"\n{t.spec.id}: stopped; {t.kept}", flush=True)
+            if not t.stored and t.processes.first:  # what is stored is through
+                print(f"\n{t.name}: stopped; {t.kept}", flush=True)
         raise
     except OutOfTime:
         bar.write(f"out of time after epoch {first.saved} of {first.settings.epochs}: goes on next time", file=sys.stdout)

@@ -1,0 +1,93 @@
+"""Images that a user has: a DataLoader, or a pair of tensors, as a source of batches."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from bnlib import seeds
+from bnlib.words import shown
+
+
+class Given:
+    """Batches for training and testing that need nothing more done to them, as `bnlib.data.Dataset` has them.
+
+    train, test: each a loader that has a length, or a pair of tensors (images, labels int64 (N,)); or None. A loader decides for
+    itself in what order its images come and how many make a batch; tensors are mixed anew in each epoch, by the seed.
+    """
+
+    name, checksum, classes = "given", None, None
+
+    def __init__(self, train, test):
+        self.sets = {"train": _checked("train", train), "test": _checked("test", test)}
+        self.train_count, self.test_count = (0 if one is None else _count(one) for one in (train, test))
+
+    def batch_size(self, size: int) -> int:
+        """How many images make a batch, if the user would like `size`."""
+        return size if _tensors(self.sets["train"]) else getattr(self.sets["train"], "batch_size", None) or size
+
+    def steps(self, size: int, images: int | None = None) -> int:
+        """How many batches make an epoch."""
+        return (
+            math.ceil(min(images or self.train_count, self.train_count) / size)
+            if _tensors(self.sets["train"])
+            else len(self.sets["train"])
+        )
+
+    def epoch(self, *, seed: int, epoch: int, batch_size: int, augment: str = "none", images: int | None = None, share=(0, 1)):
+        """The batches of one epoch, a tuple of tensors each, as `take` wants them."""
+        if not _tensors(self.sets["train"]):
+            return ((x, labels) for x, labels, *_ in self.sets["train"])
+        x, labels = self.sets["train"]
+        order = torch.from_numpy(seeds.stream("epoch", seed, epoch).permutation(len(labels[:images])))
+        return ((x[part.to(x.device)], labels[part.to(labels.device)]) for part in order.split(batch_size))
+
+    def take(self, x, labels) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch as the network wants it: as it is."""
+        return x, labels
+
+    def parts(self, *, train: bool = False, images: int | None = None, size: int = 500, share=(0, 1)) -> Iterator[tuple]:
+        """Batches to evaluate on."""
+        given, left = self.sets["train" if train else "test"], images
+        if _tensors(given):
+            given = zip(*(tensor.split(size) for tensor in given), strict=True)
+        for x, labels, *_ in given:
+            if left is not None:
+                x, labels = x[:left], labels[:left]
+                left -= len(labels)
+            if len(labels):
+                yield x, labels
+            if left == 0:
+                return
+
+
+def source(given):
+    """What `given` is as a source of images: a data set of `bnlib.data.load` as it is, a loader or a pair of tensors to test on."""
+    return given if hasattr(given, "parts") else Given(None, given)
+
+
+def _tensors(given) -> bool:
+    return isinstance(given, tuple | list) and all(isinstance(one, torch.Tensor) for one in given)
+
+
+def _count(given) -> int:
+    return len(given[1]) if _tensors(given) else len(getattr(given, "dataset", given))
+
+
+def _checked(name: str, given):
+    """`given` if it is something to take batches from. Raises ValueError, one line, if not."""
+    if given is None:
+        return given
+    if isinstance(given, tuple | list) and len(given) == 2 and _tensors(given):
+        x, labels = given
+        if len(x) != len(labels) or labels.ndim != 1 or labels.is_floating_point() or not len(labels):
+            raise ValueError(
+                f"{name}: images {tuple(x.shape)} and labels {tuple(labels.shape)} {labels.dtype}: "
+                "as many whole labels (N,) as images are needed"
+            )
+        return x, labels
+    if isinstance(given, torch.utils.data.Dataset) and not hasattr(given, "batch_size"):
+        raise ValueError(f"{name}: a {type(given).__name__} gives single images; put it in a torch.utils.data.DataLoader")
+    if not (hasattr(given, "__iter__") and hasattr(given, "__len__")):
+        raise ValueError(f"{name} {shown(given)}: a DataLoader that has a length, or a pair of tensors (images, labels), is needed")
+    return given

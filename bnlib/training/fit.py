@@ -1,0 +1,153 @@
+"""Train what you like of a network of your own, on images of your own: the same loop as a run's."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bnlib import engine, freezing, machine, models, store
+from bnlib.data import Given
+from bnlib.engine import optimiser
+from bnlib.spec import Recipe, RunSpec
+from bnlib.spec.choices import PRECISIONS
+from bnlib.store import places
+from bnlib.training import checkpoint, together
+from bnlib.training.loop import Loop
+from bnlib.words import one_of
+
+STATISTICS = ("moving", "held")
+OWN = ("augment", "train_images", "test_images", "size")  # of a recipe, but a matter of the images that are given
+
+
+def fit(
+    model: nn.Module,
+    train,
+    test,
+    trainable: str | None = "bn",
+    *,
+    recipe: str = "short",
+    statistics: str = "moving",
+    precision: str = "fp32",
+    seed: int = 0,
+    folder: str | Path | None = None,
+    callbacks: tuple[Callable[[dict], None], ...] = (),
+    progress: bool = True,
+    **settings,
+) -> pd.DataFrame:
+    """Freeze `model` but for `trainable`, train it on its device, in place, as a run is trained; returns its history.
+
+    train, test: each a DataLoader that has a length, or a pair of tensors (images, labels int64 (N,)), ready for the model. Tensors
+    are mixed anew in each epoch, by `seed`; a loader keeps its own order, batches and augmentation.
+    trainable: as for `bnlib.freeze`; None: what requires gradients now.
+    recipe: `paper`, `short` or another, for the optimiser and its schedule; settings: what is to be otherwise, by the names of
+    `bnlib.RunSpec`: epochs, lr, weight_decay, decay_bn (False: none on γ and β), optimiser, batch_size, ….
+    statistics: `moving`: BatchNorm normalises by the batch, and its running mean and variance move, whatever learns; `held`: it
+    normalises by those it has, and they stay, as one wants for a small step away from a trained network.
+    precision: of the convolutions, `fp32` or `bf16`. folder: keeps `history.csv`, written after each epoch, and a checkpoint: the
+    same call goes on from there. callbacks: each is called after each epoch with a dict, the row of the history.
+
+    Afterwards modes, memory formats and the optimiser's traces are as before; `bnlib.save_trained` keeps the result. Raises
+    ValueError, one line, before any work, for what cannot be.
+    """
+    one_of("statistics", statistics, STATISTICS)
+    one_of("precision", precision, PRECISIONS)
+    if not any(True for _ in model.parameters()):
+        raise ValueError(f"this {type(model).__name__} has no parameters: there is nothing to train")
+    source, chosen = Given(train, test), _settings(recipe, settings)
+    chosen = replace(chosen, batch_size=source.batch_size(chosen.batch_size))
+    if not source.train_count or not source.test_count:
+        raise ValueError("there are no images to train on" if not source.train_count else "there are no images to test on")
+    folder = places.expanded(folder) if folder else None
+    if folder and (why := places.unwritable(folder)):
+        raise store.StoreError(f"the folder {folder} cannot be written ({why}); give another")
+    if trainable is not None:
+        freezing.freeze(model, trainable, seed)
+    folder = store.check_writable(folder) if folder else None
+    where = folder / "checkpoint.pt" if folder else None
+    name = _name(model, chosen, statistics, seed)
+    _check_own(where, name)
+    modes = {module: module.training for module in model.modules()}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(machine.exact())
+        stack.enter_context(machine.enough_memory(lambda: "a smaller batch_size needs less"))
+        stack.callback(_restore, model, modes)
+        model.train()
+        for module in model.modules() if statistics == "held" else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        training = _Fit(name, model, source, chosen, precision, statistics, seed=seed, checkpoint=where, callbacks=tuple(callbacks))
+        if not training.finished:
+            together.in_turn([training], progress, None)
+    return pd.DataFrame(training.history)
+
+
+class _Fit(Loop):
+    """A training of a network that is the user's."""
+
+    def __init__(self, name, model, source, settings, precision, statistics, **more):
+        self.precision, self.statistics = precision, statistics
+        super().__init__(name, model, source, settings, **more)
+
+    def _make_step(self) -> engine.Plain:
+        if self.statistics == "held" or not isinstance(self.model, models.ResNet):  # the fused step normalises by the batch
+            return engine.Plain(self.model, self.precision)
+        size, layers = self.settings.batch_size, sum(isinstance(module, nn.Conv2d) for module in self.model.modules())
+        sizes = (min(size, self.images), self.images % size or size)
+        return engine.make(self.model, self.precision, steps=self.settings.epochs * self.steps, sizes=sizes, depth=layers)
+
+    @property
+    def _recorded(self) -> bool:
+        return super()._recorded and self.step.name == "fused"  # what a strange network does may hang on what it sees
+
+    @property
+    def progress(self) -> Path:
+        return self.checkpoint.with_name("history.csv")
+
+    @property
+    def title(self) -> str:
+        return type(self.model).__name__
+
+
+def _settings(recipe: str, given: dict) -> Recipe:
+    """The recipe with what is `given` instead. Raises ValueError for a name or a value that is none."""
+    names = [field.name for field in fields(Recipe) if field.name not in OWN]
+    for name in given:
+        if name in OWN:
+            raise ValueError(f"{name}: the images are yours as they are given; use one of {', '.join(names)}")
+        one_of("setting", name, names)
+    return RunSpec("resnet14", recipe=recipe, **given).settings
+
+
+def _name(model: nn.Module, settings: Recipe, statistics: str, seed: int) -> str:
+    """What the checkpoint of such a training is called: by the network's parameters and which learn, and the settings."""
+    form = [(name, tuple(p.shape), str(p.dtype), p.requires_grad) for name, p in model.named_parameters()]
+    # Its epochs may be more the next time: the schedule is part of the settings, which the history is held against.
+    text = repr((form, settings, statistics, seed))
+    return f"{type(model).__name__}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _check_own(where: Path | None, name: str) -> None:
+    """Raise ValueError, one line, if the checkpoint that is there is another training's; a damaged one is put aside later."""
+    if where is None or not where.exists():
+        return
+    try:
+        checkpoint.load(where, name)
+    except checkpoint.Unusable as error:
+        if "another run" in str(error):
+            raise ValueError(
+                f"{where} is the checkpoint of another network or of other settings ({error}); give another folder, or remove it"
+            ) from None
+    except OSError:  # said later, with what to do
+        pass
+
+
+def _restore(model: nn.Module, modes: dict) -> None:
+    """Give each module its mode and each parameter its own memory again, without gradients."""
+    optimiser.unflatten(model)
+    for module, mode in modes.items():
+        module.training = mode

@@ -1,0 +1,268 @@
+"""`fit`: any network, any images, the same loop as a run."""
+
+import copy
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import bnlib
+from bnlib import data, store, training
+from bnlib.spec import RunSpec
+
+
+def images(count=48, classes=4, seed=0):
+    """Images (N, 3, 8, 8) whose class is the quarter that is bright, and their labels: easy to learn."""
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    x = 0.3 * torch.randn(count, 3, 8, 8, generator=random)
+    for i, label in enumerate(labels.tolist()):
+        x[i, :, 4 * (label // 2) : 4 * (label // 2) + 4, 4 * (label % 2) : 4 * (label % 2) + 4] += 1.5
+    return x, labels
+
+
+def network(**more):
+    """A network of nobody here, with Dropout and two kinds of normalisation; seeded."""
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(256, 4),
+    )
+
+
+QUICK = {"epochs": 4, "lr": 0.05, "batch_size": 16, "progress": False}
+
+
+def test_it_learns_and_only_what_it_should():
+    model, pair = network(), images()
+    before = copy.deepcopy(model.state_dict())
+    history = training.fit(model, pair, pair, "bn", **(QUICK | {"epochs": 8}))
+    assert list(history.epoch) == list(range(1, 9)) and history.test_accuracy.iloc[-1] > 0.6
+    assert history.train_loss.iloc[-1] < history.train_loss.iloc[0]
+    for name, value in model.state_dict().items():
+        learns = name.startswith(("1.", "4."))
+        assert torch.equal(value, before[name]) is not learns, name
+    assert all(p.grad is None for p in model.parameters())
+    assert history.test_accuracy.iloc[-1] == bnlib.evaluate(model, pair)[0]
+
+
+def test_loaders_and_tensors_give_the_same_and_leave_no_trace_in_the_generators():
+    x, labels = images()
+    loader = DataLoader(TensorDataset(x, labels), batch_size=16)
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    assert bnlib.evaluate(network().eval(), loader) == pytest.approx(bnlib.evaluate(network().eval(), (x, labels)))
+    model = network()
+    torch.set_rng_state(state)
+    bnlib.evaluate(model, DataLoader(TensorDataset(x, labels), batch_size=16, shuffle=True))
+    assert torch.equal(torch.get_rng_state(), state)
+    history = training.fit(network(), loader, loader, "bn", **{**QUICK, "batch_size": 5})  # the loader's own 16 count
+    assert len(history) == 4 and history.train_accuracy.between(0, 1).all()
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_statistics_are_held_or_move_and_modes_stay(held):
+    model, pair = network(), images()
+    model[4].eval()
+    modes = [module.training for module in model.modules()]
+    before = {name: b.clone() for name, b in model.named_buffers()}
+    training.fit(model, pair, pair, "none", statistics="held" if held else "moving", **QUICK)
+    for name, b in model.named_buffers():
+        assert torch.equal(b, before[name]) is held, name
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_held_statistics_are_what_it_normalises_by():
+    model, (x, labels) = network().eval(), images()
+    model[8].p = 0.0  # else training and evaluation differ by the dropout
+    loss = torch.nn.functional.cross_entropy(model(x), labels).item()
+    history = training.fit(model, (x, labels), (x, labels), "none", statistics="held", **QUICK | {"epochs": 1, "batch_size": 48})
+    assert history.train_loss[0] == pytest.approx(loss, rel=1e-5)
+
+
+def test_it_goes_on_where_it_was_stopped_and_the_history_can_be_read_meanwhile(tmp_path, capsys):
+    pair, seen = images(), []
+    whole = network()
+    wanted = training.fit(whole, pair, pair, "bn", **QUICK)
+
+    def stop(row):
+        seen.append(row)
+        assert len(pd.read_csv(tmp_path / "history.csv")) == row["epoch"]
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    state = torch.get_rng_state()
+    half = network()
+    torch.set_rng_state(state)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(half, pair, pair, "bn", folder=tmp_path, callbacks=[stop], **QUICK)
+    assert "saved after epoch 2 of 4" in capsys.readouterr().out
+    again = network()
+    found = training.fit(again, pair, pair, "bn", folder=tmp_path, callbacks=[seen.append], **QUICK)
+    assert "going on after epoch 2 of 4" in capsys.readouterr().out
+    assert [row["epoch"] for row in seen] == [1, 2, 3, 4] and set(seen[-1]) == set(wanted.columns)
+    assert list(found.lr) == list(wanted.lr) and len(found) == 4
+    done = training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK)  # nothing left to do
+    assert done.equals(found)
+
+
+def test_without_chance_in_the_network_going_on_gives_the_same_bits(tmp_path):
+    pair = images()
+
+    def fitted(**more):
+        model = network()
+        model[8].p = 0.0
+        try:
+            training.fit(model, pair, pair, "bn", **QUICK, **more)
+        except KeyboardInterrupt:
+            return fitted(folder=more["folder"])
+        return model.state_dict()
+
+    def stop(row):
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    wanted, found = fitted(), fitted(folder=tmp_path, callbacks=[stop])
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def test_another_networks_checkpoint_is_refused_and_kept(tmp_path):
+    pair = images()
+    training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK)
+    kept = (tmp_path / "checkpoint.pt").read_bytes()
+    for change in ({"lr": 0.01}, {"seed": 1}):
+        with pytest.raises(ValueError, match="another network or of other settings"):
+            training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK | change)
+    with pytest.raises(ValueError, match="another network"):
+        training.fit(network(), pair, pair, "all", folder=tmp_path, **QUICK)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+
+
+def test_no_weight_decay_on_gamma_and_beta():
+    model, pair = network(), images()
+    with torch.no_grad():
+        model[9].weight.zero_()  # so that no gradient reaches γ and β: only decay can move them
+        model[9].bias.zero_()
+    before = model[1].weight.clone()
+    for decay_bn in (False, True):
+        training.fit(model, pair, pair, "bn", weight_decay=0.5, decay_bn=decay_bn, momentum=0.0, **QUICK)
+        assert torch.equal(model[1].weight, before) is not decay_bn
+
+
+def test_our_own_networks_take_the_fused_step_and_give_what_a_run_gives(tmp_path):
+    digits = data.load("digits")
+    spec = RunSpec("resnet8", recipe="smoke", dataset="digits", epochs=2, train_images=512, test_images=200, augment="none")
+    run = training.train(spec, folder=tmp_path, progress=False)
+    model = bnlib.build("resnet8", seed=0)
+    train = tuple(torch.cat(parts) for parts in zip(*digits.parts(train=True, images=512), strict=True))
+    test = tuple(torch.cat(parts) for parts in zip(*digits.parts(images=200), strict=True))
+    history = training.fit(model, train, test, "bn", recipe="smoke", epochs=2, precision="bf16", progress=False)
+    assert history.test_accuracy.iloc[-1] == pytest.approx(run.accuracy, abs=0.1)
+    assert history.train_loss.iloc[-1] == pytest.approx(run.history.train_loss.iloc[-1], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"trainable": "bm"}, "did you mean 'bn'"),
+        ({"statistics": "hold"}, "use one of moving, held; did you mean 'held'"),
+        ({"precision": "fp16"}, "use one of bf16, fp32"),
+        ({"recipe": "papr"}, "did you mean 'paper'"),
+        ({"learning_rate": 0.1}, "setting 'learning_rate': use one of"),
+        ({"augment": "flip"}, "augment: the images are yours"),
+        ({"lr": -1}, "lr -1: a number above 0"),
+        ({"train": 3}, "train 3: a DataLoader"),
+        ({"train": TensorDataset(*images())}, "put it in a torch.utils.data.DataLoader"),
+        ({"test": (images()[0], images()[1][:5])}, "as many whole labels"),
+        ({"train": (images()[0][:0], images()[1][:0])}, "as many whole labels"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line_before_any_work(change, says):
+    model, pair = network(), images()
+    before = copy.deepcopy(model.state_dict())
+    given = {"train": pair, "test": pair, "trainable": "bn", **QUICK, **change}
+    with pytest.raises(ValueError, match=says) as error:
+        training.fit(model, given.pop("train"), given.pop("test"), given.pop("trainable"), **given)
+    assert len(str(error.value).splitlines()) == 1
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_folder_that_cannot_be_written_is_said_first(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(store.StoreError, match="cannot be written"):
+        training.fit(network(), images(), images(), folder=tmp_path / "file", **QUICK)
+
+
+class Heads(nn.Module):
+    """Gives a tuple, as networks with more heads than one do."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = network()
+
+    def forward(self, x):
+        scores = self.body(x)
+        return scores, scores * 0
+
+
+def test_networks_that_give_more_than_scores_and_doubles(recwarn):
+    x, labels = images()
+    assert len(training.fit(Heads(), (x, labels), (x, labels), **QUICK)) == 4
+    assert len(training.fit(network().double(), (x, labels), (x, labels), **QUICK)) == 4
+
+
+def test_evaluate_leaves_the_model_as_it_was():
+    class Views(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(256, 4)
+
+        def forward(self, x):
+            return self.fc(self.bn(self.conv(x)).view(len(x), -1))
+
+    model, pair = Views().train(), images()
+    model.bn.eval()
+    strides, state = model.conv.weight.stride(), copy.deepcopy(model.state_dict())
+    torch.set_default_dtype(torch.float64)
+    try:
+        bnlib.evaluate(model, pair)
+        digits = data.load("digits")
+        assert next(iter(digits.parts(images=2)))[0].dtype == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert model.training and not model.bn.training and model.conv.weight.stride() == strides
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    model(pair[0])  # a forward with .view still works
+
+
+def test_top_five():
+    x, labels = images(40, 4)
+    scores = torch.randn(40, 12, generator=torch.Generator().manual_seed(1))
+
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.p = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            return scores[: len(x)]
+
+    from bnlib import engine
+
+    source = data.Given(None, (x, labels))
+    source.classes = 12
+    found = engine.measure(Fixed(), source)
+    order = scores.argsort(1, descending=True)[:, :5]
+    assert found.top5 == pytest.approx((order == labels[:, None]).any(1).float().mean().item())
+    assert engine.measure(Fixed(), (x, labels)).top5 is None
