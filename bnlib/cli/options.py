@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 import click
 
@@ -55,6 +56,9 @@ def one_line(function):
         try:
             return function(*args, **kwargs)
         except (ValueError, Mendable) as error:
+            if isinstance(error, ValueError) and int(os.environ.get("RANK", 0)):
+                time.sleep(2)  # of torchrun's processes, which all find the same, the first one says it before it is ended
+                raise SystemExit(1) from None
             raise click.ClickException(str(error)) from None
         except OSError as error:
             if error.filename is None:  # not of a file that the user has named: a broken pipe, for one

@@ -1,5 +1,6 @@
 """Train: one run, what an experiment lacks; and what that would cost."""
 
+import os
 import time
 
 import click
@@ -18,7 +19,8 @@ from bnlib.spec.choices import REPLICATES
 def run(device, data_root, replicates, probes, **spec):
     """Train MODEL (resnet14, wrn14-4, …), or find it among the stored runs; print what came out.
 
-    Goes on from its last checkpoint if it was interrupted.
+    Goes on from its last checkpoint if it was interrupted. `torchrun --nproc-per-node N -m bnlib run MODEL` trains it in N
+    processes, each a part of every batch.
     """
     from bnlib import RunSpec, experiments, store
     from bnlib.store import places
@@ -31,7 +33,7 @@ def run(device, data_root, replicates, probes, **spec):
         from bnlib import training
 
         training.train_together(missing, device=device, data_root=data_root, probes=probes)
-    for one in wanted:
+    for one in wanted if not int(os.environ.get("RANK", 0)) else ():  # of several processes the first one speaks
         result = store.find(one)
         click.echo(
             f"{result.id}: {result.accuracy:.2%} test accuracy, {result.info['status']} "
@@ -68,6 +70,8 @@ def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_lis
     from bnlib import experiments
     from bnlib.store import places
 
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("torchrun's processes train one network together: use bnlib run; a sweep takes --jobs or --scheduler")
     started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds)
     missing = experiments.missing(specs)
     if missing and not only_list:

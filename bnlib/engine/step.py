@@ -62,7 +62,7 @@ class Plain:
     """The reference step: any torch model, as it is, with convolutions in `precision`, `bf16` or `fp32`."""
 
     name, passes_name = "plain", "PyTorch's autograd"
-    scale = None  # what a gradient is multiplied by: the batch's share, where several processes make one
+    scale = 1.0  # what a gradient is multiplied by: the batch's share, where several processes make one
 
     def __init__(self, model: nn.Module, precision: str = "bf16"):
         self.model, self.dtype = model, DTYPES[precision]
@@ -91,7 +91,7 @@ class Plain:
         """As `loss`, and adds the loss's gradient to `.grad` of every parameter that learns; running statistics move."""
         loss, correct = self.loss(x, labels)
         if loss.requires_grad:
-            loss.backward(self.scale)
+            loss.backward(torch.full_like(loss, self.scale))
         return loss.detach(), correct
 
 
@@ -184,7 +184,7 @@ class Fused(Plain):
         scores = output(pooled.requires_grad_(self.deep))
         loss = F.cross_entropy(scores, labels)
         if loss.requires_grad:
-            loss.backward(self.scale)
+            loss.backward(torch.full_like(loss, self.scale))
         if self.deep:
             with torch.no_grad():
                 grad = (pooled.grad / (x.shape[2] * x.shape[3])).to(self.compute)

@@ -19,7 +19,7 @@ class _Synced:
             return super().forward(x)
         self._check_input_dim(x)
         over, shape = [0, *range(2, x.ndim)], (1, -1, *[1] * (x.ndim - 2))
-        values = x.float()
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
         count = all_reduce(values.new_tensor(float(x.numel() // x.shape[1])))
         mean = all_reduce(values.sum(over)) / count
         centred = values - mean.view(shape)

@@ -181,7 +181,7 @@ class Loop:
         if self.optimiser is not None:
             self.optimiser.zero_grad(set_to_none=False)
         if self.processes.count > 1:  # so that the sum over the processes is the gradient of the whole batch's mean
-            self.step.scale = x.new_tensor(len(labels) / self.batch, dtype=torch.float32)
+            self.step.scale = len(labels) / self.batch
         loss, correct = self.step.gradients(x, labels)
         if self.optimiser is not None:
             for flat in self.learning:

@@ -6,12 +6,13 @@ import os
 import shlex
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from bnlib import data, engine, machine, store
+from bnlib import data, engine, machine, processes, store
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import PROBES
 from bnlib.store import places
@@ -46,6 +47,7 @@ def train_together(
     progress: bool = True,
     until: float | None = None,
     probes: bool = True,
+    callbacks: tuple[Callable[[dict], None], ...] = (),
 ) -> list[store.Run]:
     """Train all `specs` in one process, step by step in turn; returns the finished runs. Each is what it would be alone.
 
@@ -54,9 +56,12 @@ def train_together(
     folder: where to store the runs, instead of `runs/`; only there are they looked for. until: a time of
     `time.monotonic()`; an epoch that would not end by then is not begun, and OutOfTime is raised.
     probes: ask the trained network what only it can tell (`bnlib.engine.probe`); `bnlib results probe` can do so later, but not
-    where convolutions were trained.
+    where convolutions were trained. callbacks: each is called after each epoch with a dict, the row of the history.
+
+    Under torchrun its processes train each spec together, each a part of every batch; the first one writes and speaks.
     """
-    folder, where = places.expanded(folder) if folder else None, machine.device(device)
+    folder, all_of_us = places.expanded(folder) if folder else None, processes.started(device)
+    where = machine.device(device)
     missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
     if missing:
         # All that can be refused is refused now, while nothing has been made yet: no folder, no lock.
@@ -66,17 +71,20 @@ def train_together(
         work = store.check_writable(target / ".unfinished")
         with contextlib.ExitStack() as stack:
             # In one order everywhere: two processes can't wait for each other.
-            for spec in sorted(missing, key=lambda spec: spec.id):
+            for spec in sorted(missing, key=lambda spec: spec.id) if all_of_us.first else ():
                 stack.enter_context(alone(spec, work))
             missing = [spec for spec in missing if store.find(spec, folder) is None]  # another process may have trained it
+            missing = all_of_us.told(missing)
             trainers = []
             stack.enter_context(machine.exact())
             stack.enter_context(machine.enough_memory(lambda: _memory(missing, trainers)))
             datasets = {name: datasets[name].to(where) for name in {spec.dataset for spec in missing}}
             for spec in missing:
-                trainers.append(Trainer(spec, where, datasets[spec.dataset], target, probes))
+                trainers.append(Trainer(spec, where, datasets[spec.dataset], target, probes, all_of_us, callbacks))
             if trainers:
-                in_turn(trainers, progress, until)
+                with all_of_us.guarded(lambda: "; ".join(f"{one.name}: {one.kept}" for one in trainers if not one.stored)):
+                    in_turn(trainers, progress, until)
+                    all_of_us.told()  # the first one has stored it
     return [store.find(spec, folder) for spec in specs]
 
 

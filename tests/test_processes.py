@@ -1,0 +1,99 @@
+"""One training in several processes, as torchrun starts them: the same gradients, one store, and what happens when one dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from bnlib import processes, store
+from bnlib.engine import synced
+
+ROOT = Path(__file__).resolve().parent.parent
+RUN = ["-m", "bnlib", "run", "resnet8", "--recipe", "smoke", "--dataset", "digits", "--device", "cpu"]
+
+
+def torchrun(count, *words, **more):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), *map(str, words)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+
+
+def said(process) -> str:
+    return process.communicate(timeout=240)[0]
+
+
+def step(folder, count, *words) -> list[dict]:
+    """What each of `count` processes found after one step."""
+    (where := folder / f"{count}-{'-'.join(words)}").mkdir()
+    process = torchrun(count, ROOT / "tests/processes_worker.py", where, *words)
+    text = said(process)
+    assert process.returncode == 0, text
+    return [torch.load(where / f"{rank}.pt") for rank in range(count)]
+
+
+@pytest.mark.parametrize("size", ["64", "63"])
+@pytest.mark.parametrize("trainable", ["bn", "all"])
+def test_with_common_statistics_two_processes_are_one_with_the_whole_batch(tmp_path, trainable, size):
+    (alone,), two = step(tmp_path, 1, trainable, "sync", size), step(tmp_path, 2, trainable, "sync", size)
+    for found in two:
+        for name, value in alone.items():
+            torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_with_their_own_statistics_gradients_and_evaluation_are_common_and_statistics_are_not(tmp_path):
+    one, two = step(tmp_path, 2, "bn", "own", "63")
+    assert torch.equal(one["gradient"], two["gradient"]) and torch.equal(one["score"], two["score"])
+    assert not torch.equal(one["bn.running_mean"], two["bn.running_mean"])
+
+
+def test_alone_nothing_is_exchanged():
+    norm = torch.nn.BatchNorm2d(3)
+    assert type(synced(norm, processes.ALONE)) is torch.nn.BatchNorm2d
+    tensor = torch.ones(3)
+    assert processes.ALONE.total(tensor) is tensor and processes.ALONE.told("x") == "x" and processes.ALONE.first
+    with pytest.raises(RuntimeError, match="lost connection"), processes.ALONE.guarded(lambda: ""):
+        raise RuntimeError("lost connection")  # not of another process: there is none
+
+
+def test_more_processes_than_images_is_a_line(tmp_path):
+    process = torchrun(3, *RUN, "--batch-size", "4", BNLIB_RUNS=str(tmp_path))
+    text = said(process)
+    assert process.returncode and text.count("3 processes: the smallest batch of an epoch has") == 1
+    assert not list(tmp_path.glob("digits*"))
+
+
+def test_a_sweep_takes_one_process(tmp_path):
+    process = torchrun(2, "-m", "bnlib", "sweep", "fig2_depth", "--recipe", "smoke", BNLIB_RUNS=str(tmp_path))
+    text = said(process)
+    assert process.returncode and "bnlib run" in text
+
+
+def test_a_killed_process_ends_the_job_in_a_line_and_another_number_goes_on(tmp_path):
+    words = [*RUN, "--epochs", "30", "--trainable", "bn+output"]
+    process = torchrun(2, *words, BNLIB_RUNS=str(tmp_path))
+    work, until = tmp_path / ".unfinished", time.monotonic() + 120
+    while not list(work.glob("*.csv")) and time.monotonic() < until:
+        time.sleep(0.1)
+    (history,) = work.glob("*.csv")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    last = [pid for pid in children if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
+    os.kill(int(last[0]), signal.SIGKILL)
+    text = said(process)
+    assert process.returncode
+    (line,) = [line for line in text.splitlines() if "saved after epoch" in line]
+    assert "the same command goes on from there" in line
+    epochs = len(pd.read_csv(history))
+    assert 1 <= epochs < 30
+    process = torchrun(1, *words, BNLIB_RUNS=str(tmp_path))
+    text = said(process)
+    assert process.returncode == 0 and "going on after epoch" in text, text
+    (folder,) = tmp_path.glob("digits_*")
+    run = store.Run(folder)
+    assert len(run.history) == 30 and run.info["earlier"][0]["processes"] == 2 and "processes" not in run.info
+    assert not list(work.glob("*.csv")) and not list(work.glob("*.pt*"))
