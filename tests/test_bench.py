@@ -120,3 +120,19 @@ def test_the_command_prints_json(monkeypatch, found, tmp_path, cifar10):
     assert result.exit_code != 0 and "nearest: 14 and 20" in result.output
     result = CliRunner().invoke(main, ["bench", "--model", "vgg11"])
     assert result.exit_code != 0 and "is for resnetN and wrn14-W" in result.output
+
+
+def test_what_processes_exchange_is_what_learns(found, tmp_path):
+    rows = bench.exchange(["resnet8", "resnet14"], 2)
+    sizes = {(row["model"], row["trainable"]): row["bytes"] for row in rows}
+    assert sizes["resnet14", "bn"] == 4 * 1_120 and sizes["resnet14", "all"] == 4 * 175_258 and len(sizes) == 4
+    assert all(0 < row["low"] <= row["seconds"] <= row["high"] and row["processes"] == 2 for row in rows)
+    bench.save({**found, "exchange": rows}, tmp_path)
+    path = bench.save(found, tmp_path)  # a later measurement of steps leaves them there
+    assert json.loads(path.read_text())["exchange"] == rows
+    assert list(bench.exchanged(rows)["kB a step"])[:2] == [sizes["resnet8", "bn"] / 1000, round(sizes["resnet8", "all"] / 1000, 1)]
+
+
+def test_a_process_that_cannot_take_part_says_why():
+    with pytest.raises(bench.WorkerFailed, match="unknown model 'resnat8'"):
+        bench.exchange(["resnat8"], 2)

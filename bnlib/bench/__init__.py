@@ -1,10 +1,13 @@
 """How fast a training step is on this machine, beside other ways to take it. What a step does lives in `engine`."""
 
+from bnlib.bench.exchange import MODELS as EXCHANGED
+from bnlib.bench.exchange import exchange
 from bnlib.bench.measure import WorkerFailed, compare, describe, ways
-from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, floor, kept, legend, place, save, stored, table
+from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, exchanged, floor, kept, legend, place, save, stored, table
 
 __all__ = [
     "BATCH",
+    "EXCHANGED",
     "FEW",
     "REPLICATES",
     "SCALING",
@@ -12,6 +15,8 @@ __all__ = [
     "WorkerFailed",
     "compare",
     "describe",
+    "exchange",
+    "exchanged",
     "floor",
     "kept",
     "legend",

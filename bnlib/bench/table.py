@@ -67,13 +67,24 @@ def place(machine: str, folder: Path) -> Path:
     return folder / (re.sub(r"[^a-z0-9]+", "-", machine.lower()).strip("-") + ".json")
 
 
-def kept(machine: str, folder: Path) -> list[dict]:
-    """The rows measured before on the machine of that name. Raises StoreError if its file is there but is not one of them."""
+def exchanged(rows: list[dict]) -> pd.DataFrame:
+    """What was measured of several processes, readable: of each network bytes and time a step, for γ and β and for everything."""
+    frame = pd.DataFrame(rows)
+    shown = pd.DataFrame({"network": frame.model, "trained": frame.trainable, "processes": frame.processes})
+    shown["kB a step"] = (frame.bytes / 1000).round(1)
+    shown["ms a step"] = (frame.seconds * 1000).round(2)
+    shown["from"], shown["to"] = (frame.low * 1000).round(2), (frame.high * 1000).round(2)
+    return shown
+
+
+def kept(machine: str, folder: Path) -> dict:
+    """What was measured before on the machine of that name. Raises StoreError if its file is there but is not one of them."""
     path = place(machine, folder)
     try:
-        return [{**row, "model": row["model"]} for row in json.loads(path.read_text())["rows"]]
+        found = json.loads(path.read_text())
+        return {**found, "rows": [{**row, "model": row["model"]} for row in found["rows"]]}
     except FileNotFoundError:
-        return []
+        return {"rows": []}
     except (KeyError, TypeError, ValueError) as error:
         raise store.StoreError(
             f"{path} is not what a benchmark writes ({type(error).__name__}: {error}), and nothing is written over it. "
@@ -82,10 +93,11 @@ def kept(machine: str, folder: Path) -> list[dict]:
 
 
 def save(found: dict, folder: Path) -> Path:
-    """Write what was found to a file named after the machine, at once; models measured before and not now stay in it."""
+    """Write what was found to a file named after the machine, at once; what was measured before and not now stays in it."""
     path, measured = place(found["machine"], folder), {row["model"] for row in found["rows"]}
-    rows = [row for row in kept(found["machine"], folder) if row["model"] not in measured]
-    found = {**found, "rows": rows + [{"commit": found["commit"], **row} for row in found["rows"]]}
+    before = kept(found["machine"], folder)
+    rows = [row for row in before["rows"] if row["model"] not in measured]
+    found = {**before, **found, "rows": rows + [{"commit": found["commit"], **row} for row in found["rows"]]}
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(found, indent=1) + "\n")

@@ -14,12 +14,18 @@ from bnlib.cli import options
 @click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
 @click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns.")
+@click.option(
+    "--exchange",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Instead: what N processes exchange in a step, and how long it takes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with seconds_per_epoch of BN-only training here.")
 @click.option("--save", type=options.Folder(), metavar="FOLDER", help="Also write what was found to FOLDER/<machine>.json.")
 @options.device
 @options.data
 @options.one_line
-def bench(models, everything, scaling, rounds, as_json, save, device, data_root):
+def bench(models, everything, scaling, rounds, exchange, as_json, save, device, data_root):
     """Measure a training step here, beside other ways of taking it: speed, memory, start."""
     import json
 
@@ -27,6 +33,16 @@ def bench(models, everything, scaling, rounds, as_json, save, device, data_root)
     from bnlib import data as datasets
     from bnlib.spec import architecture
 
+    if exchange:
+        where = machine.device(device)
+        found = {**bench.describe(where), "rows": []}
+        found["exchange"] = bench.exchange(models or bench.EXCHANGED, exchange)
+        click.echo(
+            json.dumps(found["exchange"], indent=1) if as_json else bench.exchanged(found["exchange"]).to_string(index=False)
+        )
+        if save:
+            click.echo(f"written to {bench.save(found, save)}", err=True)
+        return
     models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
     if flat := [name for name in models if architecture(name).family != "resnet"]:
         raise ValueError(f"model {flat[0]!r}: the fused step, which is measured here, is for resnetN and wrn14-W")
