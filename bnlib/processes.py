@@ -1,5 +1,6 @@
 """One training in several processes, as torchrun starts them: who takes which part, and what they tell each other."""
 
+import atexit
 import contextlib
 import os
 from dataclasses import dataclass
@@ -85,5 +86,6 @@ def started(device: str | None = None) -> Processes:
             )
         torch.cuda.set_device(local)
     if not dist.is_initialized():
+        atexit.register(dist.destroy_process_group)  # else its threads may end a process that is through with an error
         dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=2))  # the first one may have to ask and store
     return Processes(dist.get_rank(), count)

@@ -123,7 +123,7 @@ def test_the_command_prints_json(monkeypatch, found, tmp_path, cifar10):
 
 
 def test_what_processes_exchange_is_what_learns(found, tmp_path):
-    rows = bench.exchange(["resnet8", "resnet14"], 2)
+    rows = bench.exchange.measure(["resnet8", "resnet14"], 2)
     sizes = {(row["model"], row["trainable"]): row["bytes"] for row in rows}
     assert sizes["resnet14", "bn"] == 4 * 1_120 and sizes["resnet14", "all"] == 4 * 175_258 and len(sizes) == 4
     assert all(0 < row["low"] <= row["seconds"] <= row["high"] and row["processes"] == 2 for row in rows)
@@ -133,6 +133,6 @@ def test_what_processes_exchange_is_what_learns(found, tmp_path):
     assert list(bench.exchanged(rows)["kB a step"])[:2] == [sizes["resnet8", "bn"] / 1000, round(sizes["resnet8", "all"] / 1000, 1)]
 
 
-def test_a_process_that_cannot_take_part_says_why():
-    with pytest.raises(bench.WorkerFailed, match="unknown model 'resnat8'"):
-        bench.exchange(["resnat8"], 2)
+def test_a_network_that_is_none_is_said_before_a_process_starts():
+    with pytest.raises(ValueError, match="unknown model 'resnat8'"):
+        bench.exchange.measure(["resnat8"], 2)

@@ -1,13 +1,11 @@
 """How fast a training step is on this machine, beside other ways to take it. What a step does lives in `engine`."""
 
-from bnlib.bench.exchange import MODELS as EXCHANGED
-from bnlib.bench.exchange import exchange
+from bnlib.bench import exchange
 from bnlib.bench.measure import WorkerFailed, compare, describe, ways
 from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, exchanged, floor, kept, legend, place, save, stored, table
 
 __all__ = [
     "BATCH",
-    "EXCHANGED",
     "FEW",
     "REPLICATES",
     "SCALING",

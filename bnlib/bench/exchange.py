@@ -16,15 +16,17 @@ MODELS = ("resnet14", "resnet110", "imagenet-resnet50")
 TIMES = 30  # of each exchange, in turns
 
 
-def exchange(names=MODELS, count: int = 2) -> list[dict]:
+def measure(names=MODELS, count: int = 2) -> list[dict]:
     """Measure how long `count` processes on this machine take to add up the gradients of a step; a list of dicts.
 
     Each: model, processes, trainable (`bn` or `all`), bytes, seconds (median), low and high (quartiles). By gloo on a CPU, by NCCL
-    on GPUs. Raises WorkerFailed with what a process said, if one fails.
+    on GPUs. Raises ValueError for a name that is none, WorkerFailed with what a process said, if one fails.
     """
+    for name in names:
+        models.skeleton(name)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(store.ROOT), os.environ.get("PYTHONPATH", "")])}
-    command += ["-m", "bnlib.bench.exchange", *names]
+    command += ["--no-python", sys.executable, "-c", "from bnlib.bench import exchange; exchange.worker()", *names]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stderr.strip().splitlines() if "Error" in line] or ["it said nothing"]
@@ -32,8 +34,9 @@ def exchange(names=MODELS, count: int = 2) -> list[dict]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _measure(names: list[str]) -> list[dict]:
-    """In one of the processes: the rows; each exchange has its turn in every round."""
+def worker() -> None:
+    """In one of the processes: measure, each exchange in its turn in every round; the first one prints the rows."""
+    names = sys.argv[1:]
     ours = processes.started()
     device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     tensors, times = {}, {}
@@ -54,9 +57,5 @@ def _measure(names: list[str]) -> list[dict]:
         size = tensors[name, trainable].numel() * 4
         row = {"model": name, "processes": ours.count, "trainable": trainable, "bytes": size, "seconds": middle}
         rows.append({**row, "low": low, "high": high})
-    return rows if ours.first else []
-
-
-if __name__ == "__main__":
-    if found := _measure(sys.argv[1:]):
-        print(json.dumps(found))
+    if ours.first:
+        print(json.dumps(rows))
