@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.spec import RECIPES, RunSpec, architecture, canonical
-from bnlib.spec.architecture import VGG_SEGMENTS
+from bnlib.spec import RECIPES, RunSpec, architecture, canonical, datasets
+from bnlib.spec.architecture import KERAS_DEPTHS, VGG_SEGMENTS
 from bnlib.spec.choices import REPLICATES
 from bnlib.words import one_of, shown, whole
 
@@ -17,6 +17,10 @@ DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
 DEEP = tuple(f"resnet{depth}" for depth in DEPTHS)
 WIDE = tuple(f"wrn14-{width}" for width in WIDTHS)
+IMAGENET = tuple(f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200))
+# Where a user's ImageNet lies, as bnlib.spec has it: so its runs have the same names on every machine.
+IMAGENET_FOLDER = "imagefolder:$BNLIB_IMAGENET"
+IMAGENET_CLASSES, IMAGENET_IMAGES, CIFAR_IMAGES = 1000, 1_281_167, 50_000  # to train on
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,11 @@ class Experiment:
 
     variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
-    ResNet-N, `width` every WRN-14-W, `both` either, `vgg` every VGG. networks_first: the order in which a sweep trains; a
-    figure is worth most with one line over all networks, an ablation with all variants of one network. asks: the
-    probe of trained networks that it shows, if it shows one.
+    ResNet-N, `width` every WRN-14-W, `both` either, and a family of networks, such as `vgg`, all of that. networks_first: the
+    order in which a sweep trains; a figure is worth most with one line over all networks, an ablation with all variants of one
+    network. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
+    first; `smoke`, a test, does for each. dataset: what it is trained on; of a folder of pictures the figure shows
+    those of 1,000 classes, wherever they lie.
     """
 
     variants: dict[str, dict]
@@ -35,22 +41,35 @@ class Experiment:
     along: str = "depth"
     networks_first: bool = field(default=True, kw_only=True)
     asks: str | None = field(default=None, kw_only=True)
+    recipes: tuple[str, ...] = field(default=("paper", "short"), kw_only=True)
+    dataset: str = field(default="cifar10", kw_only=True)
 
-    def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = ()) -> list[RunSpec]:
-        """The trainings of one seed, in order of value; on `networks` instead of the experiment's own if there are any."""
+    def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = (), dataset: str | None = None) -> list[RunSpec]:
+        """The trainings of one seed, in order of value; on `networks`, `dataset` instead of the experiment's own if given."""
         networks = networks or self.networks
         if self.networks_first:
             pairs = [(fields, network) for fields in self.variants.values() for network in networks]
         else:
             pairs = [(fields, network) for network in networks for fields in self.variants.values()]
-        return [RunSpec(model=network, recipe=recipe, seed=seed, **fields) for fields, network in pairs]
+        dataset = dataset or self.dataset
+        return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
 
     def takes(self, network: str) -> bool:
         """Whether the figure has a place for this network, be it the paper's or not."""
         arch = architecture(network)
-        if arch.family == "vgg" or self.along == "vgg":
+        if arch.family != "resnet" or self.along not in ("depth", "width", "both"):
             return arch.family == self.along
         return (self.along != "width" and arch.width == 1) or (self.along != "depth" and arch.depth == 14)
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it is trained on a folder of pictures, the user's."""
+        return self.dataset.startswith(datasets.FOLDER)
+
+    def check_recipe(self, recipe: str, *others: str) -> str:
+        """`recipe`, if it is one of the experiment's, `smoke` or one of `others`. Raises ValueError, with the nearest, if not."""
+        one_of("recipe", recipe, (*others, *self.recipes, "smoke"))
+        return recipe
 
 
 def _sets(*names: str) -> dict[str, dict]:
@@ -58,6 +77,8 @@ def _sets(*names: str) -> dict[str, dict]:
 
 
 FIG2 = _sets("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
+# What the paper says of ImageNet: γ and β alone (claim 1), with the output layer (claim 7), everything but γ and β (claim 4).
+FIG2_IMAGENET = _sets(*("bn", "all", "bn+output", "all-bn", "bn+shortcut+output", "shortcut+output", "output", "none", "random:2"))
 INITIALISATIONS = {
     "γ uniform on [0, 1], the paper's": {},
     "γ = 1": {"bn_init": "ones"},
@@ -76,6 +97,10 @@ TRAININGS = {
     "no weight decay on γ and β": {"decay_bn": False},
     "Adam, learning rate 0.001": {"optimiser": "adam", "lr": 0.001},
     "Adam, learning rate 0.01": {"optimiser": "adam", "lr": 0.01},
+}
+BLOG = {
+    "γ He normal, the blog's": {"weight_init": "glorot_uniform", "bn_init": "he_normal"},
+    "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
 }
 SHALLOW = DEEP[:4]
 PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
@@ -98,6 +123,14 @@ EXPERIMENTS = {
         networks_first=False,
     ),
     "ablation_recipe": Experiment(TRAININGS, SHALLOW, networks_first=False),
+    "fig2_imagenet": Experiment(FIG2_IMAGENET, IMAGENET, "imagenet", recipes=("imagenet",), dataset=IMAGENET_FOLDER),
+    "blog_keras": Experiment(
+        BLOG,
+        tuple(f"keras-resnet{depth}" for depth in KERAS_DEPTHS),
+        "keras",
+        networks_first=False,
+        recipes=("blog", "blog-short"),
+    ),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 
@@ -108,13 +141,16 @@ def experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def wanted(name: str, recipe: str = "paper", seeds: int = 1) -> list[RunSpec]:
+def wanted(name: str, recipe: str | None = None, seeds: int = 1, dataset: str | None = None) -> list[RunSpec]:
     """The runs of the experiment `name`, in order of value: all of seed 0 first.
 
-    Raises ValueError for a name that is none, or a number of seeds that is none.
+    recipe: one of the experiment's, or `smoke`; None: its first. dataset: instead of its own, such as `cifar100`, or, where it
+    is trained on a folder of pictures, `imagefolder:PATH`. Raises ValueError for a name, a recipe, a data set or a number of seeds
+    that is none.
     """
-    seeds = whole("seeds", seeds, *REPLICATES)
-    return [spec for seed in range(seeds) for spec in experiment(name).specs(recipe, seed)]
+    own, seeds = experiment(name), whole("seeds", seeds, *REPLICATES)
+    recipe = own.recipes[0] if recipe is None else own.check_recipe(recipe)
+    return [spec for seed in range(seeds) for spec in own.specs(recipe, seed, dataset=dataset)]
 
 
 def missing(specs: list[RunSpec]) -> list[RunSpec]:
@@ -125,16 +161,20 @@ def missing(specs: list[RunSpec]) -> list[RunSpec]:
 def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> pd.DataFrame:
     """The stored runs that the experiment `name` shows: `bnlib.results()`, and a column `variant`, what the figure calls it.
 
-    Of every seed, and of the user's own networks too where the figure has a place for them. recipe: `auto` for every recipe but
-    `smoke`, which exists to test; else that one alone. networks: only these. Raises ValueError for a recipe that is none.
+    Of every seed, and of the user's own networks too where the figure has a place for them. recipe: `auto` for the experiment's
+    own; else that one alone; `smoke`, which exists to test, too. networks: only these. Raises ValueError for a recipe that is none.
     """
-    one_of("recipe", recipe, ("auto", *RECIPES))
     own, frame = experiment(name), store.results(whole=True)
+    recipes = own.recipes if own.check_recipe(recipe, "auto") == "auto" else (recipe,)
     variants = {}
-    for model, kind, seed in set(zip(frame.model, frame.recipe, frame.seed, strict=True)):
-        if own.takes(model) and kind in ([r for r in RECIPES if r != "smoke"] if recipe == "auto" else [recipe]):
-            specs = own.specs(kind, seed, (model,))
+    for model, kind, dataset, seed in set(zip(frame.model, frame.recipe, frame.dataset, frame.seed, strict=True)):
+        right = dataset.startswith(datasets.FOLDER) if own.of_pictures else dataset == own.dataset
+        if right and kind in recipes and own.takes(model):
+            specs = own.specs(kind, seed, (model,), dataset)
             variants.update({spec.id: variant for spec, variant in zip(specs, own.variants, strict=True)})
+    if own.of_pictures:  # a folder of ten classes is no ImageNet
+        there = variants.keys() & set(frame.id)
+        variants = {one: variants[one] for one in there if store.load(one).info.get("classes") == IMAGENET_CLASSES}
     frame["variant"] = pd.Categorical(frame.id.map(variants), list(own.variants))
     keep = frame.variant.notna() & (frame.network.isin(networks) | frame.model.isin(networks) if networks else True)
     return frame[keep].sort_values(["recipe", "width", "depth", "variant", "seed"]).reset_index(drop=True)
@@ -144,7 +184,7 @@ def precisions() -> pd.DataFrame:
     """The stored runs that differ from their recipe in nothing but the precision, one row each."""
     frame = store.results(whole=True)
     spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed, precision=row.precision)  # noqa: E731
-    keep = [row.recipe != "smoke" and spec(row).id == row.id for row in frame.itertuples()]
+    keep = [row.recipe in ("paper", "short") and spec(row).id == row.id for row in frame.itertuples()]
     return frame[pd.Series(keep, index=frame.index, dtype=bool)].reset_index(drop=True)
 
 
@@ -176,8 +216,9 @@ def coverage(name: str) -> pd.DataFrame:
 
 def progress(name: str) -> str:
     """How much of the experiment has been run at each recipe, in words: of its points on the paper's networks, their seed 0."""
-    counts = {recipe: len(wanted(name, recipe)) - len(missing(wanted(name, recipe))) for recipe in ("paper", "short")}
-    said = [f"{count} at recipe {recipe}" for recipe, count in counts.items() if count or recipe == "paper"]
+    recipes = experiment(name).recipes
+    counts = {recipe: len(wanted(name, recipe)) - len(missing(wanted(name, recipe))) for recipe in recipes}
+    said = [f"{count} at recipe {recipe}" for recipe, count in counts.items() if count or recipe == recipes[0]]
     return f"of its {len(wanted(name))} points, whatever the replicates, {' and '.join(said)}"
 
 
@@ -185,16 +226,16 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     """What the experiment `name` shows of one network: from the store, or trained now with an estimate and a bar. Says which.
 
     trainable: a set that the experiment shows; None: every variant. recipe: `auto` takes the one of which the store has most,
-    `paper` first; where it has nothing, `paper` on a GPU and `short` on a CPU. seeds: the replicates, from seed 0 on; those of
-    a variant that are missing train together. Where the figure shows a probe, stored networks that lack it are asked, which
-    on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
+    the full one first; where it has nothing, that on a GPU and the shortest on a CPU, such as `paper` and `short`. seeds: the
+    replicates, from seed 0 on; those of a variant that are missing train together. Where the figure shows a probe, stored networks
+    that lack it are asked, which on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
     own, variants = experiment(name), None if trainable is None else [canonical(trainable)]
     if not own.takes(model):
         raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(own.networks[:3])}")
     if variants and variants[0] not in own.variants:
         raise ValueError(f"{name} has no line for trainable {shown(trainable)}: use one of {', '.join(own.variants)}")
-    one_of("recipe", recipe, ("auto", *RECIPES))
+    own.check_recipe(recipe, "auto")
     seeds = whole("seeds", seeds, *REPLICATES)
 
     def specs(recipe: str) -> list[list[RunSpec]]:
@@ -203,9 +244,9 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
         return [replicates for variant, *replicates in by_variant if variants is None or variant in variants]
 
     if recipe == "auto":  # by seed 0 alone: further seeds of a lesser recipe do not make it the better one
-        stored = {name: sum(store.find(of[0]) is not None for of in specs(name)) for name in RECIPES if name != "smoke"}
+        stored = {name: sum(store.find(of[0]) is not None for of in specs(name)) for name in own.recipes}
         most = max(stored, key=stored.__getitem__)
-        recipe = most if stored[most] else _recipe_for_here()
+        recipe = most if stored[most] else own.recipes[0 if _on_gpu() else -1]
     found = []
     for replicates in specs(recipe):
         for spec in replicates:
@@ -256,24 +297,27 @@ def _dataset(name: str):
     return data.load(name)
 
 
-def _recipe_for_here() -> str:
+def _on_gpu() -> bool:
     from bnlib import machine
 
-    return "paper" if machine.device().type == "cuda" else "short"
+    return machine.device().type == "cuda"
 
 
 def cost(name: str, recipe: str) -> tuple[float, str]:
     """About how many seconds the first training that `name` lacks would take, and where, reckoned from the stored runs of `recipe`.
 
-    By its multiplications, at the median rate of the device that has most of those runs; (0, "") without any.
+    By its multiplications, at the median rate of the device that has most of those runs; of other recipes on CIFAR-10 where
+    there is none of this; (0, "") without any.
     """
     from bnlib.training.sweep import work
 
     due, known = missing(wanted(name, recipe)), store.results()
-    known = known[(known.recipe == recipe) & (known.dataset == "cifar10") & (known.status == "finished")]
+    known = known[(known.dataset == "cifar10") & (known.status == "finished") & (known.recipe != "smoke")]
+    known = known[known.recipe == recipe] if (known.recipe == recipe).any() else known
     if not len(known) or not due:
         return 0.0, ""
     device = known.device.value_counts().index[0]
     own = known[known.device == device]
     rates = own.seconds / [work(store.load(one).spec) for one in own.id]
-    return float(rates.median() * work(due[0])), device
+    images = IMAGENET_IMAGES / CIFAR_IMAGES if experiment(name).of_pictures else 1
+    return float(rates.median() * work(due[0]) * images), device

@@ -26,6 +26,9 @@ def weights(seed: int, layer: str, shape: tuple[int, ...], kind: str = "kaiming_
     if kind == "kaiming_uniform":
         bound = math.sqrt(6 / fan_in)
         return random.uniform(-bound, bound, shape).astype(np.float32)
+    if kind == "glorot_uniform":
+        bound = math.sqrt(6 / (fan_in + shape[0] * math.prod(shape[2:])))
+        return random.uniform(-bound, bound, shape).astype(np.float32)
     if kind == "orthogonal":
         # Rounded to 6 decimals, so that the last bits of another machine's LAPACK do not show.
         tall = random.standard_normal((max(shape[0], fan_in), min(shape[0], fan_in)))
@@ -38,8 +41,13 @@ def weights(seed: int, layer: str, shape: tuple[int, ...], kind: str = "kaiming_
     return drawn
 
 
-def bias(seed: int, layer: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The bias of the layer called `layer`, whose weights have this shape, at the start: (outputs,), fp32; torch's default."""
+def bias(seed: int, layer: str, shape: tuple[int, ...], kind: str = "kaiming_normal") -> np.ndarray:
+    """The bias of the layer called `layer`, whose weights have this shape, at the start: (outputs,), fp32.
+
+    kind: as for `weights`. Zeros with `glorot_uniform`, which is Keras's default as these are; else torch's default.
+    """
+    if kind == "glorot_uniform":
+        return np.zeros(shape[0], np.float32)
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     return stream("bias", seed, layer).uniform(-bound, bound, shape[:1]).astype(np.float32)
 
@@ -48,5 +56,13 @@ def gamma(seed: int, layer: str, features: int, bn_init: str = "uniform") -> np.
     """γ of the BatchNorm called `layer` at the start, (features,), fp32: to be had without drawing the network."""
     if bn_init in ("ones", "oneone"):
         return np.ones(features, np.float32)
+    if bn_init == "he_normal":
+        # Keras's, of a vector as if it were a layer of so many inputs: a normal draw cut off at two standard deviations, by drawing
+        # again, and widened so that what is left has the variance 2 / features.
+        random = stream("gamma", seed, layer)
+        drawn = random.standard_normal(features)
+        while (off := np.abs(drawn) > 2).any():
+            drawn[off] = random.standard_normal(off.sum())
+        return (drawn * (math.sqrt(2 / features) / 0.87962566103423978)).astype(np.float32)
     low = 0.0 if bn_init == "uniform" else -1.0
     return stream("gamma", seed, layer).uniform(low, 1.0, features).astype(np.float32)

@@ -47,7 +47,8 @@ def test_weights_have_the_scale_they_should(weight_init):
         rows = weight.flatten(1)
         torch.testing.assert_close(rows @ rows.T, torch.eye(len(rows)), atol=1e-4, rtol=0)
         return
-    assert weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.02)
+    fan = fan_in if weight_init != "glorot_uniform" else (fan_in + weight[:, 0].numel())  # of variance 2 / (fan-in + fan-out)
+    assert weight.std().item() == pytest.approx((2 / fan) ** 0.5, rel=0.02)
     if weight_init == "binary":
         assert len(weight.abs().unique()) == 1
     if weight_init == "kaiming_uniform":

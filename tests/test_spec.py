@@ -68,7 +68,7 @@ def test_epochs_alone_move_the_milestones():
         (dict(trainable="random:2+random:3"), "stands there once.*nearest: random:2"),
         (dict(trainable="random:" + "9" * 5000), "smallest filter of resnet14, which has 16 weights"),
         (dict(trainable="random:17"), "smallest filter of resnet14, which has 16 weights; nearest: random:16"),
-        (dict(recipe="papr"), "use one of paper, short, smoke; did you mean 'paper'"),
+        (dict(recipe="papr"), "use one of paper, short, smoke, imagenet, blog, blog-short; did you mean 'paper'"),
         (dict(dataset="cifar"), "did you mean 'cifar10'"),
         (dict(epochs=0), "epochs 0: .* nearest: 1"),
         (dict(epochs=2.5), "epochs 2.5"),

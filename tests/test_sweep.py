@@ -13,10 +13,11 @@ from bnlib.training import sweep, trainer
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
 def test_every_list_is_of_different_runs_all_of_seed_0_first(name):
-    specs = experiments.wanted(name, "short", seeds=2)
-    assert len(specs) == len(set(specs)) == 2 * len(experiments.wanted(name, "short"))
+    recipe = experiments.experiment(name).recipes[-1]
+    specs = experiments.wanted(name, recipe, seeds=2)
+    assert len(specs) == len(set(specs)) == 2 * len(experiments.wanted(name, recipe))
     assert [spec.seed for spec in specs] == sorted(spec.seed for spec in specs)
-    assert {spec.recipe for spec in specs} == {"short"}
+    assert {spec.recipe for spec in specs} == {recipe}
 
 
 def test_an_experiment_that_does_not_exist_is_refused():

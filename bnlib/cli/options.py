@@ -104,14 +104,19 @@ class Experiment(Choice):
         pass
 
 
+_RECIPES = "paper: 160 epochs, short: 16, smoke: 2, a test; imagenet: 90; blog: 50, blog-short: 3."
+_DATASETS = f"{', '.join(DATASETS)}, or imagefolder:PATH, a folder with train/ and val/."
 device = click.option("--device", type=Choice(DEVICES), help="By default CUDA if there is one.")
 recipe = click.option(
     "--recipe",
     type=Choice(list(RECIPES)),
     default="paper",
     show_default=True,
-    help="paper: 160 epochs, short: 16, smoke: 2, a test.",
+    help=_RECIPES,
 )
+# Of an experiment, which has its own.
+recipe_of = click.option("--recipe", type=Choice(list(RECIPES)), help=f"By default the experiment's first. {_RECIPES}")
+dataset_of = click.option("--dataset", metavar="NAME", help=f"Instead of the experiment's own: {_DATASETS}")
 data = click.option(
     "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
 )
@@ -166,14 +171,15 @@ def spec_options(command):
         click.argument("model"),
         click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
         recipe,
-        click.option("--dataset", type=Choice(DATASETS), default="cifar10", show_default=True),
+        click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=_DATASETS),
         click.option("--seed", default=0, show_default=True, help="The replicate."),
         click.option("--weight-init", type=Choice(WEIGHT_INITS), default="kaiming_normal", show_default=True, help="All but γ, β."),
         click.option("--bn-init", type=Choice(BN_INITS), default="uniform", show_default=True, help="γ and β."),
         click.option("--precision", type=Choice(PRECISIONS), default="bf16", show_default=True),
-        click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones in proportion."),
+        click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones and its warm-up in proportion."),
         click.option("--milestones", callback=epochs, metavar="E,E", help="Epochs at which the learning rate drops."),
         click.option("--lr", type=float, help="Learning rate."),
+        click.option("--warmup", type=int, help="Epochs over which the learning rate rises from 0."),
         click.option("--lr-drop", type=float, help="Factor on the learning rate at each milestone."),
         click.option("--momentum", type=float),
         click.option("--weight-decay", type=float),
@@ -182,7 +188,9 @@ def spec_options(command):
         ),
         click.option("--optimiser", type=Choice(OPTIMISERS)),
         click.option("--batch-size", type=int),
+        click.option("--sync-bn", is_flag=True, help="Statistics over all processes, where several train (torchrun)."),
         click.option("--augment", type=Choice(AUGMENTATIONS)),
+        click.option("--size", type=int, help="Side of the pictures that the network sees, of an imagefolder."),
         device,
         data,
     ]

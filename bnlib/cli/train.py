@@ -23,6 +23,7 @@ def run(device, data_root, replicates, probes, **spec):
     processes, each a part of every batch.
     """
     from bnlib import RunSpec, experiments, store
+    from bnlib.spec import namesake
     from bnlib.store import places
     from bnlib.words import duration
 
@@ -30,6 +31,8 @@ def run(device, data_root, replicates, probes, **spec):
     missing = experiments.missing(wanted)
     if missing:
         places.check(missing)  # before PyTorch is there, which takes seconds
+        if which := namesake(spec["model"]):
+            click.echo(which)
         from bnlib import training
 
         training.train_together(missing, device=device, data_root=data_root, probes=probes)
@@ -51,7 +54,8 @@ class _Sweep(click.Command):
 
 @click.command(cls=_Sweep)
 @click.argument("name", type=options.Experiment(), metavar="NAME")
-@options.recipe
+@options.recipe_of
+@options.dataset_of
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
 )
@@ -65,14 +69,15 @@ class _Sweep(click.Command):
 @click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
 @click.option("--no-list", is_flag=True, hidden=True)
 @options.one_line
-def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
+def sweep(name, recipe, dataset, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME lacks, most valuable first, as long as there is time."""
     from bnlib import experiments
     from bnlib.store import places
 
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("torchrun's processes train one network together: use bnlib run; a sweep takes --jobs or --scheduler")
-    started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds)
+    started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds, dataset)
+    recipe = recipe or experiments.experiment(name).recipes[0]
     missing = experiments.missing(specs)
     if missing and not only_list:
         places.check([])  # before PyTorch is there, and what they cost has been measured
@@ -89,6 +94,7 @@ def sweep(name, recipe, seeds, budget, jobs, device, data_root, probes, only_lis
     else:
         words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
         for option, value in (
+            ("--dataset", dataset),
             ("--budget", None if budget is None else f"{budget:.1f}s"),
             ("--device", device),
             ("--data", data_root),

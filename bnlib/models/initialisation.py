@@ -23,8 +23,8 @@ def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_norma
         if isinstance(module, nn.Conv2d | nn.Linear):
             shape = tuple(module.weight.shape)
             module.weight.copy_(torch.from_numpy(seeds.weights(seed, name, shape, weight_init)))
-            if module.bias is not None:  # torch's default, which the authors' code leaves as it is
-                module.bias.copy_(torch.from_numpy(seeds.bias(seed, name, shape)))
+            if module.bias is not None:  # torch's default, which the authors' code leaves as it is; or Keras's
+                module.bias.copy_(torch.from_numpy(seeds.bias(seed, name, shape, weight_init)))
         elif isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()  # γ = 1, β = 0, running mean 0 and variance 1
             module.weight.copy_(torch.from_numpy(seeds.gamma(seed, name, module.num_features, bn_init)))

@@ -1,28 +1,20 @@
 """The paper's networks, by name.
 
 ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; VGG-N for CIFAR
-after the same code; ImageNet's ResNets in torchvision's layout.
+after the same code; ImageNet's ResNets of torchvision's blocks, and those of Keras.
 """
 
-import re
+import functools
+import logging
 
 import torch
 from torch import nn
 
 from bnlib.models.initialisation import initialise
-from bnlib.spec.architecture import VGG_FEATURES, VGG_SEGMENTS, architecture, counted
+from bnlib.models.keras import Bottleneck, KerasResNet
+from bnlib.spec.architecture import IMAGENET_SEGMENTS, VGG_FEATURES, VGG_SEGMENTS, architecture, namesake
 from bnlib.spec.choices import CLASSES, SEEDS
-from bnlib.words import shown, whole
-
-# Blocks in each of the four segments, and whether they are bottlenecks.
-IMAGENET = {
-    18: ((2, 2, 2, 2), False),
-    34: ((3, 4, 6, 3), False),
-    50: ((3, 4, 6, 3), True),
-    101: ((3, 4, 23, 3), True),
-    152: ((3, 8, 36, 3), True),
-    200: ((3, 24, 36, 3), True),
-}
+from bnlib.words import whole
 
 
 class BasicBlock(nn.Module):
@@ -97,34 +89,50 @@ class VGG(nn.Module):
 def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The network `name` without numbers, on the meta device: names and shapes, for counting. Costs no memory.
 
-    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given. Raises ValueError as `build`.
+    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given. In fp32, whatever torch's default
+    is. Raises ValueError as `build`.
     """
-    if classes is not None:
-        classes = whole("classes", classes, *CLASSES)
-    match = re.fullmatch(r"imagenet-resnet(\d+)", str(name).lower())
+    arch = architecture(name)
+    classes = (10 if arch.family in ("resnet", "vgg") else 1000) if classes is None else whole("classes", classes, *CLASSES)
     with torch.device("meta"):
-        if match is None:
-            arch = architecture(name)
-            if arch.family == "vgg":
-                return VGG(arch.depth, classes or 10)
-            return ResNet(arch.depth, arch.width, classes or 10)
-        if counted(match[1]) not in IMAGENET:
-            raise ValueError(f"unknown model {shown(name)}: use imagenet-resnetN with N one of {', '.join(map(str, IMAGENET))}")
-        from torchvision.models import resnet
+        if arch.family == "resnet":
+            return ResNet(arch.depth, arch.width, classes).float()
+        if arch.family == "vgg":
+            return VGG(arch.depth, classes).float()
+        if arch.family == "keras":
+            return KerasResNet(arch.depth, classes).float()
+        from torchvision.models import resnet  # which takes a second, and most networks do without
 
-        blocks, bottleneck = IMAGENET[counted(match[1])]
-        return resnet.ResNet(resnet.Bottleneck if bottleneck else resnet.BasicBlock, list(blocks), num_classes=classes or 1000)
+        block = resnet.Bottleneck if arch.bottleneck else resnet.BasicBlock
+        return resnet.ResNet(block, list(IMAGENET_SEGMENTS[arch.depth]), num_classes=classes).float()
 
 
-def work(name: str, images: int) -> tuple[int, int]:
+def ends_in_relu(module: nn.Module) -> bool:
+    """Whether `module` is a block of one of these networks: what it gives has been through the ReLU behind its addition."""
+    theirs = type(module).__module__ == "torchvision.models.resnet" and hasattr(module, "downsample")
+    return isinstance(module, BasicBlock | Bottleneck) or theirs
+
+
+def work(name: str, images: int, size: int = 32) -> tuple[int, int]:
     """What a training step of the network `name` has to do: its multiplications, and the values that its convolutions give.
 
-    name: of a network for CIFAR. Multiplications: of all convolutions, forward and for their inputs' gradients, which the first
+    size: the side of the pictures. Multiplications: of all convolutions, forward and for their inputs' gradients, which the first
     one does not need. Reckoned from the name: no network is made, so that the largest takes no longer than the smallest.
     """
-    layers = [(n * o * images * size**2, i * kernel**2) for n, i, o, kernel, size in architecture(name).convolutions]
+    layers = [(n * o * images * side**2, i * kernel**2) for n, i, o, kernel, side in architecture(name).convolutions(size)]
     products = sum(out * inputs for out, inputs in layers) * 2 - layers[0][0] * layers[0][1]
     return products, sum(out for out, _ in layers)
+
+
+def draw(
+    name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform", classes: int | None = None
+) -> nn.Module:
+    """As `build`, without a word: for networks that are drawn again, or whose spec has been read."""
+    seed = whole("seed", seed, *SEEDS)  # before a large network takes its memory
+    # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
+    model = skeleton(name, classes).to_empty(device="cpu")
+    initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
+    return model
 
 
 def build(
@@ -132,17 +140,30 @@ def build(
 ) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, or `imagenet-resnetN`. seed: a whole number from 0 to 2⁶³ − 1.
-    classes: 10, or 1000 for ImageNet's networks, unless given; up to 100,000.
-    weight_init: convolutions and the output layer (all but `orthogonal` after the fan-in):
-        `kaiming_normal` (the paper's, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std).
+    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, `imagenet-resnetN` (torchvision's layout), or `keras-resnetN` (Keras's). Of a
+    name that torchvision has for another network, such as `resnet50`, a line is logged that says which one this is.
+    seed: a whole number from 0 to 2⁶³ − 1. classes: 10, or 1000 for ImageNet's networks, unless given; up to 100,000.
+    weight_init: convolutions and the output layer (all but `orthogonal` after their size):
+        `kaiming_normal` (the paper's, fan-in, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std),
+        `glorot_uniform` (Keras's, U[−a, a] with a² = 6 / (fan-in + fan-out)). Biases are zero with `glorot_uniform`, else drawn as
+        torch does.
     bn_init: `uniform` (the paper's: γ ~ U[0, 1], β = 0), `ones` (γ = 1, β = 0), `oneone` (γ = β = 1),
-        `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative).
+        `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative), `he_normal` (Keras's of that name:
+        γ normal of variance 2 / features, cut off at two standard deviations; β = 0).
     Raises ValueError for a name or an initialiser that does not exist, and for a seed or a number of classes that is none.
-    Source: paper, section 3; authors' code.
+    Source: paper, section 3; authors' code; Keras.
     """
-    seed = whole("seed", seed, *SEEDS)  # before a large network takes its memory
-    # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
-    model = skeleton(name, classes).to_empty(device="cpu")
-    initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
+    model = draw(name, seed, weight_init=weight_init, bn_init=bn_init, classes=classes)
+    say_which(name)
     return model
+
+
+def say_which(name: str) -> None:
+    """Log in one line, once in a process, which network `name` is, where torchvision or ImageNet has another of that name."""
+    _say(namesake(name))
+
+
+@functools.cache
+def _say(line: str) -> None:
+    if line:
+        logging.getLogger("bnlib.models").warning("%s", line)

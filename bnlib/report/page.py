@@ -97,8 +97,12 @@ def code(page: str) -> Html:
     return folded("The code of this page", Html(f"<pre><code>{html.escape(text)}</code></pre>"))
 
 
-def not_trained(name: str, recipe: str = "short") -> Markdown:
-    """The one line of a page of which nothing has been trained: the command that does, and what it costs."""
+def not_trained(name: str, recipe: str | None = None) -> Markdown:
+    """The one line of a page of which nothing has been trained: the command that does, and what it costs.
+
+    recipe: the experiment's shortest unless given.
+    """
+    recipe = recipe or experiments.experiment(name).recipes[-1]
     seconds, device = experiments.cost(name, recipe)
     cost = (
         f" Its first training takes about {duration(seconds)} on {literal(device)}, reckoned from the runs there are."

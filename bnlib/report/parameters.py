@@ -5,7 +5,7 @@ import json
 from numbers import Real
 
 from bnlib import experiments, store
-from bnlib.spec import RECIPES, architecture, canonical, check_depth
+from bnlib.spec import architecture, canonical, check_depth
 from bnlib.spec.architecture import VGG_SEGMENTS
 from bnlib.spec.choices import EPOCHS, REPLICATES, SEEDS
 from bnlib.words import nearest, one_of, plain, shown, whole
@@ -112,6 +112,10 @@ def _model(notebook: str, model) -> None:
         raise ValueError(f"model {shown(model)}: {notebook} has a place for resnetN and wrn14-W")
 
 
+def _recipe(notebook: str, recipe) -> None:
+    experiments.EXPERIMENTS.get(notebook, experiments.EXPERIMENTS["fig2_depth"]).check_recipe(recipe, "auto")
+
+
 def _threshold(_notebook: str, threshold) -> None:
     from bnlib.report.explorer.content import STOPS
 
@@ -125,7 +129,7 @@ _CHECKS = {
     "epochs": lambda _, value: whole("epochs", value, *EPOCHS),
     "model": _model,
     "numbers": _numbers,
-    "recipe": lambda _, value: one_of("recipe", value, ("auto", *RECIPES)),
+    "recipe": _recipe,
     "seed": lambda _, value: whole("seed", value, *SEEDS),
     "seeds": lambda _, value: whole("seeds", value, *REPLICATES),
     "threshold": _threshold,

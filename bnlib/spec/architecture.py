@@ -2,21 +2,36 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bnlib.spec.choices import LAYERS, MOST_WEIGHTS
-from bnlib.words import plain, shown
+from bnlib.spec.choices import LAYERS, MOST_WEIGHTS, SIZES
+from bnlib.words import nearest, plain, shown
 
 # Convolutions in each of the five segments of a VGG; a segment ends by halving the resolution.
 VGG_SEGMENTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 VGG_FEATURES = (64, 128, 256, 512, 512)
+# Blocks in each of the four segments of ImageNet's ResNets.
+IMAGENET_SEGMENTS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
+IMAGENET_FEATURES = (64, 128, 256, 512)  # of a block's first convolution; a bottleneck gives four times as many
+KERAS_DEPTHS = (50, 101, 152)
+_DEPTHS = {"vgg": tuple(VGG_SEGMENTS), "imagenet-resnet": tuple(IMAGENET_SEGMENTS), "keras-resnet": KERAS_DEPTHS}
+_LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth in depths)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a model's name says: `depth` layers (a ResNet's are 6D+2) and `width`, the factor W on 16, 32 and 64 features.
+    """What a model's name says: `depth` layers and `width`, the factor W on 16, 32 and 64 features of a CIFAR ResNet.
 
-    family: `resnet` or `vgg`.
+    family: `resnet` (for CIFAR, 6D+2 layers), `vgg`, `imagenet` (ImageNet's ResNets as torchvision has them), or `keras` (the
+    same as Keras has them).
     """
 
     depth: int
@@ -28,31 +43,70 @@ class Architecture:
         """The name a user types. A width of 1 is the plain ResNet: `wrn14-1` and `resnet14` are one network."""
         if self.family == "vgg":
             return f"vgg{self.depth}"
+        if self.family != "resnet":
+            return f"{self.family}-resnet{self.depth}"
         return f"resnet{self.depth}" if self.width == 1 else f"wrn{self.depth}-{self.width}"
 
     @property
     def title(self) -> str:
-        """The name the paper prints, such as ResNet-110 or WRN-14-2."""
+        """The name in figures and tables, such as the paper's ResNet-110 or WRN-14-2; ImageNet ResNet-50, Keras ResNet-50."""
         if self.family == "vgg":
             return f"VGG-{self.depth}"
-        return f"ResNet-{self.depth}" if self.width == 1 else f"WRN-{self.depth}-{self.width}"
+        before = {"imagenet": "ImageNet ", "keras": "Keras "}.get(self.family, "")
+        return f"{before}ResNet-{self.depth}" if self.width == 1 else f"WRN-{self.depth}-{self.width}"
 
     @property
-    def convolutions(self) -> list[tuple[int, int, int, int, int]]:
-        """Its convolutions on images of 32×32, the stem's first: how many alike, inputs, outputs, kernel's side, output's side."""
+    def bottleneck(self) -> bool:
+        """Whether its blocks are 1×1, 3×3 and 1×1 convolutions, not two of 3×3."""
+        return self.family in ("imagenet", "keras") and self.depth >= 50
+
+    @property
+    def least(self) -> int:
+        """The smallest side of pictures that it takes."""
+        return 16 if self.family == "vgg" else SIZES[0]  # four maximum pools
+
+    def convolutions(self, size: int = 32) -> list[tuple[int, int, int, int, int]]:
+        """Its convolutions, the stem's first: how many alike, inputs, outputs, kernel's side, output's side.
+
+        size: the side of the pictures.
+        """
         if self.family == "vgg":
-            layers = [(f, 32 >> i) for i, f in enumerate(VGG_FEATURES) for _ in range(VGG_SEGMENTS[self.depth][i])]
-            return [(1, before, f, 3, side) for (before, _), (f, side) in zip([(3, 32), *layers], layers, strict=False)]
+            layers = [(f, size >> i) for i, f in enumerate(VGG_FEATURES) for _ in range(VGG_SEGMENTS[self.depth][i])]
+            return [(1, before, f, 3, side) for (before, _), (f, side) in zip([(3, size), *layers], layers, strict=False)]
+        if self.family != "resnet":
+            return self._of_four_segments(size)
         f, blocks = 16 * self.width, (self.depth - 2) // 6
-        found = [(1, 3, f, 3, 32), (2 * blocks, f, f, 3, 32)]
-        for wide, side in ((2 * f, 16), (4 * f, 8)):
-            found += [(1, wide // 2, wide, 3, side), (1, wide // 2, wide, 1, side), (2 * blocks - 1, wide, wide, 3, side)]
+        found = [(1, 3, f, 3, size), (2 * blocks, f, f, 3, size)]
+        for wide in (2 * f, 4 * f):
+            size = _half(size)
+            found += [(1, wide // 2, wide, 3, size), (1, wide // 2, wide, 1, size), (2 * blocks - 1, wide, wide, 3, size)]
+        return found
+
+    def _of_four_segments(self, size: int) -> list[tuple[int, int, int, int, int]]:
+        found, before, size = [(1, 3, 64, 7, _half(size))], 64, _half(_half(size))  # the stem; a maximum pool halves once more
+        for f, blocks in zip(IMAGENET_FEATURES, IMAGENET_SEGMENTS[self.depth], strict=True):
+            whole, size = size, size if f == 64 else _half(size)
+            out = 4 * f if self.bottleneck else f
+            if not self.bottleneck:
+                found += [(1, before, f, 3, size), (2 * blocks - 1, f, f, 3, size)]
+            else:  # torchvision halves the resolution in the 3×3 convolution of a segment's first block, Keras in the 1×1 before
+                first = size if self.family == "keras" else whole
+                found += [(1, before, f, 1, first), (blocks - 1, out, f, 1, size)]
+                found += [(blocks, f, f, 3, size), (blocks, f, out, 1, size)]
+            if before != out:
+                found.append((1, before, out, 1, size))  # the shortcut
+            before = out
         return found
 
     @property
     def weights(self) -> int:
         """How many weights its convolutions have."""
-        return sum(times * inputs * outputs * side**2 for times, inputs, outputs, side, _ in self.convolutions)
+        return sum(times * inputs * outputs * side**2 for times, inputs, outputs, side, _ in self.convolutions())
+
+
+def _half(side: int) -> int:
+    """What a convolution or a pool of stride 2, padded by half its kernel, leaves of a side."""
+    return (side + 1) // 2
 
 
 def check_depth(depth: int) -> int:
@@ -74,29 +128,33 @@ def check_depth(depth: int) -> int:
 
 
 def architecture(name: str) -> Architecture:
-    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, or `vggN` with N one of 11, 13, 16 and 19.
+    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, `vggN`, `imagenet-resnetN` or `keras-resnetN`.
 
-    Raises ValueError for any other name, with the nearest valid one; and for a network of more than 10,000 layers or a thousand
-    million weights.
+    A VGG's N is one of 11, 13, 16 and 19; of ImageNet's ResNets 18, 34, 50, 101, 152 and 200; of Keras's 50, 101 and 152. In
+    capitals or not. Raises ValueError for any other name, with the nearest valid one; and for a network of more than 10,000
+    layers or a thousand million weights.
     """
     name = plain(name)
-    if vgg := re.fullmatch(r"vgg(\d+)", str(name).lower()):
-        layers = counted(vgg[1])
-        if layers not in VGG_SEGMENTS:
-            near = min(VGG_SEGMENTS, key=lambda depth: abs(depth - layers))
-            raise ValueError(f"model {shown(name)}: a VGG has 11, 13, 16 or 19 layers; nearest: vgg{near}")
-        return Architecture(layers, family="vgg")
+    if listed := re.fullmatch(r"(vgg|imagenet-resnet|keras-resnet)(\d+)", str(name).lower()):
+        kind, layers = listed[1], counted(listed[2])
+        if layers not in _DEPTHS[kind]:
+            near = min(_DEPTHS[kind], key=lambda depth: abs(depth - layers))
+            *some, last = map(str, _DEPTHS[kind])
+            what = f"{'a VGG has' if kind == 'vgg' else f'use {kind}N with N one of'} {', '.join(some)} or {last}"
+            raise ValueError(f"model {shown(name)}: {what}{' layers' if kind == 'vgg' else ''}; nearest: {kind}{near}")
+        return Architecture(layers, family=kind.removesuffix("-resnet"))
     match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+)", str(name).lower())
     if match is None:
         raise ValueError(
-            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4) or vggN (vgg16)"
-            + _hint(str(name))
+            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4), vggN (vgg16), "
+            f"imagenet-resnetN or keras-resnetN (keras-resnet50){_hint(str(name))}"
         )
     depth, width = counted(match[1] or match[2]), counted(match[3] or "1")
     try:
         arch = Architecture(check_depth(depth), width)
     except ValueError as error:
-        raise ValueError(f"model {shown(name)}: {error}") from None
+        other = f"; ImageNet's is called imagenet-resnet{depth}" if match[1] and depth in IMAGENET_SEGMENTS else ""
+        raise ValueError(f"model {shown(name)}: {error}{other}") from None
     if width < 1:
         raise ValueError(
             f"model {shown(name)}: the width factor W must be at least 1; nearest: wrn{depth}-1, which is resnet{depth}"
@@ -108,6 +166,22 @@ def architecture(name: str) -> Architecture:
     return arch
 
 
+def namesake(name: str) -> str:
+    """Which network `name` is, where torchvision or ImageNet has another of that name, in one line; empty where none does.
+
+    Raises ValueError as `architecture`.
+    """
+    arch = architecture(name)
+    if arch.family == "vgg":
+        return (
+            f"{arch.name} is the network for CIFAR, with BatchNorm and one linear layer; "
+            f"ImageNet's is torchvision.models.{arch.name}_bn"
+        )
+    if arch.family != "resnet" or arch.width > 1 or arch.depth not in IMAGENET_SEGMENTS:
+        return ""
+    return f"{arch.name} is the network for CIFAR, of three segments; ImageNet's is called imagenet-{arch.name}"
+
+
 def counted(digits: str) -> int:
     """The number that a name says in `digits`; of more than nine, a thousand million: as refused, and read at once."""
     digits = digits.lstrip("0")
@@ -115,26 +189,31 @@ def counted(digits: str) -> int:
 
 
 def smallest_filter(name: str) -> int:
-    """Weights in the smallest filter of the network `name`: the first shortcut's 1×1 convolution, or the first layer's 3·3·3."""
-    arch = architecture(name)
-    return min(27, 16 * arch.width) if arch.family == "resnet" else 27
+    """Weights in the smallest filter of the network `name`, such as a shortcut's 1×1 convolution or the first layer's 3·3·3."""
+    return min(inputs * side**2 for _, inputs, _, side, _ in architecture(name).convolutions())
 
 
-def added(layer: str) -> bool:
+def added(layer: str, layers: Iterable[str] = ()) -> bool:
     """Whether the output of the BatchNorm `layer` goes to a block's addition, not to a ReLU of its own.
 
-    layer: a name in a CIFAR network, such as `segments.0.0.bn2`; true of a block's last BatchNorm and of a shortcut's.
+    layer: its name in a network, such as `segments.0.0.bn2`; true of a block's last BatchNorm and of a shortcut's. layers: the
+    names of all the network's BatchNorm layers, which tell a bottleneck, whose last is `bn3`, from a block of two.
     """
-    return ".shortcut." in layer or layer.endswith(".bn2")
+    block, _, own = layer.rpartition(".")
+    if {"shortcut", "downsample"} & set(layer.split(".")) or own == "bn3":
+        return True
+    return own == "bn2" and bool(block) and f"{block}.bn3" not in layers
 
 
 def place(layer: str) -> tuple:
-    """A key that sorts the layers of a CIFAR network as they lie in it: `segments.0.10.bn1` behind `segments.0.9.bn2`."""
+    """A key that sorts the BatchNorm layers of a network as they lie in it: `segments.0.10.bn1` behind `segments.0.9.bn2`."""
     return tuple(int(part) if part.isdigit() else part for part in layer.split("."))
 
 
 def _hint(name: str) -> str:
     """A guess at what a malformed model name meant, for the error line."""
+    if len(name) < 40 and re.search("vgg|imagenet|keras", name.lower()) and (near := nearest(name.lower(), _LISTED)):
+        return near.replace("'", "")
     digits = re.findall(r"\d+", name)
     if not digits or not LAYERS[0] <= counted(digits[0]) <= LAYERS[1]:
         return ""

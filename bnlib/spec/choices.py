@@ -1,11 +1,11 @@
 """Every closed set of values that a user can give, and every range: one each, for Python and for the command line."""
 
-DATASETS = ("cifar10", "digits")
-WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary")
-BN_INITS = ("uniform", "ones", "oneone", "signed_uniform")
+DATASETS = ("cifar10", "digits", "cifar100", "svhn")  # and a folder of pictures, see `datasets`
+WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary", "glorot_uniform")
+BN_INITS = ("uniform", "ones", "oneone", "signed_uniform", "he_normal")
 PRECISIONS = ("bf16", "fp32")
 OPTIMISERS = ("sgd", "adam")
-AUGMENTATIONS = ("flip+crop", "crop", "flip", "none")
+AUGMENTATIONS = ("flip+crop", "crop", "flip", "none", "flip+resized")
 PROBES = ("clamping", "relu", "train")  # what a trained network can be asked
 DEVICES = ("cpu", "cuda")
 
@@ -15,6 +15,7 @@ REPLICATES = (1, 1000)
 EPOCHS = (1, 100_000)
 BATCH_SIZES = (2, 100_000)  # one image of 1×1 pixels has no variance: BatchNorm needs two values
 IMAGES = (1, 1_000_000)
+SIZES = (8, 1024)  # of a picture's side
 RATES = (0, 1000)  # learning rate, its drop, weight decay
 CLASSES = (1, 100_000)
 LAYERS = (8, 10_000)

@@ -5,18 +5,19 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 
+from bnlib.spec import datasets
 from bnlib.spec.architecture import architecture, smallest_filter
 from bnlib.spec.choices import (
     AUGMENTATIONS,
     BATCH_SIZES,
     BN_INITS,
-    DATASETS,
     EPOCHS,
     IMAGES,
     OPTIMISERS,
     PRECISIONS,
     RATES,
     SEEDS,
+    SIZES,
     WEIGHT_INITS,
 )
 from bnlib.spec.trainable import canonical, check_random, parse
@@ -31,7 +32,8 @@ class Recipe:
     the training images; `lr_drop` is the factor on the learning rate at each milestone; `weight_decay` acts on
     everything that trains, γ and β too unless `decay_bn` is False, and on nothing that is frozen; `optimiser` is `sgd`, or
     `adam`, whose first β is `momentum` (its second 0.999); `train_images` and `test_images` cap the images used (None: all
-    of them).
+    of them). `warmup`: over so many epochs the learning rate rises from 0, step by step in equal parts; `size`: the side of the
+    pictures that the network sees, in pixels.
     """
 
     epochs: int = 160
@@ -46,42 +48,60 @@ class Recipe:
     augment: str = "flip+crop"
     train_images: int | None = None
     test_images: int | None = None
+    warmup: int = 0
+    size: int = 32
 
     def learning_rate(self, epoch: int, done: float = 1.0) -> float:
-        return self.lr * self.lr_drop ** sum(epoch >= milestone for milestone in self.milestones)
+        """The learning rate of `epoch`, counted from 0: `lr` times `lr_drop` for each milestone reached.
 
-    warmup = 0
+        done: the share of the epoch's steps that are done, the step at hand among them; it matters during the warm-up alone, in
+        which the rate is (epoch + done) / `warmup` of that.
+        """
+        rate = self.lr * self.lr_drop ** sum(epoch >= milestone for milestone in self.milestones)
+        return rate if epoch >= self.warmup else rate * (epoch + done) / self.warmup
 
     def alike(self, other: "Recipe", epoch: int) -> bool:
         """Whether training with this recipe and with `other` is the same up to and with `epoch`, counted from 1."""
-        same = replace(self, epochs=other.epochs, milestones=other.milestones) == other
+        same = replace(self, epochs=other.epochs, milestones=other.milestones, warmup=other.warmup) == other
         return (
             same
             and epoch <= min(self.epochs, other.epochs)
-            and all(self.learning_rate(i) == other.learning_rate(i) for i in range(epoch))
+            and all(self.learning_rate(i, d) == other.learning_rate(i, d) for i in range(epoch) for d in (0.5, 1.0))
         )
 
 
+# A blog's experiment on Keras's ResNets. It says Adam, 0.01, batch 1024, 50 epochs, no augmentation; that nothing decays and the
+# rate never drops is what Keras does unless told. How its pixels were scaled is not known: here they are as in the paper.
+_BLOG = Recipe(epochs=50, milestones=(), lr=0.01, weight_decay=0.0, optimiser="adam", batch_size=1024, augment="none")
 RECIPES = {
     "paper": Recipe(),
     "short": Recipe(epochs=16, milestones=(8, 12)),
     "smoke": Recipe(epochs=2, milestones=(1,), train_images=2560, test_images=1000),
+    # The paper's for ImageNet, after the authors' code; that the paper used exactly this is inferred. Its rate is said to drop at
+    # epochs 30, 60, 80 and 90. How long it trains is not said; the code's default is 90 epochs, in which a drop at 90 never acts.
+    "imagenet": Recipe(epochs=90, milestones=(30, 60, 80), lr=0.4, batch_size=1024, augment="flip+resized", warmup=5, size=224),
+    "blog": _BLOG,
+    "blog-short": replace(_BLOG, epochs=3),  # what a CPU of few cores can do
 }
+SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batch size, in proportion
 
 
 @dataclass(frozen=True)
 class RunSpec:
     """One training: everything that decides its outcome, and nothing else.
 
-    model: `resnetN` (N = 6D+2), `wrn14-W` or `vggN`. trainable: groups joined by `+`, or `all`, `none`, `all-bn`.
-    recipe: `paper`, `short` or `smoke`. dataset: `cifar10` or `digits`. seed: the replicate; draws the weights, the
+    model: `resnetN` (N = 6D+2), `wrn14-W`, `vggN`, `imagenet-resnetN` or `keras-resnetN`. trainable: groups joined by `+`, or
+    `all`, `none`, `all-bn`. recipe: one of RECIPES, such as `paper`, `short` and `imagenet`. dataset: `cifar10`, `digits`,
+    `cifar100`, `svhn`, or `imagefolder:PATH`, a folder of one's own pictures; where PATH begins with an environment variable, as
+    in `imagefolder:$BNLIB_IMAGENET`, the run has the same name on every machine. seed: the replicate; draws the weights, the
     order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
-    convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32.
+    convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32. sync_bn: where several
+    processes train, BatchNorm's statistics are of all their images, not of each process's own.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
-    milestones in proportion. Equal content gives an equal spec: `gamma+beta` is `bn`, `wrn14-1` is `resnet14`,
-    an override that repeats the recipe is dropped, numpy's numbers are Python's. Raises ValueError, one line, on any value that is
-    not allowed.
+    milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content
+    gives an equal spec: `gamma+beta` is `bn`, `wrn14-1` is `resnet14`, an override that repeats the recipe is dropped, numpy's
+    numbers are Python's. Raises ValueError, one line, on any value that is not allowed.
     """
 
     model: str
@@ -92,7 +112,6 @@ class RunSpec:
     weight_init: str = "kaiming_normal"
     bn_init: str = "uniform"
     precision: str = "bf16"
-    sync_bn: bool = False
     epochs: int | None = None
     milestones: tuple[int, ...] | None = None
     lr: float | None = None
@@ -105,6 +124,9 @@ class RunSpec:
     augment: str | None = None
     train_images: int | None = None
     test_images: int | None = None
+    warmup: int | None = None
+    size: int | None = None
+    sync_bn: bool = False
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
@@ -113,11 +135,13 @@ class RunSpec:
         put("model", architecture(self.model).name)
         put("trainable", canonical(self.trainable))
         one_of("recipe", self.recipe, tuple(RECIPES))
-        one_of("dataset", self.dataset, DATASETS)
+        put("dataset", datasets.dataset(self.dataset))
         one_of("weight_init", self.weight_init, WEIGHT_INITS)
         one_of("bn_init", self.bn_init, BN_INITS)
         one_of("precision", self.precision, PRECISIONS)
         put("seed", whole("seed", self.seed, *SEEDS))
+        if not isinstance(self.sync_bn, bool):
+            raise ValueError(f"sync_bn {shown(self.sync_bn)}: use True or False")
         check_random(self.trainable, smallest_filter(self.model), self.model)
         if self.milestones is not None:
             if not isinstance(self.milestones, list | tuple):
@@ -129,12 +153,18 @@ class RunSpec:
             if getattr(self, field.name) == getattr(base, field.name):
                 put(field.name, None)
         _check_growth(self.settings)
+        _check_pictures(self)
 
     @property
     def settings(self) -> Recipe:
         """The recipe with this spec's overrides: what is really trained."""
         given = {f.name: getattr(self, f.name) for f in fields(Recipe) if getattr(self, f.name) is not None}
         return replace(_base(self), **given)
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the data set has; None for a folder, which says so itself."""
+        return datasets.CLASSES.get(self.dataset)
 
     @property
     def text(self) -> str:
@@ -145,7 +175,7 @@ class RunSpec:
     @property
     def id(self) -> str:
         """The run's name: readable, and ending in a hash of `text`, so that a new field never changes an old id."""
-        parts = [] if self.dataset == "cifar10" else [self.dataset]
+        parts = [] if self.dataset == "cifar10" else [datasets.short_name(self.dataset)]
         parts += [self.model, self.trainable.replace(":", ""), self.recipe, f"seed{self.seed}"]
         return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
@@ -160,16 +190,37 @@ class RunSpec:
 
 
 def _base(spec: RunSpec) -> Recipe:
-    """The recipe before overrides; if `epochs` is overridden, its milestones moved in proportion."""
+    """The recipe before overrides; what hangs on an overridden `epochs` or `batch_size` moved in proportion."""
     base = RECIPES[spec.recipe]
+    if spec.batch_size is not None and spec.recipe in SCALED:
+        base = replace(base, lr=base.lr * (spec.batch_size / base.batch_size))
     if spec.epochs is None or spec.epochs == base.epochs:
         return base
+    share = spec.epochs / base.epochs
     moved = {round(m * spec.epochs / base.epochs) for m in base.milestones}
-    return replace(base, milestones=tuple(sorted(m for m in moved if 0 < m < spec.epochs)))
+    milestones = tuple(sorted(m for m in moved if 0 < m < spec.epochs))
+    return replace(base, milestones=milestones, warmup=math.ceil(base.warmup * share))  # at least one, where there is one
 
 
 def _plain(value) -> str:
+    if isinstance(value, str) and " " in value:  # a path, which must not be taken for more fields
+        return repr(value)
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_pictures(spec: RunSpec) -> None:
+    """Raise ValueError if the data set, the network and what is made of the pictures do not go together."""
+    size, augment, least = spec.settings.size, spec.settings.augment, architecture(spec.model).least
+    if size < least:
+        raise ValueError(f"size {size}: {spec.model} needs pictures of at least {least}×{least}; nearest: {least}")
+    if spec.classes is None or (size == datasets.SIDE and augment != "flip+resized"):
+        return
+    side, other = f"{datasets.SIDE}×{datasets.SIDE}", f"the dataset {datasets.FOLDER}PATH takes pictures of any size"
+    if spec.size is None and spec.augment is None:
+        raise ValueError(f"recipe {spec.recipe!r}: its pictures are {size}×{size}, those of {spec.dataset} {side}; {other}")
+    if size != datasets.SIDE:
+        raise ValueError(f"size {size}: the pictures of {spec.dataset} are {side}; nearest: {datasets.SIDE}; {other}")
+    raise ValueError(f"augment {augment!r}: it resizes, and those of {spec.dataset} are all {side}; nearest: flip+crop; {other}")
 
 
 def _check_growth(settings: Recipe) -> None:
@@ -181,7 +232,8 @@ def _check_growth(settings: Recipe) -> None:
 
 def _check_overrides(spec: RunSpec) -> None:
     put = lambda name, value: object.__setattr__(spec, name, value)  # noqa: E731
-    for name, span in (("epochs", EPOCHS), ("train_images", IMAGES), ("test_images", IMAGES), ("batch_size", BATCH_SIZES)):
+    spans = {"epochs": EPOCHS, "train_images": IMAGES, "test_images": IMAGES, "batch_size": BATCH_SIZES, "size": SIZES}
+    for name, span in spans.items():
         if getattr(spec, name) is not None:
             put(name, whole(name, getattr(spec, name), *span))
     for name, above in (("lr", True), ("lr_drop", True), ("momentum", False), ("weight_decay", False)):
@@ -195,6 +247,8 @@ def _check_overrides(spec: RunSpec) -> None:
                 f"the recipe {spec.recipe!r} has {getattr(RECIPES[spec.recipe], name)}"
             )
         put(name, float(value) + 0.0)  # −0.0 is 0.0, in the id too
+    if spec.warmup is not None:
+        put("warmup", whole("warmup", spec.warmup, 0, spec.epochs or RECIPES[spec.recipe].epochs))
     if spec.momentum is not None and spec.momentum >= 1:
         raise ValueError(f"momentum {spec.momentum}: a number from 0 to below 1 is needed; nearest: 0.9, the paper's")
     for name, allowed in (("augment", AUGMENTATIONS), ("optimiser", OPTIMISERS)):

@@ -9,7 +9,7 @@ from bnlib.store.runs import Run, StoreError
 
 def draw(spec: RunSpec, classes=None) -> torch.nn.Module:
     """The network of `spec` at its initialisation, nothing frozen."""
-    return models.build(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init)
+    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes)
 
 
 def drawn_alike(run: Run, model: torch.nn.Module) -> bool:

@@ -116,7 +116,7 @@ class Loop:
                 batches = self.batches(epoch)
             for done, batch in enumerate(batches):
                 self.batch = min(self.settings.batch_size, self.images - done * self.settings.batch_size)  # of all processes
-                self._use_lr(self.settings.learning_rate(epoch, done / self.steps), rising=epoch < self.settings.warmup)
+                self._use_lr(self.settings.learning_rate(epoch, (done + 1) / self.steps), rising=epoch < self.settings.warmup)
                 with self.on_stream():
                     self.take_step(*batch)
                 yield ""

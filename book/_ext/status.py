@@ -60,14 +60,14 @@ def runs_by_experiment(env) -> str:
     rows, frame = [], store.results()
     for name in experiments.EXPERIMENTS:
         page = f"[](/notebooks/{name}.ipynb)" if f"notebooks/{name}" in env.found_docs else f"`{name}`"
-        wanted = {recipe: experiments.wanted(name, recipe) for recipe in ("paper", "short")}
-        there = [len(specs) - len(experiments.missing(specs)) for specs in wanted.values()]
-        rows.append((page, len(wanted["paper"]), *there, len(experiments.runs(name))))
+        wanted = {recipe: experiments.wanted(name, recipe) for recipe in experiments.experiment(name).recipes}
+        there = [f"{len(specs) - len(experiments.missing(specs))} at `{recipe}`" for recipe, specs in wanted.items()]
+        rows.append((page, len(experiments.wanted(name)), ", ".join(there), len(experiments.runs(name))))
     said = (
         f"{len(frame)} runs are stored: {(frame.recipe == 'paper').sum()} at recipe `paper`, "
         f"{(frame.recipe == 'short').sum()} at `short`. Training them took {frame.seconds.astype(float).sum() / 3600:.0f} hours."
     )
-    return pages.left_out() + said + "\n\n" + table(("experiment", "points", "at paper", "at short", "runs shown"), *rows)
+    return pages.left_out() + said + "\n\n" + table(("experiment", "points", "trained", "runs shown"), *rows)
 
 
 class Status(SphinxDirective):

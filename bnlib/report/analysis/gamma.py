@@ -35,7 +35,7 @@ def gammas(runs: pd.DataFrame) -> pd.DataFrame:
         parts = []
         for layer, gamma in run.gamma.items():
             start = seeds.gamma(run.spec.seed, layer, len(gamma), run.spec.bn_init)
-            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": added(layer)}
+            own = {"layer": layer, "gamma": gamma, "beta": run.beta[layer], "start": start, "added": added(layer, run.gamma)}
             parts.append(pd.DataFrame(own))
         return parts
 
