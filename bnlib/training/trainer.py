@@ -75,7 +75,7 @@ class Trainer:
         asking = self.pace.probes if until is not None else 0.0  # measured while it can take steps
         while len(self.history) < self.settings.epochs and not self.diverged:
             start, epoch = time.perf_counter(), len(self.history)
-            if until is not None and time.monotonic() + self._epoch_seconds() > until:
+            if until is not None and time.monotonic() + timing.next_epoch(self) > until:
                 raise OutOfTime
             self._use_lr(self.settings.learning_rate(epoch))
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
@@ -106,10 +106,6 @@ class Trainer:
     def pace(self) -> timing.Pace:
         """How long its steps and evaluations take here; measured once, before they have been released."""
         return timing.measure(self)
-
-    def _epoch_seconds(self) -> float:
-        """How long the next epoch will take, as the last one did or as measured: by all in turn, at most."""
-        return self.last_epoch or self.together * (self.steps * self.pace.step + max(self.pace.test, self.pace.last_test))
 
     def _use_lr(self, lr: float) -> None:
         """Take further steps with this learning rate; a CUDA graph has it written into it."""
