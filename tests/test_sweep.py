@@ -1,14 +1,18 @@
 """The lists of what there is to train, and training what is missing within a time."""
 
+import contextlib
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
 from filelock import FileLock
 
-from bnlib import experiments, machine, store, training
-from bnlib.training import sweep, trainer
+from bnlib import RunSpec, experiments, machine, store, training
+from bnlib.cli import main
+from bnlib.training import costs, loop, sweep, timing, together, trainer
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -53,7 +57,7 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
 
     def no_time(specs, **_):
         tried.extend(specs)
-        raise trainer.OutOfTime
+        raise loop.OutOfTime
 
     monkeypatch.setattr("bnlib.training.together.train_together", no_time)
     specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
@@ -74,8 +78,162 @@ def test_processes_that_fail_side_by_side_are_counted():
         sweep.side_by_side(2, ["fig2_dept"])
 
 
+def test_a_network_that_does_not_fit_in_memory_does_not_end_the_sweep(tiny, monkeypatch, capsys):
+    train, specs = together.train_together, [tiny(model="resnet14", epochs=1), tiny(epochs=1)]
+
+    def too_large(free, **settings):
+        if specs[0] in free:
+            raise machine.OutOfMemory("out of memory; nothing is kept of it")
+        return train(free, **settings)
+
+    monkeypatch.setattr("bnlib.training.together.train_together", too_large)
+    with pytest.raises(sweep.Failed, match="1 training did not fit in memory"):
+        sweep.sweep(specs, progress=False)
+    assert store.find(specs[1]) and "out of memory; nothing" in capsys.readouterr().out
+
+
+# What it costs.
+
+
+def run(spec, seconds, device="a CPU, 2 threads", **info):
+    """A stored run, as far as costs look at it."""
+    return SimpleNamespace(spec=spec, info={"device": device, "status": "finished", "seconds": seconds, **info})
+
+
 def test_costs_grow_with_the_work(tiny):
-    sets = [tiny(trainable=name) for name in ("all", "output", "none")]
-    costs = sweep.costs([tiny(), tiny(model="resnet14"), tiny(epochs=4), *sets])
-    assert costs[1] > costs[0] > 0
-    assert [cost / costs[0] for cost in costs[2:]] == pytest.approx([2, 1.5, 0.5, 0.5])
+    specs = [tiny(), tiny(model="resnet14"), tiny(epochs=4), *(tiny(trainable=name) for name in ("all", "output", "none"))]
+    priced = sweep.costs(specs)
+    found = [priced[spec].whole for spec in specs]
+    assert found[1] > found[0] > 0
+    assert [cost / found[0] for cost in found[2:]] == pytest.approx([2, 1.5, 0.5, 0.5])
+
+
+def test_only_runs_of_this_machine_and_of_this_kind_tell_what_a_training_costs(tiny):
+    spec = RunSpec("resnet14", recipe="short")
+    runs = [run(spec, 160.0), run(replace(spec, seed=1), 320.0), run(replace(spec, seed=2), 1600.0)]
+    others = [
+        run(spec, 1.0, device="another"),
+        run(spec, 1.0, status="diverged"),
+        run(spec, 1.0, earlier=[{"device": "another"}]),
+        run(spec, 1.0, processes=2),
+    ]
+    known = costs.paces("a CPU, 2 threads", runs + others)
+    assert list(known) == [costs.kind(spec)] and len(known[costs.kind(spec)]) == 3
+    assert costs.kind(spec) == costs.kind(RunSpec("resnet866", "all", "paper")) != costs.kind(replace(spec, precision="fp32"))
+    found = costs.reckon(RunSpec("resnet14", recipe="paper"), known[costs.kind(spec)], probes=False)
+    assert found.epoch == pytest.approx(20) and found.whole == pytest.approx(3200)  # the median's
+
+
+def test_a_network_costs_what_those_of_nearly_its_size_cost(tiny):
+    small, large = RunSpec("resnet14", recipe="short"), RunSpec("resnet434", recipe="short")
+    seconds = 16 * costs.epoch_work(large) / costs.epoch_work(small)  # as fast for what there is to multiply
+    known = costs.paces("a CPU, 2 threads", [run(small, 32.0), run(large, seconds)])[costs.kind(small)]
+    of = lambda model: costs.reckon(RunSpec(model, recipe="short"), known, probes=False).epoch / costs.epoch_work(RunSpec(model))  # noqa: E731
+    assert of("resnet20") == pytest.approx(of("resnet14")) == pytest.approx(2 * of("resnet866"))
+
+
+def test_probes_are_part_of_what_it_costs_where_there_are_any(tiny):
+    spec = RunSpec("resnet14", recipe="short")
+    known = [costs.Pace(costs.epoch_work(spec), 11.0)]
+    assert costs.reckon(spec, known).whole - costs.reckon(spec, known, probes=False).whole == pytest.approx(
+        timing.probes_seconds(1.0)
+    )
+    assert costs.reckon(tiny(), known).whole == costs.reckon(tiny(), known, probes=False).whole
+
+
+def test_nothing_is_measured_of_which_the_store_knows_the_pace_and_else_the_smallest_of_its_kind(tiny, monkeypatch):
+    measured, spec = [], RunSpec("resnet14", recipe="short")
+    monkeypatch.setattr(costs, "_measure", lambda spec, *_: measured.append(spec) or costs.Pace(costs.epoch_work(spec), 3.0))
+    monkeypatch.setattr(machine, "device_name", lambda _: "a CPU, 2 threads")
+    monkeypatch.setattr(store, "all_runs", lambda: [run(spec, 160.0)])
+    specs = [RunSpec("resnet110", recipe="paper"), RunSpec("resnet32", recipe="short", precision="fp32")]
+    specs.append(replace(specs[1], model="resnet20"))
+    found = costs.costs(specs)
+    assert measured == [specs[2]] and [found[spec].measured for spec in specs] == [False, True, True]
+    assert found[specs[2]].epoch == pytest.approx(3)
+    said = costs.plan([specs[0]], {specs[0]: found[specs[0]]})
+    assert "missing, about " in said[0] and said[-1].endswith("in all, by runs stored of this machine")
+    assert costs.plan(specs, found)[-1].endswith("by steps measured now")
+
+
+def test_what_does_not_fit_in_memory_has_no_price_and_ends_nothing(tiny, monkeypatch, capsys):
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(costs, "Trainer", full)
+    found = costs.costs([tiny()])
+    assert "does not fit here" in capsys.readouterr().out
+    assert "too large for the memory here" in costs.plan([tiny()], found)[0]
+
+
+def test_what_the_list_prices_out_of_the_budget_is_not_touched(tiny, monkeypatch):
+    tried = []
+    monkeypatch.setattr("bnlib.training.together.train_together", lambda specs, **_: tried.extend(specs))
+    monkeypatch.setattr(sweep, "costs", lambda *_, **__: pytest.fail("the list has been made"))
+    specs = [tiny(model="resnet110"), tiny(), tiny(model="resnet14")]
+    expected = {spec: costs.Cost(epoch, 9999.0) for spec, epoch in zip(specs, (3601.0, 1.0, 3000.0), strict=True)}
+    assert sweep.sweep(specs, budget=3600.0, expected=expected) == specs and tried == specs[1:]
+
+
+def a_training(clock, step, batch=128, images=10_000):
+    """A training of which a step takes so many seconds of the test's own clock."""
+
+    def take_step(*_):
+        clock[0] += step
+
+    return SimpleNamespace(
+        spec=RunSpec("resnet110"),
+        settings=RunSpec("resnet110").settings,
+        data=SimpleNamespace(test_labels=torch.zeros(images)),
+        device=torch.device("cpu"),
+        on_stream=contextlib.nullcontext,
+        state=list,
+        batches=lambda _: [(torch.zeros(batch),)],
+        totals=torch.zeros(2),
+        take_step=take_step,
+        step=None,
+        model=None,
+        probes=True,
+    )
+
+
+@pytest.mark.parametrize("step, steps, images", [(0.1, 8, 500), (4.0, 3, 80), (100.0, 2, 3)])
+def test_a_measurement_has_an_end_and_says_what_it_does(step, steps, images, monkeypatch, capsys):
+    clock, asked = [0.0], []
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def evaluate(_model, _data, images, step):
+        asked.append(images)
+        clock[0] += 0.01 * images
+
+    monkeypatch.setattr(timing, "evaluate", evaluate)
+    training = a_training(clock, step)
+    pace = timing.measure(training)
+    taken = round((clock[0] - 0.01 * sum(asked)) / step)
+    assert taken == steps and set(asked) == {images}
+    assert pace.step == pytest.approx(step) and pace.test == pytest.approx(100) == pace.last_test
+    assert "measuring resnet110 here: a few steps, for up to 20 s" in capsys.readouterr().out
+
+
+def test_the_next_epoch_has_what_comes_before_the_run_is_stored():
+    pace = timing.Pace(step=1.0, test=10.0, last_test=30.0, probes=500.0)
+    one = SimpleNamespace(pace=pace, last_epoch=None, together=2, steps=100, history=[], settings=SimpleNamespace(epochs=3))
+    one.spec = SimpleNamespace(redrawn=True)
+    assert timing.next_epoch(one) == pytest.approx(timing.MARGIN * 220)
+    one.last_epoch, one.history = 200.0, [{}, {}]
+    assert timing.next_epoch(one) == pytest.approx(timing.MARGIN * 220)  # the last one, evaluated in fp32
+    one.spec.redrawn = False  # whose network is gone afterwards
+    assert timing.next_epoch(one) == pytest.approx(timing.MARGIN * 720)
+
+
+def test_the_list_and_all_before_it_is_part_of_the_budget(tiny, monkeypatch):
+    import bnlib.cli.train
+
+    given, clock = [], iter([1000.0])  # the start, and then what the list has taken
+    monkeypatch.setattr(experiments, "wanted", lambda *_: [tiny()])
+    monkeypatch.setattr(bnlib.cli.train, "time", SimpleNamespace(monotonic=lambda: next(clock, 1050.0)))
+    monkeypatch.setattr(costs, "costs", lambda specs, **_: {spec: costs.Cost(1.0, 2.0) for spec in specs})
+    monkeypatch.setattr(sweep, "sweep", lambda specs, budget, expected, **_: given.append((budget, expected[specs[0]].whole)))
+    done = CliRunner().invoke(main, ["sweep", "fig2_depth", "--budget", "2m"])
+    assert done.exit_code == 0, done.output
+    assert given == [(70.0, 2.0)] and "missing, about 2 s" in done.output

@@ -1,6 +1,8 @@
 """Train: one run, what an experiment lacks; and what that would cost."""
 
+import contextlib
 import os
+import re
 import time
 
 import click
@@ -44,6 +46,17 @@ def run(device, data_root, replicates, probes, **spec):
         )
 
 
+def _resources(_context, _parameter, values) -> dict[str, float]:
+    """What `--resources GPU=1` says, as Dask has it."""
+    found = {}
+    for value in values:
+        match = re.fullmatch(r"([A-Za-z][\w-]*)=(\d+(?:\.\d+)?)", value)
+        if match is None or not float(match[2]):
+            raise click.BadParameter(f"{value!r}: a name and how much of it are needed, such as GPU=1")
+        found[match[1]] = float(match[2])
+    return found
+
+
 class _Sweep(click.Command):
     """Its help ends with the names that it takes."""
 
@@ -63,47 +76,75 @@ class _Sweep(click.Command):
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at a time, which share the cores."
 )
+@click.option("--scheduler", metavar="tcp://HOST:PORT", help="Train on the workers of this Dask scheduler instead of here.")
+@click.option(
+    "--resources", multiple=True, metavar="NAME=N", callback=_resources, help="What a training takes of a worker's, such as GPU=1."
+)
 @options.device
 @options.data
 @options.probes
 @click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
 @click.option("--no-list", is_flag=True, hidden=True)
 @options.one_line
-def sweep(name, recipe, dataset, seeds, budget, jobs, device, data_root, probes, only_list, no_list):
+def sweep(name, recipe, dataset, seeds, budget, jobs, scheduler, resources, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME lacks, most valuable first, as long as there is time."""
+    started = time.monotonic()  # the list, and all that is imported for it, is part of the budget
     from bnlib import experiments
     from bnlib.store import places
 
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("torchrun's processes train one network together: use bnlib run; a sweep takes --jobs or --scheduler")
-    started, specs = time.monotonic(), experiments.wanted(name, recipe, seeds, dataset)
+    if jobs > 1 and scheduler:
+        raise ValueError(
+            f"--jobs {jobs} is for trainings here; how many a scheduler's workers take, its workers decide: leave it out"
+        )
+    if resources and not scheduler:
+        raise ValueError("--resources says which workers of a scheduler to use: it needs --scheduler")
+    specs = experiments.wanted(name, recipe, seeds, dataset)
     recipe = recipe or experiments.experiment(name).recipes[0]
     missing = experiments.missing(specs)
     if missing and not only_list:
         places.check([])  # before PyTorch is there, and what they cost has been measured
-    from bnlib.training import sweep as sweeping
+    with contextlib.ExitStack() as stack:
+        executor, failed = None, None
+        if scheduler and missing:
+            from bnlib.training import cluster
 
-    if not no_list:
-        click.echo("\n".join(sweeping.plan(specs, device=device, data_root=data_root)))
-    if only_list or not missing:
-        return
-    if budget is not None:
-        budget = max(0.0, budget - (time.monotonic() - started))  # of which the list above has taken its part
-    if jobs == 1:
-        sweeping.sweep(missing, budget=budget, device=device, data_root=data_root, probes=probes)
-    else:
-        words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
-        for option, value in (
-            ("--dataset", dataset),
-            ("--budget", None if budget is None else f"{budget:.1f}s"),
-            ("--device", device),
-            ("--data", data_root),
-        ):
-            words += [option, value] if value else []
-        sweeping.side_by_side(jobs, words)
-    if not no_list:
-        left = experiments.missing(missing)
-        click.echo(f"{name}, recipe {recipe}: {len(missing) - len(left)} trained, {len(left)} left")
+            executor = stack.enter_context(cluster.connected(scheduler, resources))
+        from bnlib.training import costs, executors
+        from bnlib.training import sweep as sweeping
+
+        settings = {"device": device, "data_root": data_root and os.path.abspath(os.path.expanduser(data_root)), "probes": probes}
+        expected = None
+        if not no_list:
+            if executor is not None:
+                expected = executors.price(executor, missing, settings)
+            else:
+                expected = costs.costs(missing, **settings)
+            click.echo("\n".join(costs.plan(specs, expected)))
+        if only_list or not missing:
+            return
+        left = None if budget is None else max(0.0, budget - (time.monotonic() - started))
+        try:
+            if jobs == 1:
+                sweeping.sweep(missing, budget=left, executor=executor, expected=expected, **settings)
+            else:
+                words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
+                for option, value in (
+                    ("--dataset", dataset),
+                    ("--budget", None if left is None else f"{left:.1f}s"),
+                    ("--device", device),
+                    ("--data", data_root),
+                ):
+                    words += [option, value] if value else []
+                sweeping.side_by_side(jobs, words)
+        except sweeping.Failed as error:  # with what it did not keep from being trained
+            failed = error
+        if not no_list:
+            still = experiments.missing(missing)
+            click.echo(f"{name}, recipe {recipe}: {len(missing) - len(still)} trained, {len(still)} left")
+        if failed:
+            raise failed
 
 
 @click.command()

@@ -108,7 +108,7 @@ class Loop:
         """
         while not self.finished:
             start, epoch = time.perf_counter(), len(self.history)
-            if until is not None and time.monotonic() + self._epoch_seconds() > until:
+            if until is not None and time.monotonic() + timing.next_epoch(self) > until:
                 raise OutOfTime
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
             with self.on_stream():
@@ -145,10 +145,6 @@ class Loop:
     def outlook(self) -> str:
         """What there is to say before it starts, in a line: how long it will take; empty if only the progress bar says that."""
         return ""
-
-    def _epoch_seconds(self) -> float:
-        """How long the next epoch will take, as the last one did or as measured: by all in turn, at most."""
-        return self.last_epoch or self.together * (self.steps * self.pace.step + max(self.pace.test, self.pace.last_test))
 
     @property
     def _recorded(self) -> bool:

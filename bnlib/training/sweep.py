@@ -1,56 +1,74 @@
-"""Train what is missing of a list of specs, in a given time; and what that would cost here."""
+"""Train what is missing of a list of specs, in a given time: one after the other, in processes side by side, or on an executor."""
 
-import contextlib
-import dataclasses
 import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from concurrent.futures import Executor
 
-from filelock import Timeout
-
-from bnlib import data, machine, models, store
-from bnlib.spec import RunSpec, parse
+from bnlib import data, machine, store
+from bnlib.spec import RunSpec
 from bnlib.store import places
-from bnlib.training import together
-from bnlib.training.trainer import OutOfTime, Trainer
-from bnlib.words import duration
+from bnlib.training import executors, workers
+from bnlib.training.costs import Cost, costs, epoch_work, plan, work
+from bnlib.training.executors import Failed, epoch
+from bnlib.training.loop import OutOfTime
+from bnlib.training.workers import groups
 
+__all__ = ["Failed", "costs", "plan", "side_by_side", "storable", "sweep", "work"]
 ENDING = 20  # seconds that the processes of a sweep have to end when they are told to
 
 
-def sweep(specs: list[RunSpec], *, budget: float | None = None, **settings) -> list[RunSpec]:
+def sweep(
+    specs: list[RunSpec],
+    *,
+    budget: float | None = None,
+    executor: Executor | None = None,
+    expected: dict[RunSpec, Cost] | None = None,
+    **settings,
+) -> list[RunSpec]:
     """Train those of `specs` that are missing, in their order, for `budget` seconds (None: to the end); returns what is left.
 
-    settings: as for `training.train_together`. Begins no epoch that would not end in time: such a training keeps its checkpoint,
-    and what is cheaper has its turn; what is not cheaper is not even looked at. Leaves out what another process is training, so
-    that several may sweep the same list, and, saying so, what could not be stored. On a GPU replicates are trained together, but
-    for that of seed 0. What it raises before any work, it raises before anything is made.
+    executor: any `concurrent.futures.Executor` whose workers share the results folder with this process and have its bnlib; each
+    training is a task, and says in a line how it ended. None: here, one after the other. expected: what they cost, of `costs`;
+    with a budget it is asked if it is not given. settings: as for `training.train_together`.
+
+    Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn; what is
+    not cheaper is not even looked at, nor is what by `expected` has no time for an epoch. Leaves out what another process is
+    training, so that several may sweep the same list, and, saying so, what could not be stored. On a GPU replicates are trained
+    together, but for that of seed 0. What it raises before any work, it raises before anything is made. Raises Failed when all is
+    done, if a training failed: here one that does not fit in memory, on an executor whatever goes wrong.
     """
     until = None if budget is None else time.monotonic() + budget
-    on_gpu, can = machine.device(settings.get("device")).type == "cuda", storable(specs)
+    can = storable(specs)
+    if executor is not None:
+        executors.everywhere(executor, can, until, expected or {}, settings)
+        return [spec for spec in specs if store.find(spec) is None]
+    on_gpu = machine.device(settings.get("device")).type == "cuda"
     for name in {spec.dataset for spec in can}:
         data.load(name, settings.get("data_root"))
-    work = store.check_writable(store.runs_folder() / ".unfinished") if can else None
-    too_much = math.inf
+    if can:
+        store.check_writable(store.runs_folder() / ".unfinished")
+    if until is not None and time.monotonic() < until and expected is None:
+        lacking = [spec for spec in can if store.find(spec) is None]
+        expected = costs(lacking, device=settings.get("device"), data_root=settings.get("data_root"))
+    too_much, failed = math.inf, 0
     for group in groups(can, together=on_gpu):
-        if until is not None and time.monotonic() >= until:
+        left = math.inf if until is None else until - time.monotonic()
+        if left <= 0:
             break
-        if _work(group[0]) >= too_much:
+        if epoch_work(group[0]) >= too_much or epoch(group[0], expected) > left:
             continue
-        with contextlib.ExitStack() as locks:
-            free = []
-            for spec in group:
-                with contextlib.suppress(Timeout):
-                    locks.enter_context(together.alone(spec, work, wait=False))
-                    free.append(spec)
-            try:
-                together.train_together(free, until=until, **settings)
-            except OutOfTime:
-                too_much = _work(group[0])
+        try:
+            workers.train_free(group, until=until, **settings)
+        except OutOfTime:
+            too_much = epoch_work(group[0])
+        except machine.OutOfMemory as error:
+            print(error, flush=True)
+            failed += 1
+    if failed:
+        raise Failed(f"{failed} training{'s' if failed > 1 else ''} did not fit in memory; what was said is above")
     return [spec for spec in specs if store.find(spec) is None]
 
 
@@ -65,14 +83,6 @@ def storable(specs: list[RunSpec]) -> list[RunSpec]:
         except store.StoreError as error:
             print(f"left out: {error}", flush=True)
     return can
-
-
-def groups(specs: list[RunSpec], *, together: bool) -> list[list[RunSpec]]:
-    """What is trained one after the other: each of `specs`, or, if `together`, each of seed 0 and all its further replicates."""
-    found = {}
-    for spec in specs:
-        found.setdefault(dataclasses.replace(spec, seed=min(spec.seed, 1)) if together else spec, []).append(spec)
-    return list(found.values())
 
 
 def side_by_side(jobs: int, words: list[str]) -> None:
@@ -101,45 +111,3 @@ def side_by_side(jobs: int, words: list[str]) -> None:
         killed = [-code for code in failed if code < 0]
         more = f", {len(killed)} killed by signal {killed[0]}, as when memory runs out" if killed else ""
         raise store.StoreError(f"{len(failed)} of {jobs} processes failed{more}; what they said is above")
-
-
-def plan(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[str]:
-    """A line for each of `specs`: its accuracy if it is stored, else about how long it would train here; and one that sums up."""
-    missing = [spec for spec in specs if store.find(spec) is None]
-    expected = dict(zip(missing, costs(missing, device=device, data_root=data_root), strict=True))
-    lines = []
-    for spec in specs:
-        found = store.find(spec)
-        lines.append(f"{spec.id:60} {f'{found.accuracy:.2%}' if found else f'missing, about {duration(expected[spec])}'}")
-    total = f", about {duration(sum(expected.values()))} in all" if missing else ""
-    return [*lines, f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}"]
-
-
-def costs(specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None) -> list[float]:
-    """About how many seconds each of `specs` would train here: the smallest is measured, the others by their multiplications."""
-    if not specs:
-        return []
-    amounts = [work(spec) for spec in specs]
-    least = min(range(len(specs)), key=amounts.__getitem__)
-    where = machine.device(device)
-    less = f"{specs[least].id} does not fit here; another device, or smaller networks would"
-    with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: less):
-        one = Trainer(specs[least], where, data.load(specs[least].dataset, data_root).to(where), Path(folder))
-        pace = one.pace
-        one.release()
-    seconds = one.settings.epochs * (one.steps * pace.step + pace.test) + pace.probes
-    return [seconds * amount / amounts[least] for amount in amounts]
-
-
-def work(spec: RunSpec) -> float:
-    """What the whole training of `spec` has to multiply, in units that are the same for all specs."""
-    return spec.settings.epochs * _work(spec)
-
-
-def _work(spec: RunSpec) -> float:
-    """What an epoch of `spec` has to multiply, in units that are the same for all specs."""
-    groups, k = parse(spec.trainable)
-    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
-    # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
-    passes = 3 if k or "features" in groups else 2 if groups - {"output"} else 1
-    return models.work(spec.model, 1)[0] * passes

@@ -1,10 +1,12 @@
 """How long a training takes here: some of its steps and evaluations measured, and what they make of the whole."""
 
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 
 import torch
+from tqdm import tqdm
 
 from bnlib import machine
 from bnlib.engine.evaluation import evaluate
@@ -12,6 +14,9 @@ from bnlib.engine.probes import THRESHOLDS
 from bnlib.words import duration
 
 SOME = 500  # images of the test set that an evaluation is measured by
+SECONDS = 20  # so long a measurement takes, at most: of a network of which a step takes longer, two steps and an evaluation
+WARM = 3  # the first steps, which are slower
+MARGIN = 1.1  # on a machine that does other things, too, an epoch is not always as fast as the one before
 
 
 @dataclass(frozen=True)
@@ -24,32 +29,53 @@ class Pace:
     probes: float
 
 
-def measure(training, count: int = 5) -> Pace:
-    """The pace of `training`, a `bnlib.training.trainer.Trainer`; of a step the median of `count`.
+def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
+    """The pace of `training`, a `bnlib.training.trainer.Trainer`; of a step the median of `count`, or of what `seconds` allow.
 
-    Compiles first, which is not counted; leaves no trace in the network.
+    Says what it does. Compiles first, which is not counted, and takes at least one more step; leaves no trace in the network.
     """
+    tqdm.write(f"measuring {training.title} here: a few steps, for up to {seconds:.0f} s", file=sys.stdout)
+    sys.stdout.flush()
     count_of = training.data.test_count
     images, times, evaluations = min(training.settings.test_images or count_of, count_of), [], []
     some = min(images, SOME)
+    begun = time.perf_counter()
     with training.on_stream():
         before, batch = [(t, t.clone()) for t in training.state()], next(iter(training.batches(0)))
         together = 1 if training.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
-        for _ in range(3 + count):
+        while len(times) < 2 or len(times) < WARM + count and time.perf_counter() - begun < seconds / 2:
             start = time.perf_counter()
             for _ in range(together):
                 training.take_step(*batch)
             training.totals.tolist()  # waits for the device
             times.append((time.perf_counter() - start) / together)
-        for step in (training.step, None):
-            evaluate(training.model, training.data, images=some, step=step)
+        step = statistics.median(times[WARM:] or times[1:])
+        # An image costs less to evaluate than to train: each of the evaluations has its share of the time.
+        some = min(images, SOME, max(1, int(len(batch[0]) * seconds / 8 / step)))
+        for evaluated_by in (training.step, None):
+            if some == min(images, SOME):
+                evaluate(training.model, training.data, images=some, step=evaluated_by)  # the first one is slower
             start = time.perf_counter()
-            evaluate(training.model, training.data, images=some, step=step)
+            evaluate(training.model, training.data, images=some, step=evaluated_by)
             evaluations.append((time.perf_counter() - start) * images / some)
         with torch.no_grad():
             for tensor, value in before:
                 tensor.copy_(value)
-    return Pace(statistics.median(times[3:]), *evaluations, probes_seconds(evaluations[0]) if training.probes else 0.0)
+    return Pace(step, *evaluations, probes_seconds(evaluations[0]) if training.probes else 0.0)
+
+
+def next_epoch(training) -> float:
+    """About how long the next epoch of `training` takes, with what must come before the run is stored, and a margin.
+
+    As the last one did or, for the first, as measured: by all that take turns, at most. The last has its evaluation in fp32, and
+    the probes of a network that cannot be asked later.
+    """
+    pace = training.pace
+    epoch = training.last_epoch or training.together * (training.steps * pace.step + pace.test)
+    if len(training.history) + 1 == training.settings.epochs:
+        epoch += max(0.0, pace.last_test - pace.test)
+        epoch += 0.0 if training.spec.redrawn else pace.probes
+    return MARGIN * epoch
 
 
 def probes_seconds(test: float) -> float:
