@@ -44,10 +44,10 @@ def test_no_epoch_is_begun_that_would_not_end_in_time_and_the_next_sweep_goes_on
     assert store.find(spec) is None and not list(runs_folder.glob(".unfinished/*.pt"))
     clock = iter([0.0])  # in time for the first epoch, and then late
     watch = SimpleNamespace(monotonic=lambda: next(clock, 1e18), perf_counter=time.perf_counter)
-    monkeypatch.setattr(trainer, "time", watch)
+    monkeypatch.setattr(loop, "time", watch)
     assert sweep.sweep([spec], budget=3600.0, progress=False) == [spec]
     assert "out of time after epoch 1 of 3" in capsys.readouterr().out and list(runs_folder.glob(".unfinished/*.pt"))
-    monkeypatch.setattr(trainer, "time", time)
+    monkeypatch.setattr(loop, "time", time)
     assert sweep.sweep([spec], budget=3600.0, progress=False) == []
     assert "going on after epoch 1 of 3" in capsys.readouterr().out and len(store.find(spec).history) == 3
 
