@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from bnlib import RunSpec, experiments, machine, store, training
 from bnlib.cli import main
-from bnlib.training import costs, loop, sweep, timing, together, trainer
+from bnlib.training import costs, loop, sweep, timing, together
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -184,7 +184,8 @@ def a_training(clock, step, batch=128, images=10_000):
     return SimpleNamespace(
         spec=RunSpec("resnet110"),
         settings=RunSpec("resnet110").settings,
-        data=SimpleNamespace(test_labels=torch.zeros(images)),
+        data=SimpleNamespace(test_count=images),
+        title="resnet110 bn paper",
         device=torch.device("cpu"),
         on_stream=contextlib.nullcontext,
         state=list,
