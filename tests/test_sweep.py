@@ -213,7 +213,7 @@ def test_a_measurement_has_an_end_and_says_what_it_does(step, steps, images, mon
     taken = round((clock[0] - 0.01 * sum(asked)) / step)
     assert taken == steps and set(asked) == {images}
     assert pace.step == pytest.approx(step) and pace.test == pytest.approx(100) == pace.last_test
-    assert "measuring resnet110 here: a few steps, for up to 20 s" in capsys.readouterr().out
+    assert "measuring resnet110 bn paper here: a few steps, for up to 20 s" in capsys.readouterr().out
 
 
 def test_the_next_epoch_has_what_comes_before_the_run_is_stored():
