@@ -142,4 +142,4 @@ def _work(spec: RunSpec) -> float:
     # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
     # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
     passes = 3 if k or "features" in groups else 2 if groups - {"output"} else 1
-    return models.work(spec.model, 1)[0] * passes
+    return models.work(spec.model, 1, spec.settings.size)[0] * passes
