@@ -1,4 +1,4 @@
-"""ImageNet's ResNets: the paper's counts, torchvision's layout, what is reckoned from a name; and the experiment that lists them."""
+"""ImageNet's ResNets: the paper's counts, torchvision's layout, what a name says of its network; and the experiment on them."""
 
 import json
 import logging
@@ -113,6 +113,16 @@ def test_what_a_block_gives_has_been_through_its_relu(name):
     with torch.no_grad():
         network.eval()(torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
     assert seen and not any(seen)
+
+
+def test_every_relu_of_a_bottleneck_is_asked_how_often_it_is_off():
+    from bnlib import data
+    from bnlib.engine import probes
+
+    asked = probes.relu_activity(build("imagenet-resnet50", classes=10).eval(), data.load("digits"), images=2)
+    names = [layer["layer"] for layer in asked["layers"]]
+    assert len(names) == 1 + 3 * 16 and names[:4] == ["bn1", "layer1.0.bn1", "layer1.0.bn2", "layer1.0"]
+    assert all(0 < layer["zero"] < 1 for layer in asked["layers"])
 
 
 def test_a_network_is_fp32_on_the_cpu_whatever_the_defaults_are():
