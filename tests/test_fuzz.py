@@ -147,7 +147,7 @@ def test_a_run_json_of_other_values(run):
     ends_in_a_line()
 
 
-NAMES = st.from_regex(r"(resnet|wrn|vgg)\d{1,6}(-\d{1,5})?", fullmatch=True)
+NAMES = st.from_regex(r"((imagenet-|keras-)?resnet|wrn|vgg)\d{1,6}(-\d{1,5})?", fullmatch=True)
 SETS = st.from_regex(r"(bn|gamma|random:\d{1,5000}|all|output)(\+(bn|beta|random:\d+|none|\w+)){0,3}", fullmatch=True)
 SPEC = [field for field in INFO["spec"] if field != "model"]
 
@@ -155,13 +155,16 @@ SPEC = [field for field in INFO["spec"] if field != "model"]
 @few
 @given(
     st.sampled_from(["resnet14", "wrn14-2", "vgg11"])
-    | st.from_regex(r"(resnet|wrn|vgg)\d+(-\d+)?", fullmatch=True)
+    | st.from_regex(r"((imagenet-|keras-)?resnet|wrn|vgg)\d+(-\d+)?", fullmatch=True)
     | st.text(max_size=12),
     st.dictionaries(st.sampled_from(SPEC), JSON, max_size=3),
 )
 @example("resnet14", {"epochs": 10**400})
 @example("resnet14", {"lr": 10**400})
 @example("resnet14", {"seed": 10**5000})
+@example("resnet14", {"dataset": "imagefolder:\ud800"})
+@example("resnet14", {"dataset": "imagefolder:$HOME/../..", "size": 1024, "warmup": 0, "sync_bn": True})
+@example("imagenet-resnet18", {"dataset": "imagefolder:~", "recipe": "imagenet", "batch_size": 100_000})
 def test_a_spec(model, fields):
     spec = one_line(lambda: bnlib.RunSpec(model, **fields))
     if spec is not None:

@@ -20,6 +20,8 @@ DRAWN = {
     ("resnet8", 0, "orthogonal", "oneone"): "74450f0436f858ce",
     ("resnet8", 0, "binary", "uniform"): "5ae59c31a506639e",
     ("vgg11", 0, "kaiming_normal", "uniform"): "3a0b9d168fb169b3",
+    ("imagenet-resnet18", 0, "kaiming_normal", "uniform"): "6a230bec25e669b1",
+    ("resnet8", 0, "glorot_uniform", "he_normal"): "928250d90f4ec2ba",
 }
 
 

@@ -1,13 +1,17 @@
 """Specs: one content, one name, for ever; and a clear line for every bad value."""
 
 import dataclasses
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bnlib import RECIPES, RunSpec
-from bnlib.spec import architecture, check_depth, parse
+from bnlib.cli import main
+from bnlib.spec import architecture, check_depth, image_folder, parse
 
 # These ids name folders of results/. They may never change: a new field of RunSpec needs a default that leaves them alone.
 GOLDEN = {
@@ -18,7 +22,17 @@ GOLDEN = {
     "resnet14_all_short_seed0-45e7a78d": dict(model="resnet14", trainable="all", recipe="short"),
     "resnet14_random2_smoke_seed0-892bd5fc": dict(model="resnet14", trainable="random:2", recipe="smoke"),
     "resnet14_bn_paper_seed0-aeb35458": dict(model="resnet14", epochs=40),
+    "imagefolder-BNLIB-IMAGENET_imagenet-resnet50_bn_imagenet_seed0-937e92ea": dict(
+        model="imagenet-resnet50", recipe="imagenet", dataset="imagefolder:$BNLIB_IMAGENET"
+    ),
+    "keras-resnet50_bn_blog_seed0-2834bd3a": dict(
+        model="keras-resnet50", recipe="blog", weight_init="glorot_uniform", bn_init="he_normal"
+    ),
+    "cifar100_resnet14_bn_paper_seed0-9eefa641": dict(model="resnet14", dataset="cifar100", warmup=5, sync_bn=True),
 }
+
+
+PHOTOS = dict(recipe="imagenet", dataset="imagefolder:/data/pictures")
 
 
 @pytest.mark.parametrize("run_id", GOLDEN)
@@ -35,11 +49,79 @@ def test_ids_are_pinned(run_id):
         (dict(trainable="gamma+beta+features+shortcut+output"), dict(trainable="all")),
         (dict(model="wrn14-1"), dict(model="resnet14")),
         (dict(epochs=160, lr=0.1, milestones=(80, 120)), {}),
+        (dict(warmup=0, size=32, sync_bn=False), {}),
+        (dict(PHOTOS, batch_size=256, lr=0.1), dict(PHOTOS, batch_size=256)),
+        (dict(PHOTOS, epochs=18, warmup=1, milestones=(6, 12, 16)), dict(PHOTOS, epochs=18)),
+        (dict(PHOTOS, dataset="imagefolder:/data//pictures/x/../"), PHOTOS),
+        (dict(PHOTOS, dataset="imagefolder:pictures"), dict(PHOTOS, dataset=f"imagefolder:{os.path.abspath('pictures')}")),
+        (dict(PHOTOS, dataset="imagefolder:~/x"), dict(PHOTOS, dataset=f"imagefolder:{os.path.expanduser('~/x')}")),
+        (dict(PHOTOS, dataset="imagefolder:$PICTURES/x/"), dict(PHOTOS, dataset="imagefolder:$PICTURES/x")),
+        (dict(model="Keras-ResNet50"), dict(model="keras-resnet50")),
     ],
 )
 def test_equal_content_is_one_spec(fields, same_as):
     spec, other = (RunSpec(**{"model": "resnet14", **f}) for f in (fields, same_as))
     assert spec == other and spec.id == other.id
+
+
+def test_the_rate_of_a_warm_up_rises_step_by_step_and_follows_the_batch():
+    settings = RunSpec("imagenet-resnet50", batch_size=512, **PHOTOS).settings
+    assert settings.lr == 0.2 and settings.warmup == 5 and settings.milestones == (30, 60, 80)
+    assert [
+        settings.learning_rate(epoch, done) for epoch, done in ((0, 0.25), (0, 1), (4, 0.5), (4, 1), (5, 0.01))
+    ] == pytest.approx([0.2 * share for share in (0.05, 0.2, 0.9, 1, 1)])
+    assert settings.learning_rate(30) == pytest.approx(0.02) and settings.learning_rate(89) == pytest.approx(0.0002)
+    assert RunSpec("resnet14", batch_size=512).settings.lr == 0.1, "of the paper's recipe for CIFAR it does not"
+    given = RunSpec("imagenet-resnet50", batch_size=512, lr=0.4, **PHOTOS)
+    assert given.settings.lr == 0.4 and given.lr == 0.4
+    assert not settings.alike(dataclasses.replace(settings, warmup=0), 1)
+
+
+def test_a_data_set_says_how_many_classes_it_has_and_what_its_runs_are_called(monkeypatch, tmp_path):
+    known = {name: RunSpec("resnet14", dataset=name).classes for name in ("cifar10", "digits", "cifar100", "svhn")}
+    assert known == {"cifar10": 10, "digits": 10, "cifar100": 100, "svhn": 10}
+    spec = RunSpec("resnet14", dataset="imagefolder:/data/my pictures (2)/été_1")
+    assert spec.classes is None and spec.id.startswith("imagefolder-t-1_resnet14_bn_paper_seed0-") and spec.id.isascii()
+    assert RunSpec("resnet14", dataset="imagefolder:/").id.startswith("imagefolder-pictures_resnet14")
+    long = RunSpec("resnet14", dataset="imagefolder:/" + "x" * 5000)
+    assert len(long.id) < 200
+    assert RunSpec("resnet14", dataset="imagefolder:D:\\pictures\\x\\").dataset == "imagefolder:D:\\pictures\\x"
+    monkeypatch.setenv("PICTURES", str(tmp_path))
+    assert image_folder(RunSpec("resnet14", dataset="imagefolder:$PICTURES/a").dataset) == tmp_path / "a"
+    assert image_folder("imagefolder:/a/$PICTURES") == Path("/a/$PICTURES") and image_folder("cifar10") is None
+    monkeypatch.delenv("PICTURES")
+    with pytest.raises(ValueError, match="set PICTURES to the folder that holds train/ and val/"):
+        image_folder("imagefolder:$PICTURES/a")
+
+
+def test_a_path_is_not_taken_for_more_fields():
+    one = RunSpec("resnet14", dataset="imagefolder:/a decay_bn=False")
+    other = RunSpec("resnet14", dataset="imagefolder:/a", decay_bn=False)
+    assert one.text != other.text and one.id[-8:] != other.id[-8:]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["run", "resnet14", "--dataset", "cifar"], "did you mean 'cifar10'"),
+        (["run", "resnet14", "--dataset", "imagefolder:"], "a path of printable characters"),
+        (["run", "resnet14", "--warmup", "200"], "nearest: 160"),
+        (["run", "resnet14", "--size", "64"], "nearest: 32"),
+        (["run", "imagenet-resnet50", "--recipe", "imagenet"], "imagefolder:PATH"),
+        (["estimate", "imagenet-resnet51"], "nearest: imagenet-resnet50"),
+        (["sweep", "fig2_depth", "--recipe", "blog"], "use one of paper, short, smoke"),
+        (["sweep", "blog_keras", "--dataset", "cifar"], "did you mean 'cifar10'"),
+    ],
+)
+def test_the_command_line_says_the_same(words, message):
+    said = CliRunner().invoke(main, words)
+    assert said.exit_code == 1 and message in said.output and len(said.output.splitlines()) == 1
+
+
+def test_every_field_of_a_spec_is_an_option_but_how_many_images():
+    run = main.get_command(None, "run")
+    asked = {parameter.name for parameter in run.params}
+    assert {field.name for field in dataclasses.fields(RunSpec)} - asked == {"train_images", "test_images"}
 
 
 def test_a_spec_survives_json_and_cannot_be_changed():
@@ -71,6 +153,30 @@ def test_epochs_alone_move_the_milestones():
         (dict(recipe="papr"), "use one of paper, short, smoke, imagenet, blog, blog-short; did you mean 'paper'"),
         (dict(dataset="cifar"), "did you mean 'cifar10'"),
         (dict(epochs=0), "epochs 0: .* nearest: 1"),
+        (dict(dataset="imagefolder"), "did you mean 'imagefolder:PATH'"),
+        (dict(dataset="imagefolder: "), "a path of printable characters"),
+        (dict(dataset="imagefolder:a\nb"), "a path of printable characters"),
+        (dict(dataset="imagefolder:~nobody-of-that-name/x"), "no home folder for '~nobody-of-that-name'"),
+        (dict(dataset="cifar-100"), "did you mean 'cifar100'"),
+        (dict(dataset=100), "dataset 100: use one of cifar10, digits, cifar100, svhn, imagefolder:PATH"),
+        (dict(model="resnet18"), "nearest: 14 and 20; ImageNet's is called imagenet-resnet18"),
+        (dict(model="resnet34"), "ImageNet's is called imagenet-resnet34"),
+        (dict(model="resnet101"), "ImageNet's is called imagenet-resnet101"),
+        (dict(model="imagenet-resnet20"), "N one of 18, 34, 50, 101, 152 or 200; nearest: imagenet-resnet18"),
+        (dict(model="keras-resnet34"), "N one of 50, 101 or 152; nearest: keras-resnet50"),
+        (dict(model="imagenet-resnt50"), "did you mean imagenet-resnet50?"),
+        (dict(model="vgg16_bn"), "did you mean vgg16?"),
+        (dict(model="keras-resnet" + "9" * 5000), "nearest: keras-resnet152"),
+        (dict(model="imagenet-resnet50", trainable="random:65"), "smallest filter of imagenet-resnet50, which has 64"),
+        (dict(recipe="imagenet"), "recipe 'imagenet': its pictures are 224×224, those of cifar10 32×32; .*imagefolder:PATH"),
+        (dict(recipe="imagenet", augment="flip+crop"), "size 224: the pictures of cifar10 are 32×32; nearest: 32"),
+        (dict(size=64), "size 64: .* nearest: 32"),
+        (dict(size=7), "from 8 to 1024 is needed; nearest: 8"),
+        (dict(model="vgg11", size=15, dataset="imagefolder:x"), "vgg11 needs pictures of at least 16×16; nearest: 16"),
+        (dict(augment="flip+resized"), "augment 'flip.resized': .*nearest: flip.crop"),
+        (dict(warmup=161), "from 0 to 160 is needed; nearest: 160"),
+        (dict(warmup=True), "warmup True"),
+        (dict(sync_bn=1), "sync_bn 1: use True or False"),
         (dict(epochs=2.5), "epochs 2.5"),
         (dict(batch_size=1), "nearest: 2"),
         (dict(seed=-1), "nearest: 0"),

@@ -108,9 +108,10 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
 
         return hook
 
+    norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
     for name, module in model.named_modules():
         # What enters a ReLU is at most 0 where the ReLU is off, as is what leaves it.
-        if isinstance(module, models.BasicBlock) or (isinstance(module, nn.BatchNorm2d) and not added(name)):
+        if models.ends_in_relu(module) or (isinstance(module, nn.BatchNorm2d) and not added(name, norms)):
             hooks.append(module.register_forward_hook(count(name)))
     with contextlib.ExitStack() as stack:
         for hook in hooks:

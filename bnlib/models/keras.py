@@ -2,7 +2,8 @@
 
 They differ from torchvision's, which `imagenet-resnetN` are, in this: the first block of a segment halves the resolution in its
 first 1×1 convolution, not in the 3×3 one; every convolution has a bias; BatchNorm's ε is 1.001e-5, not 1e-5, and its running
-statistics move by 0.01 a step, not by 0.1.
+statistics move by 0.01 a step, not by 0.1. One difference stays: what goes into the running variance is over n − 1, as PyTorch
+has it, in Keras 3 over n.
 """
 
 import torch

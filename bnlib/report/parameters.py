@@ -102,11 +102,6 @@ def _trainable(notebook: str, trainable) -> None:
 
 
 def _model(notebook: str, model) -> None:
-    if notebook == "table1_parameters" and str(model).lower().startswith("imagenet-"):
-        from bnlib import models  # with PyTorch, which that page needs
-
-        models.skeleton(model)
-        return
     architecture(model)
     if notebook in experiments.EXPERIMENTS and not experiments.EXPERIMENTS[notebook].takes(model):
         raise ValueError(f"model {shown(model)}: {notebook} has a place for resnetN and wrn14-W")

@@ -30,8 +30,10 @@ def dataset(name: str) -> str:
     path = name.removeprefix(FOLDER)
     if not path.strip() or not path.isprintable():
         raise ValueError(f"dataset {shown(name)}: a path of printable characters is needed, such as {FOLDER}/data/imagenet")
-    if re.match(rf"{_VARIABLE}(/|$)", path):
-        return FOLDER + posixpath.normpath(path)
+    if variable := re.match(rf"{_VARIABLE}(/|$)", path):
+        return FOLDER + posixpath.join(
+            variable[0].rstrip("/"), posixpath.normpath(path[variable.end() :].lstrip("/"))
+        ).removesuffix("/.")
     if path.startswith("~"):
         path = os.path.expanduser(path)
         if path.startswith("~"):
