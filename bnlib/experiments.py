@@ -321,3 +321,25 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
     rates = own.seconds / [work(store.load(one).spec) for one in own.id]
     images = IMAGENET_IMAGES / CIFAR_IMAGES if experiment(name).of_pictures else 1
     return float(rates.median() * work(due[0]) * images), device
+
+
+def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
+    """What every experiment together would cost on each machine that has trained, as if nothing were stored: one row a machine.
+
+    device; gpu, whether it is one; known: its runs that this is reckoned from; trainings: how many there are of different
+    content; seconds of all of them one at a time, and of the longest. A training counts for every figure that shows it, once.
+    Only trainings on CIFAR-10; only machines with runs of two networks, as how a machine scales says more than how fast it is.
+    """
+    from bnlib.training import costs
+
+    names = [name for name, own in EXPERIMENTS.items() if recipe in own.recipes]
+    specs = dict.fromkeys(spec for name in names for spec in wanted(name, recipe, seeds))
+    rows = []
+    for device in dict.fromkeys(run.info["device"] for run in store.all_runs()):
+        known = costs.paces(device)
+        found = [costs.reckon(spec, known[costs.kind(spec)]).whole for spec in specs if costs.kind(spec) in known]
+        runs = [pace for kind in {costs.kind(spec) for spec in specs} for pace in known.get(kind, ())]
+        if found and len(found) == len(specs) and len({pace.work for pace in runs}) > 1:
+            rows.append((device, costs.on_gpu(device), len(runs), len(specs), sum(found), max(found)))
+    frame = pd.DataFrame(rows, columns=["device", "gpu", "known", "trainings", "seconds", "longest"])
+    return frame.sort_values(["gpu", "known"], ascending=False, kind="stable").reset_index(drop=True)

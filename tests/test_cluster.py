@@ -1,6 +1,7 @@
 """Sweeps on an executor: what a worker is asked, what becomes of one that fails or is killed, and a real Dask cluster."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import re
@@ -13,11 +14,14 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from filelock import FileLock
 
 from bnlib import experiments, store, training
 from bnlib.cli import main
+from bnlib.report import analysis
+from bnlib.report import statements as say
 from bnlib.training import cluster, executors, sweep, workers
 from bnlib.words import Mendable
 
@@ -189,6 +193,63 @@ def test_without_dask_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = CliRunner().invoke(main, ["sweep", "fig2_depth", "--scheduler", "tcp://127.0.0.1:1"])
     assert done.exit_code == 1 and done.output == "Error: sweeps on other machines need Dask: pip install 'bnlib[cluster]'\n"
+
+
+# The page on clusters: what it shows is what there is.
+
+CELLS = json.loads((store.ROOT / "notebooks" / "clusters.ipynb").read_text(encoding="utf-8"))["cells"]
+PROSE = "\n".join("".join(cell["source"]) for cell in CELLS if cell["cell_type"] == "markdown")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", PROSE, flags=re.S)
+
+
+def test_the_page_has_only_commands_that_there_are():
+    commands = re.findall(r"\bbnlib (sweep|estimate) ([^\n&`\"]*)", "\n".join([*blocks("bash"), PROSE]))
+    assert len(commands) > 5
+    for name, words in commands:
+        words = [{"MODEL": "resnet14", "NAME": "fig2_depth"}.get(word, word) for word in words.split(" > ")[0].split()]
+        main.commands[name].make_context(name, words)  # which refuses what there is not
+
+
+def test_the_page_has_a_job_that_kubernetes_could_read():
+    (job,) = map(yaml.safe_load, blocks("yaml"))
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    main.commands["sweep"].make_context("sweep", container["command"][2:])
+    assert container["command"][:2] == ["bnlib", "sweep"] and job["spec"]["completions"] == job["spec"]["parallelism"]
+    assert [one["name"] for one in container["volumeMounts"]] == [one["name"] for one in pod["volumes"]]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": 1} and pod["restartPolicy"] == "OnFailure"
+
+
+@pytest.mark.slow
+def test_the_page_asks_slurm_for_workers_of_one_gpu_and_one_thread():
+    pytest.importorskip("dask_jobqueue", reason="pip install 'bnlib[cluster]'")
+    (block,) = [block for block in blocks("python") if "SLURMCluster" in block]
+    names = {}
+    exec(re.sub(r"(?m)^(cluster\.adapt|print).*$", "", block), names)
+    with names["cluster"] as made:
+        script = made.job_script()
+    assert "#SBATCH --gres=gpu:1" in script and script.count("--cpus-per-task=8") == script.count("--cpus-per-task") == 1
+    assert "--nthreads 1" in script and "--resources GPU=1" in script and made.scheduler_address.startswith("tcp://")
+
+
+def test_the_whole_paper_is_priced_by_machines_that_trained_and_no_gpu_is_made_up(monkeypatch):
+    now, twice = ((frame := experiments.whole_cost("short", seeds))[~frame.gpu.astype(bool)] for seeds in (1, 2))
+    assert now.seconds.min() > now.longest.min() > 0 and (now.known > 1).all()
+    assert twice.seconds.tolist() == pytest.approx((2 * now.seconds).tolist()) and twice.longest.tolist() == now.longest.tolist()
+    assert (
+        "not measured" in analysis.whole_cost(now).to_html()
+        and "on a GPU has not been measured" in say.whole_cost(now, "short").text
+    )
+    gpu = now[:1].assign(device="NVIDIA H100 80GB HBM3", gpu=True, seconds=8e5, longest=2e5)
+    assert "not measured" not in analysis.whole_cost(gpu).to_html() and "55 h" in analysis.whole_cost(gpu).to_html()
+    monkeypatch.setattr("bnlib.store.runs.all_runs", list)
+    monkeypatch.setattr(store, "all_runs", list)
+    nothing = experiments.whole_cost()
+    assert not len(nothing) and "is not known" in say.whole_cost(nothing, "paper").text
+    assert "not measured" in analysis.whole_cost(nothing).to_html()
 
 
 # A real cluster: a scheduler and three workers.

@@ -11,6 +11,7 @@ from bnlib.report.analysis.accuracy import (
     plateaus,
     with_parameters,
 )
+from bnlib.report.analysis.cost import whole_cost
 from bnlib.report.analysis.gamma import (
     gammas,
     layers,
@@ -104,5 +105,6 @@ __all__ = [
     "table1",
     "verdict_table",
     "where_table",
+    "whole_cost",
     "with_parameters",
 ]

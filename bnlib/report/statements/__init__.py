@@ -16,6 +16,7 @@ from bnlib.report.statements.accuracy import (
     still_to_train,
     width,
 )
+from bnlib.report.statements.cost import whole_cost
 from bnlib.report.statements.features import (
     against_all,
     clamped,
@@ -83,6 +84,7 @@ __all__ = [
     "variants",
     "what",
     "where_small",
+    "whole_cost",
     "width",
     "without_decay",
 ]
