@@ -19,6 +19,7 @@ from bnlib.store.files import document, shown
 FORMAT = 2  # of run.json; 1, which does not say it, had no digests
 STATUS = ("finished", "diverged")
 HISTORY = ["epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds"]
+HISTORY_TOP5 = [*HISTORY[:-1], "test_top5", "seconds"]  # with more than 10 classes
 LAST = {"accuracy": "test_accuracy", "test_loss": "test_loss", "train_accuracy": "train_accuracy", "train_loss": "train_loss"}
 COUNTS = {"total", "trainable", "bn", *GROUPS}
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -81,6 +82,9 @@ FIELDS = {
 }
 MAY = {  # what it may have besides
     "passes": (lambda value: value is None or _text(value), "a line of text, or null"),
+    "top5": (lambda value: _number(value, 1), "a fraction"),
+    "classes": (lambda value: _whole(value) and value, "a whole number above 0"),
+    "processes": (lambda value: _whole(value) and value > 1, "a whole number above 1"),
     "earlier": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "a list of objects"),
 }
 
@@ -121,12 +125,13 @@ def history(data: bytes) -> pd.DataFrame:
     """history.csv, one row an epoch. Raises ValueError if it is not written as one is: other columns, or cut off in a line."""
     text = data.decode("utf-8")
     head, *lines = text.splitlines() or [""]
-    if head != ",".join(HISTORY):
+    columns = HISTORY_TOP5 if "test_top5" in head else HISTORY
+    if head != ",".join(columns):
         raise ValueError(f"its columns are not {', '.join(HISTORY)}")
     number = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf)?"
     for at, line in enumerate(lines, 2):
-        if not re.fullmatch(rf"\d{{1,9}}(?:,{number}){{{len(HISTORY) - 1}}}", line):
-            raise ValueError(f"line {at} is no line of {len(HISTORY)} numbers")
+        if not re.fullmatch(rf"\d{{1,9}}(?:,{number}){{{len(columns) - 1}}}", line):
+            raise ValueError(f"line {at} is no line of {len(columns)} numbers")
     if not lines or not text.endswith("\n"):
         raise ValueError("its end is missing")
     return pd.read_csv(io.BytesIO(data))
@@ -142,18 +147,24 @@ def curve(found: pd.DataFrame, about: dict, spec: RunSpec) -> list[str]:
     rates = [spec.settings.learning_rate(epoch) for epoch in range(rows)]
     if not np.allclose(found.lr.astype(float), rates, rtol=1e-5, atol=0):
         wrong.append("its learning rates are not those of the spec")
-    for name in ("train_accuracy", "test_accuracy"):
+    if ("test_top5" in found) != ("top5" in about):
+        wrong.append("it has top-5 accuracies and run.json has none, or the other way round")
+    tested = [name for name in ("test_accuracy", "test_top5") if name in found]
+    for name in ("train_accuracy", *tested):
         if not found[name].between(0, 1).all():
             wrong.append(f"{name} is not a fraction everywhere")
-    right = found.test_accuracy.astype(float) * about["test_images"]
-    if not (abs(right - right.round()) <= 1e-6 * about["test_images"]).all():
-        wrong.append("a test_accuracy is not that of a whole number of images")
+    for name in tested:
+        right = found[name].astype(float) * about["test_images"]
+        if not (abs(right - right.round()) <= 1e-6 * about["test_images"]).all():
+            wrong.append(f"a {name} is not that of a whole number of images")
+    if "test_top5" in found and (found.test_top5 < found.test_accuracy).any():
+        wrong.append("a test_top5 is below its test_accuracy")
     losses = found.train_loss.iloc[: rows - (about["status"] == "diverged")]
     if not (np.isfinite(losses) & (losses >= 0)).all() or (found.test_loss < 0).any():
         wrong.append("a loss is no number of at least 0")
     if not (found.seconds >= 0).all() or not math.isclose(found.seconds.sum(), about["seconds"], rel_tol=1e-4, abs_tol=0.2):
         wrong.append(f"its seconds are not the {about['seconds']} in run.json")
-    for key, column in LAST.items():
+    for key, column in (LAST | ({"top5": "test_top5"} if {"top5"} <= about.keys() and "test_top5" in found else {})).items():
         there, here = about[key], float(found[column].iloc[-1])
         same = not math.isfinite(here) if there is None else math.isclose(there, here, rel_tol=1e-5, abs_tol=1e-9)
         if not same:

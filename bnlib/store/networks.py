@@ -7,9 +7,14 @@ from bnlib.spec import RunSpec
 from bnlib.store.runs import Run, StoreError
 
 
-def draw(spec: RunSpec, classes=None) -> torch.nn.Module:
-    """The network of `spec` at its initialisation, nothing frozen."""
-    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes)
+def draw(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
+    """The network of `spec` at its initialisation, nothing frozen. classes: how many a folder of pictures has."""
+    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes or classes)
+
+
+def bare(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
+    """The network of `spec` without numbers, on the meta device; see `draw`."""
+    return models.skeleton(spec.model, spec.classes or classes)
 
 
 def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
@@ -17,12 +22,12 @@ def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
     return models.checksum(model) == run.info["weights_checksum"]
 
 
-def restored(spec: RunSpec, weights_checksum: str, tensors: dict, whose: str) -> torch.nn.Module:
+def restored(spec: RunSpec, weights_checksum: str, tensors: dict, whose: str, classes: int | None = None) -> torch.nn.Module:
     """The network of `spec` drawn again, frozen as in its training, `tensors` put in; on the CPU, in evaluation mode.
 
     Raises StoreError, which names `whose`, if the seed draws other weights here than `weights_checksum` is of.
     """
-    model = draw(spec)
+    model = draw(spec, classes)
     if models.checksum(model) != weights_checksum:
         raise StoreError(f"{whose}: seed {spec.seed} draws other weights on this machine than the training began with")
     freezing.freeze(model, spec.trainable, spec.seed)
@@ -34,9 +39,9 @@ def trained(run: Run) -> torch.nn.Module:
     """See `Run.model`."""
     if not run.spec.redrawn:
         raise StoreError(f"{run.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
-    if wrong := misfit(run, freezing.freeze(models.skeleton(run.spec.model), run.spec.trainable, run.spec.seed)):
+    if wrong := misfit(run, freezing.freeze(bare(run.spec, run.info.get("classes")), run.spec.trainable, run.spec.seed)):
         raise StoreError(f"{run.id}: {wrong}")
-    return restored(run.spec, run.info["weights_checksum"], run.tensors, run.id)
+    return restored(run.spec, run.info["weights_checksum"], run.tensors, run.id, run.info.get("classes"))
 
 
 def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:

@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from bnlib import __version__, freezing, models
+from bnlib import __version__, freezing
 from bnlib.spec import RunSpec, architecture
 from bnlib.store import networks
 from bnlib.store.runs import Run, StoreError
@@ -140,7 +140,7 @@ def load(path: str | Path) -> tuple[RunSpec, torch.nn.Module]:
 
 def sizes(spec: RunSpec) -> tuple[int, int]:
     """Bytes of the tensors in the `state_dict` of the network of `spec`, and of its seed file, header and all; nothing is drawn."""
-    whole = sum(tensor.numel() * tensor.element_size() for tensor in models.skeleton(spec.model).state_dict().values())
+    whole = sum(tensor.numel() * tensor.element_size() for tensor in networks.bare(spec).state_dict().values())
     tensors = {name: np.zeros(shape, "<f4") for shapes in _parts(spec).values() for name, shape in shapes.items()}
     return whole, len(_bytes(spec, 0.1234, "0" * 64, tensors))
 
@@ -149,10 +149,12 @@ def _parts(spec: RunSpec) -> dict[str, dict[str, tuple[int, ...]]]:
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
         raise ValueError(f"trainable {spec.trainable!r} comes back from no seed")
+    if spec.classes is None:
+        raise ValueError("how many classes a folder of pictures has, a seed file does not know")
     arch = architecture(spec.model)
     if 16_000 * (arch.depth - 2) * arch.width**2 > PARAMETERS:  # a little less than it has: known before it is made
         raise ValueError(f"{arch.name} has more than the {PARAMETERS:,} parameters that are allowed")
-    kept = networks.kept(spec, freezing.freeze(models.skeleton(spec.model), spec.trainable, spec.seed))
+    kept = networks.kept(spec, freezing.freeze(networks.bare(spec), spec.trainable, spec.seed))
     parts = {}
     for name, tensor in kept.items():
         layer, _, kind = name.rpartition(".")

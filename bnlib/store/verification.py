@@ -54,7 +54,7 @@ def _strangers(run: Run) -> list[str]:
 
 def _network(run: Run, dataset) -> list[str]:
     """What is wrong with a run whose files are right, by its network drawn again; see `verify`."""
-    network = draw(run.spec)
+    network = draw(run.spec, run.info.get("classes"))
     if not drawn_alike(run, network):
         return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
     freezing.freeze(network, run.spec.trainable, run.spec.seed)
