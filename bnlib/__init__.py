@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers
     from bnlib.engine import evaluate
-    from bnlib.freezing import count, freeze
+    from bnlib.freezing import count, freeze, merge
     from bnlib.models import build
     from bnlib.spec import RECIPES, RunSpec
     from bnlib.store import Run, load, results
+    from bnlib.store.trained import load_trained, save_trained
     from bnlib.training import fit, run, train, train_together
 
 __version__ = "0.1.0"
@@ -29,8 +30,11 @@ __all__ = [
     "fit",
     "freeze",
     "load",
+    "load_trained",
+    "merge",
     "results",
     "run",
+    "save_trained",
     "train",
     "train_together",
 ]
@@ -46,8 +50,11 @@ _HOME = {
     "fit": "training",
     "freeze": "freezing",
     "load": "store",
+    "load_trained": "store.trained",
+    "merge": "freezing",
     "results": "store",
     "run": "training",
+    "save_trained": "store.trained",
     "train": "training",
     "train_together": "training",
 }

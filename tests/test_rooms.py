@@ -40,7 +40,7 @@ NEVER = {"report": {"engine", "training"}, "bench": {"report", "experiments"}}  
 def room(module: str) -> str:
     """The room of a module such as `bnlib.engine.step`; of a public name of the package, such as `bnlib.RunSpec`, its home's."""
     name = module.split(".")[1]
-    return bnlib._HOME.get(name, name)
+    return bnlib._HOME.get(name, name).split(".")[0]
 
 
 def imports(text: str, rooms=tuple(ROAD)) -> set[str]:

@@ -5,14 +5,18 @@ import re
 from bnlib import words
 from bnlib.spec.architecture import counted
 
-GROUPS = ("gamma", "beta", "features", "shortcut", "output")
+GROUPS = ("gamma", "beta", "features", "shortcut", "output")  # of the networks here
+OTHERS = ("ln", "gn", "in", "rms")  # normalisation that only other networks have: LayerNorm, GroupNorm, InstanceNorm, RMSNorm
+NORMS = ("gamma", "beta", *OTHERS)
+_BN = frozenset({"gamma", "beta"})
 _SETS = {
-    "all": frozenset(GROUPS),
+    "all": frozenset({*GROUPS, *OTHERS}),
     "none": frozenset(),
-    "bn": frozenset({"gamma", "beta"}),
-    "all-bn": frozenset({"features", "shortcut", "output"}),
+    "bn": _BN,
+    "all-bn": frozenset({*GROUPS, *OTHERS}) - _BN,
+    "norm": frozenset(NORMS),
 }
-_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn")
+_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn", "norm", *OTHERS)
 
 
 def parse(trainable: str) -> tuple[frozenset[str], int]:
@@ -20,8 +24,8 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
 
     `bn` = γ and β; `output` = the output layer; `shortcut` = the shortcuts' 1×1 convolutions; `features` = everything
     else (in the paper's networks: all other convolutions); `random:K` = K fixed random weights of each output channel of
-    every convolution, once at most; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest
-    valid name.
+    every convolution, once at most; `ln`, `gn`, `in`, `rms` = γ and β of LayerNorm, GroupNorm, InstanceNorm, RMSNorm; `norm` = of
+    every normalisation; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest valid name.
     """
     groups, k, said = frozenset(), 0, f"trainable {words.shown(words.plain(trainable))}"
     parts = [part.strip() for part in str(trainable).split("+")]
@@ -36,20 +40,29 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
             raise ValueError(f"{said}: {word!r} stands alone; join groups such as bn+output")
         elif word in _SETS:
             groups |= _SETS[word]
-        elif word in GROUPS:
+        elif word in (*GROUPS, *OTHERS):
             groups |= {word}
         else:
-            hint = words.nearest(word, [*_SETS, *GROUPS, "random:2"], cutoff=0.5)
+            hint = words.nearest(word, [*_SETS, *GROUPS, *OTHERS, "random:2"], cutoff=0.5)
             raise ValueError(f"{said}: unknown group {words.shown(word)}; use {', '.join(_ALLOWED)}, joined by +{hint}")
     return groups, k
 
 
 def canonical(trainable: str) -> str:
-    """The one spelling of a trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`."""
+    """The one spelling of a run's trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`.
+
+    The networks of runs have BatchNorm alone: `norm` is `bn` there, and what is of other normalisation raises ValueError.
+    """
     groups, k = parse(trainable)
+    if others := [word for word in map(str.strip, str(trainable).split("+")) if word in OTHERS]:
+        raise ValueError(
+            f"trainable {words.shown(trainable)}: {others[0]!r} is of networks of your own, with bnlib.freeze; those of runs have "
+            "BatchNorm alone; nearest: bn"
+        )
+    groups &= frozenset(GROUPS)
     k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
     for name, members in _SETS.items():
-        if groups == members and not (k and name == "none"):
+        if groups == members & frozenset(GROUPS) and not (k and name == "none"):
             return f"{name}+random:{k}" if k else name
     parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
     parts += [f"random:{k}"] if k else []

@@ -11,19 +11,19 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from bnlib import __version__, freezing
 from bnlib.spec import RunSpec, architecture
 from bnlib.store import networks
 from bnlib.store.runs import Run, StoreError
+from bnlib.store.tensorfile import checked, refused
 
 # What a file may ask of the machine that reads it, before anything in it is believed.
 HEADER = 1_000_000  # bytes; the names of a thousand layers' random weights are 100,000
@@ -61,7 +61,7 @@ def export(run: Run, path: str | Path) -> Path:
         raise StoreError(f"{run.id}: its convolutions were trained and are not stored, so there is no network to export")
     if info["status"] != "finished":
         raise StoreError(f"{run.id}: its training {info['status']}, so there is no network to export")
-    with _refused(run.folder, "is not a run that can be exported"):
+    with refused(run.folder, "is not a run that can be exported"):
         content = _bytes(spec, info["accuracy"], info["weights_checksum"], run.tensors)
     path, part = Path(path), None
     try:
@@ -86,17 +86,8 @@ def read(path: str | Path) -> SeedFile:
     damaged, is no seed file, or does not hold what its spec says.
     """
     path = Path(path)
-    with _refused(path, "is not a seed file that this version of bnlib can read"):
-        path = path.expanduser()
-        if not path.is_file():
-            raise StoreError(f"{path} is {'not a file' if path.exists() else 'not there'}")
-        size = path.stat().st_size
-        with open(path, "rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if size < 8 or header > min(size - 8, HEADER):
-            raise StoreError(
-                f"{path} is not a seed file, or not all of it: {size:,} bytes, of which its header would be {header:,}"
-            )
+    with refused(path, "is not a seed file that this version of bnlib can read"):
+        path = checked(path, "a seed file", HEADER)
         with safe_open(path, "numpy") as file:
             text = (file.metadata() or {}).get("bnlib")
             if text is None:
@@ -183,17 +174,3 @@ def _digest(info: dict, flat: dict[str, np.ndarray]) -> str:
         digest.update(f"\n{name} {len(flat[name])}\n".encode())
         digest.update(flat[name].astype("<f4", copy=False).tobytes())
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _refused(path: Path, why: str) -> Iterator[None]:
-    """Turn what a strange file can raise into a StoreError of one line."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror or error})") from None
-    except (SafetensorError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        # As many kinds as there are ways to write a file. Its own words go through repr: no line breaks, no control characters.
-        said = str(error)
-        said = said if said.isprintable() else repr(said)
-        raise StoreError(f"{path} {why}: {said[:300]}") from None
