@@ -19,7 +19,7 @@ from safetensors.numpy import save
 import bnlib
 from bnlib import data, store, training
 from bnlib.cli import main
-from bnlib.data import cifar10
+from bnlib.data import published
 from bnlib.spec import architecture, parse
 from bnlib.store import seedfile, verification
 from bnlib.training import trainer
@@ -221,7 +221,10 @@ def test_a_seed_file_of_other_values(tmp_path, name, value):
 @few
 @given(st.binary(max_size=300) | damaged(pickle.dumps({"data": [1, 2], "labels": [3], 4: (5.0, "x")}, protocol=2)))
 def test_a_file_in_place_of_a_batch_of_images(content):
-    assert one_line(lambda: cifar10._open(content, Path("file")), allowed=data.DataMissing) is None
+    assert (
+        one_line(lambda: published._open(content, Path("file"), published.SETS["cifar10"], 10_000), allowed=data.DataMissing)
+        is None
+    )
 
 
 # Checkpoints.

@@ -1,10 +1,11 @@
-"""Data sets as tensors on the device, and their augmentation. What a network makes of them is computed in `engine`."""
+"""Data sets as sources of images, and augmentation. What a network makes of them is computed in `engine`."""
 
 from bnlib.data.augmentation import MEAN, STD, augment, constants, draw, normalise
-from bnlib.data.cifar10 import download, folder
 from bnlib.data.dataset import DataMissing, Dataset
 from bnlib.data.given import Given, source
 from bnlib.data.loading import load
+from bnlib.data.pictures import Pictures
+from bnlib.data.published import download, folder
 
 __all__ = [
     "MEAN",
@@ -12,6 +13,7 @@ __all__ = [
     "DataMissing",
     "Dataset",
     "Given",
+    "Pictures",
     "augment",
     "constants",
     "download",

@@ -42,8 +42,10 @@ def draw(total: int, *, seed: int, epoch: int, kind: str) -> tuple[torch.Tensor,
     """One epoch's order of the images (total,), and for each place in it the crop's offsets (total, 2) and the flip (total,).
 
     A function of its arguments alone, on every device, so that a training can go on from any epoch.
-    kind: `flip+crop`, `flip`, `crop` or `none`.
+    kind: `flip+crop`, `flip`, `crop` or `none`. Raises ValueError for `flip+resized`, which needs pictures of their own size.
     """
+    if "resized" in kind:
+        raise ValueError(f"augment {kind!r}: it is for pictures of their own size, dataset imagefolder:PATH; nearest: flip+crop")
     random = seeds.stream("epoch", seed, epoch)
     order = random.permutation(total)
     offsets = random.randint(0, 2 * CROP_PADDING + 1, (total, 2))
