@@ -39,11 +39,12 @@ def verify(accuracy, data_root):
     from bnlib import store
     from bnlib.store import verification
 
-    load = functools.cache(lambda name: datasets.load(name, data_root))
+    load = functools.cache(lambda name, size: datasets.load(name, data_root, size))
     runs, wrong, unsealed = [store.Run(path) for path in dict.fromkeys(store.folders())], [], []
     broken = store.unreadable() if accuracy else {}
     for one in tqdm(runs, unit="run", leave=False):
-        found = verification.verify(one, load(one.spec.dataset) if accuracy and one.folder not in broken else None)
+        images = load(one.spec.dataset, one.spec.settings.size) if accuracy and one.folder not in broken else None
+        found = verification.verify(one, images)
         wrong += found
         unsealed += [one.id] if not found and not one.sealed else []
     for line in wrong:

@@ -42,7 +42,7 @@ def load(file, accuracy, data_root):
         "weights": f"drawn from seed {spec.seed}, the same bits as in the training",
     }
     if accuracy:
-        images = data.load(spec.dataset, data_root)
+        images = data.of(spec, data_root)
         lines["here"] = f"{engine.evaluate(model, images, images=spec.settings.test_images)[0]:.2%} on the same images"
     lines["in Python"] = f"spec, model = bnlib.store.seedfile.load({file!r})"
     click.echo("\n".join(f"{name + ':':<11}{value}" for name, value in lines.items()))

@@ -3,7 +3,7 @@
 from bnlib.data.augmentation import MEAN, STD, augment, constants, draw, normalise
 from bnlib.data.dataset import DataMissing, Dataset
 from bnlib.data.given import Given, source
-from bnlib.data.loading import load
+from bnlib.data.loading import load, of
 from bnlib.data.pictures import Pictures
 from bnlib.data.published import download, folder
 
@@ -21,5 +21,6 @@ __all__ = [
     "folder",
     "load",
     "normalise",
+    "of",
     "source",
 ]

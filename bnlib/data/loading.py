@@ -1,6 +1,7 @@
 """Data sets by name."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from bnlib.data import digits, pictures, published
 from bnlib.data.dataset import Dataset
+from bnlib.spec import RunSpec, dataset, image_folder
 from bnlib.spec.choices import DATASETS
 from bnlib.words import nearest, shown, whole
 
@@ -23,9 +25,8 @@ def load(name: str = "cifar10", root: str | Path | None = None, size: int = 32) 
     Raises DataMissing if it is not there or a file is damaged, ValueError for another name, or a size that it does not have.
     """
     size = whole("size", size, *SIZES)
-    kind, colon, path = str(name).partition(":")
-    if kind == pictures.KIND and colon:
-        return pictures.load(path, size)
+    if str(name).startswith(f"{pictures.KIND}:"):
+        return replace(pictures.load(str(image_folder(dataset(name))), size), name=name)
     if name not in DATASETS:
         allowed = (*DATASETS, f"{pictures.KIND}:PATH")
         raise ValueError(f"dataset {shown(name)}: use one of {', '.join(allowed)}{nearest(name, allowed)}")
@@ -39,3 +40,8 @@ def load(name: str = "cifar10", root: str | Path | None = None, size: int = 32) 
         digest.update(array.reshape(-1).view(np.uint8))
     classes = published.SETS[name].classes if name in published.SETS else 10
     return Dataset(name, *(torch.from_numpy(array) for array in arrays), digest.hexdigest(), classes)
+
+
+def of(spec: RunSpec, root: str | Path | None = None) -> Dataset | pictures.Pictures:
+    """What `spec` is trained on, in the size that its network sees; see `load`."""
+    return load(spec.dataset, root, spec.settings.size)

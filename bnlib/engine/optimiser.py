@@ -5,11 +5,13 @@ from torch import nn
 
 from bnlib import freezing
 from bnlib.spec import Recipe
+from bnlib.spec.trainable import NORMS
 
 
 def make(model: nn.Module, settings: Recipe) -> torch.optim.Optimizer | None:
     """The recipe's optimiser over what learns in `model`, as one flat tensor for each weight decay; None if nothing learns."""
-    norms = {id(p) for group in ("gamma", "beta") for layer, name in freezing.groups(model)[group] for p in [getattr(layer, name)]}
+    found = freezing.groups(model)
+    norms = {id(getattr(holder, name)) for group in NORMS for holder, name in found.get(group, ())}
     decays = {}
     for p in model.parameters():
         if p.requires_grad:

@@ -8,13 +8,15 @@ from bnlib.store.runs import Run, StoreError
 
 
 def draw(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
-    """The network of `spec` at its initialisation, nothing frozen. classes: how many a folder of pictures has."""
-    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes or classes)
+    """The network of `spec` at its initialisation, nothing frozen. classes: how many a folder of pictures has, if not 10."""
+    return models.draw(
+        spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes or classes or 10
+    )
 
 
 def bare(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
     """The network of `spec` without numbers, on the meta device; see `draw`."""
-    return models.skeleton(spec.model, spec.classes or classes)
+    return models.skeleton(spec.model, spec.classes or classes or 10)
 
 
 def drawn_alike(run: Run, model: torch.nn.Module) -> bool:

@@ -102,7 +102,7 @@ def load_trained(model: nn.Module, file: str | Path) -> nn.Module:
 
 @torch.no_grad()
 def _parts(model: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, nn.Module]]:
-    """Parameters and buffers by their names in the plain network, each tensor once; the convolutions of `random:K`, by their weights.
+    """Parameters and buffers by their names in the plain network, each once; the convolutions of `random:K`, by their weights.
 
     Of those the whole weight stands among the parameters.
     """

@@ -118,7 +118,7 @@ def _measure(spec: RunSpec, where, data_root) -> Pace | None:
     less = f"{spec.id} does not fit here; another device, or smaller networks would"
     try:
         with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: less):
-            one = Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder))
+            one = Trainer(spec, where, data.of(spec, data_root).to(where), Path(folder))
             pace = one.pace
             one.release()
     except machine.OutOfMemory as error:

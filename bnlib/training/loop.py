@@ -36,6 +36,7 @@ class Loop:
     """
 
     precision = "fp32"
+    least = 1  # images that a batch must have
     stored = False  # whether the finished training lies in the store
 
     def __init__(
@@ -87,6 +88,11 @@ class Loop:
             raise ValueError(
                 f"{count} processes: the smallest batch of an epoch has {smallest} images, and BatchNorm needs 2 in each process; "
                 f"nearest: {max(1, smallest // 2)} processes, or another batch size"
+            )
+        if smallest < self.least:
+            raise ValueError(
+                f"batch_size {size}: the last batch of an epoch of {self.images} images would have {smallest}, of which BatchNorm "
+                f"can't take statistics behind the last convolution of this network; nearest: {size + 1}"
             )
 
     @property

@@ -66,7 +66,7 @@ def train_together(
     if missing:
         # All that can be refused is refused now, while nothing has been made yet: no folder, no lock.
         places.check(missing, folder)
-        datasets = {name: data.load(name, data_root) for name in {spec.dataset for spec in missing}}
+        datasets = {_seen(spec): data.of(spec, data_root) for spec in {_seen(spec): spec for spec in missing}.values()}
         target = store.check_writable(folder or store.runs_folder())
         work = store.check_writable(target / ".unfinished")
         with contextlib.ExitStack() as stack:
@@ -78,9 +78,9 @@ def train_together(
             trainers = []
             stack.enter_context(machine.exact())
             stack.enter_context(machine.enough_memory(lambda: _memory(missing, trainers)))
-            datasets = {name: datasets[name].to(where) for name in {spec.dataset for spec in missing}}
+            datasets = {seen: datasets[seen].to(where) for seen in map(_seen, missing)}
             for spec in missing:
-                trainers.append(Trainer(spec, where, datasets[spec.dataset], target, probes, all_of_us, callbacks))
+                trainers.append(Trainer(spec, where, datasets[_seen(spec)], target, probes, all_of_us, callbacks))
             if trainers:
                 with all_of_us.guarded(lambda: "; ".join(f"{one.name}: {one.kept}" for one in trainers if not one.stored)):
                     in_turn(trainers, progress, until)
@@ -101,7 +101,7 @@ def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Pa
     Their networks are drawn again from the seed; where convolutions were trained they cannot be, which is said. On a CPU it takes
     minutes each. device, data_root: as for `train_together`. Runs whose folder cannot be written are left out, which is said.
     """
-    where, load = machine.device(device), functools.cache(lambda name: data.load(name, data_root).to(where))
+    where, load = machine.device(device), functools.cache(lambda name, size: data.load(name, data_root, size).to(where))
     work = store.check_writable(store.runs_folder() / ".unfinished") if runs else None
     for run in (bar := tqdm(runs, unit="run", desc="asking", disable=not runs)):
         if not os.access(run.folder, os.W_OK):
@@ -115,7 +115,12 @@ def ask(runs: list[store.Run], *, device: str | None = None, data_root: str | Pa
         bar.write(f"{run.id}: asking its network what a figure needs; on a CPU that takes minutes", file=sys.stdout)
         with alone(run.spec, work):
             known = store.Run(run.folder).probes  # another process may have asked while this one waited
-            add_probes(run, engine.probe(network.to(where), load(run.spec.dataset), run.spec, known, names))
+            add_probes(run, engine.probe(network.to(where), load(*_seen(run.spec)), run.spec, known, names))
+
+
+def _seen(spec: RunSpec) -> tuple[str, int]:
+    """What decides which images a training sees: trainings of which it is the same share them."""
+    return spec.dataset, spec.settings.size
 
 
 @contextlib.contextmanager
@@ -207,4 +212,4 @@ def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path 
     where = machine.device(device)
     less = "nothing can be said of it here; a smaller network or another device would fit"
     with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: f"{spec.id}: {less}"):
-        return timing.estimate(Trainer(spec, where, data.load(spec.dataset, data_root).to(where), Path(folder)))
+        return timing.estimate(Trainer(spec, where, data.of(spec, data_root).to(where), Path(folder)))

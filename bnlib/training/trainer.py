@@ -31,6 +31,7 @@ class Trainer(Loop):
         self.spec, self.folder, self.precision = spec, folder, spec.precision
         # What only the trained network can tell is asked of it at the end: not in tests and toys.
         self.probes = probes and spec.recipe != "smoke" and spec.dataset == "cifar10"
+        self.least = 2 if spec.settings.size <= 32 and architecture(spec.model).family in ("imagenet", "keras") else 1
         model = networks.draw(spec, dataset.classes)
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
