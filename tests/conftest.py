@@ -35,6 +35,15 @@ def cifar10():
 
 
 @pytest.fixture(scope="session")
+def photographs():
+    """A folder of 300 real photographs, 10 classes of ImageNet, or a skip that says where it is looked for."""
+    folder = data.folder() / "imagenette-sample"
+    if not (folder / "train").is_dir():
+        pytest.skip(f"no photographs in {folder}: 20 to train and 10 to test of each class of Imagenette, train/ and val/")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it.
 

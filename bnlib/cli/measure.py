@@ -69,17 +69,33 @@ def bench(models, everything, scaling, rounds, exchange, as_json, save, device, 
 
 
 @click.command()
-@click.option("--download", is_flag=True, help="Get CIFAR-10 (170 MB) unless it is there and right.")
+@click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=options.DATASETS_HELP)
+@click.option("--size", type=int, default=224, show_default=True, help="Side that the pictures of an imagefolder are decoded to.")
+@click.option("--download", is_flag=True, help="Get it unless it is there and right: CIFAR-10 170 MB, CIFAR-100 169, SVHN 246.")
 @options.data
 @options.one_line
-def data(download, data_root):
-    """Check that CIFAR-10 is there and undamaged; with --download, get it."""
+def data(dataset, size, download, data_root):
+    """Check that a data set is there and undamaged, or a folder of pictures as it should be; with --download, get it."""
     from bnlib import data as datasets
+    from bnlib import spec
+    from bnlib.data.published import SETS
 
+    dataset = spec.datasets.dataset(dataset)
     if download:
-        datasets.download(data_root)
-    loaded = datasets.load("cifar10", data_root)
-    click.echo(
-        f"CIFAR-10 in {datasets.folder(data_root)}: {len(loaded.train_labels):,} training and "
-        f"{len(loaded.test_labels):,} test images, every md5 right"
-    )
+        if dataset not in SETS:
+            raise ValueError(f"dataset {dataset!r} is not downloaded; those that are: {', '.join(SETS)}")
+        datasets.download(data_root, dataset)
+    own = dataset.startswith(spec.datasets.FOLDER)
+    loaded = datasets.load(dataset, data_root, size if own else 32)
+    counts = f"{loaded.train_count:,} training and {loaded.test_count:,} test images"
+    if own:
+        count = loaded.crew.count
+        click.echo(f"{loaded.name}: {loaded.classes} classes, {counts}; {len(loaded.unreadable)} known to be unreadable")
+        click.echo(
+            f"decoded here to {size}×{size}: {loaded.rate():,.0f} pictures a second, by "
+            f"{f'{count} process' + 'es' * (count > 1) if count else 'the training itself'} (BNLIB_WORKERS sets how many)"
+        )
+    elif dataset in SETS:
+        click.echo(f"{SETS[dataset].title} in {datasets.folder(data_root)}: {counts}, every md5 right")
+    else:
+        click.echo(f"{dataset}: {counts}, from scikit-learn")

@@ -105,7 +105,7 @@ class Experiment(Choice):
 
 
 _RECIPES = "paper: 160 epochs, short: 16, smoke: 2, a test; imagenet: 90; blog: 50, blog-short: 3."
-_DATASETS = f"{', '.join(DATASETS)}, or imagefolder:PATH, a folder with train/ and val/."
+DATASETS_HELP = f"{', '.join(DATASETS)}, or imagefolder:PATH, a folder with train/ and val/."
 device = click.option("--device", type=Choice(DEVICES), help="By default CUDA if there is one.")
 recipe = click.option(
     "--recipe",
@@ -116,7 +116,7 @@ recipe = click.option(
 )
 # Of an experiment, which has its own.
 recipe_of = click.option("--recipe", type=Choice(list(RECIPES)), help=f"By default the experiment's first. {_RECIPES}")
-dataset_of = click.option("--dataset", metavar="NAME", help=f"Instead of the experiment's own: {_DATASETS}")
+dataset_of = click.option("--dataset", metavar="NAME", help=f"Instead of the experiment's own: {DATASETS_HELP}")
 data = click.option(
     "--data", "data_root", metavar="FOLDER", help="Holds cifar-10-batches-py; else BNLIB_DATA, else ~/.cache/bnlib."
 )
@@ -171,7 +171,7 @@ def spec_options(command):
         click.argument("model"),
         click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
         recipe,
-        click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=_DATASETS),
+        click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=DATASETS_HELP),
         click.option("--seed", default=0, show_default=True, help="The replicate."),
         click.option("--weight-init", type=Choice(WEIGHT_INITS), default="kaiming_normal", show_default=True, help="All but γ, β."),
         click.option("--bn-init", type=Choice(BN_INITS), default="uniform", show_default=True, help="γ and β."),

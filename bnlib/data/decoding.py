@@ -1,8 +1,10 @@
 """A file to pixels as a network sees them: any kind of picture, cut at random to train or in the middle to test."""
 
+import contextlib
 import itertools
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +26,24 @@ class Unreadable(Exception):
     """A file is no picture that can be used; the message says why in a few words."""
 
 
-def opened(path: Path) -> Image.Image:
-    """The picture in a file, of which the head alone has been read. Raises Unreadable."""
-    try:
-        image = Image.open(path, formats=FORMATS)
-    except Image.UnidentifiedImageError:
-        raise Unreadable("no picture that can be recognised") from None
-    except Exception as error:  # as many kinds as there are ways to write such a file
-        raise Unreadable(_reason(error)) from None
-    if image.width * image.height > LARGEST:
-        raise Unreadable(f"{image.width}×{image.height} pixels are too many")
-    return image
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A context with the picture in a file, of which the head alone has been read. Raises Unreadable, whatever goes wrong in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is odd in a file and does no harm
+        try:
+            with open(path, "rb") as file:
+                image = Image.open(file, formats=FORMATS)
+                if image.width * image.height > LARGEST:
+                    raise Unreadable(f"{image.width}×{image.height} pixels are too many")
+                yield image
+        except Unreadable:
+            raise
+        except Image.UnidentifiedImageError:
+            raise Unreadable("no picture that can be recognised") from None
+        except Exception as error:  # as many kinds as there are ways to write such a file
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unreadable(" ".join(said.split())[:120]) from None
 
 
 def picture(path: Path) -> Image.Image:
@@ -43,24 +52,17 @@ def picture(path: Path) -> Image.Image:
     Of a moving one the first frame; turned as its EXIF says; 16 bits brought to 8; what is transparent laid on white. (ImageFolder
     neither turns nor lays on white, and shows 16 bits almost white.) Colour profiles are not applied.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is odd in a file and does no harm
-        image = opened(path)
-        try:
-            image.load()
-            image = _turned(image)
-            if image.mode.startswith("I"):
-                image = _from_16_bits(np.asarray(image))
-            if image.mode == "F":
-                raise Unreadable("its pixels are fractions of an unknown range")
-            if "A" in image.getbands() or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            return image.convert("RGB")
-        except Unreadable:
-            raise
-        except Exception as error:
-            raise Unreadable(_reason(error)) from None
+    with opened(path) as image:
+        image.load()
+        image = _turned(image)
+        if image.mode.startswith("I"):
+            image = _from_16_bits(np.asarray(image))
+        if image.mode == "F":
+            raise Unreadable("its pixels are fractions of an unknown range")
+        if "A" in image.getbands() or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
 
 
 def _turned(image: Image.Image) -> Image.Image:
@@ -74,10 +76,6 @@ def _from_16_bits(values: np.ndarray) -> Image.Image:
     if values.max(initial=0) > 65535 or values.min(initial=0) < 0:
         raise Unreadable("its pixels have 32 bits, of an unknown range")
     return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))
-
-
-def _reason(error: Exception) -> str:
-    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:120]
 
 
 def cut(width: int, height: int, random: np.random.RandomState) -> tuple[int, int, int, int]:

@@ -54,13 +54,14 @@ def find(root: Path) -> tuple[tuple[str, ...], Part, Part, str]:
     if "train" not in names or not {"val", "test"} & set(names):
         lacks, takes = ("train", "train") if "train" not in names else ("val (or test)", "val")
         there = f"it has {_some(names)}{nearest(takes, names)}" if names else "it has no folder at all"
-        raise DataMissing(f"{root}: there is no folder {lacks} in it; {there}. Needed: train/<class> and val/<class>")
+        raise DataMissing(f"{root}: needed are train/<class> and val/<class>, and there is no folder {lacks}; {there}")
     folders = {"train": root / "train", "test": root / ("val" if "val" in names else "test")}
     classes = {part: {_plain(name): name for name in _folders(folder)} for part, folder in folders.items()}
-    for part, other in (("train", "test"), ("test", "train")):
+    for part in folders:
         if not classes[part]:
             loose = sum(entry.is_file() for entry in _entries(folders[part]))
             raise DataMissing(f"{folders[part]}: no class has a folder in it{f', but {loose} files are' if loose else ''}")
+    for part, other in (("train", "test"), ("test", "train")):
         if alone := sorted(set(classes[part]) - set(classes[other])):
             near = nearest(alone[0], sorted(classes[other]))
             raise DataMissing(f"{folders[other]}: of {_some(alone)}, which {folders[part]} has, there is no folder{near}")
