@@ -86,7 +86,8 @@ def damaged(draw, content: bytes) -> bytes:
 @pytest.fixture
 def run(runs_folder, tmp_path, monkeypatch):
     """A copy of a committed run, to be damaged; beside it is another."""
-    monkeypatch.setattr("bnlib.store.runs.results_folder", lambda: tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    monkeypatch.setenv("BNLIB_RESULTS", str(tmp_path / "results"))
     folder = runs_folder / COMMITTED.name
     folder.mkdir(parents=True)
     shutil.copytree(SOUND, runs_folder / SOUND.name)

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from bnlib import RunSpec, experiments, store
 from bnlib.cli import main
 from bnlib.report import analysis, page
-from bnlib.store import cleaning, files, form, networks, runs, verification, writing
+from bnlib.store import files, form, networks, runs, verification, writing
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE, OTHER = "resnet14_bn_short_seed0-297e0749", "resnet14_bn_short_seed1-0d02cbdf"
@@ -34,10 +34,8 @@ def copied(tmp_path, monkeypatch):
     empty = tmp_path / "results"
     empty.mkdir()
     committed = store.results_folder()
-    monkeypatch.setattr(runs, "results_folder", lambda: empty)
-    monkeypatch.setattr(cleaning, "results_folder", lambda: empty)
-    monkeypatch.setattr(store, "results_folder", lambda: empty)
-    monkeypatch.setattr(runs, "_logged", set())
+    monkeypatch.setenv("BNLIB_RESULTS", str(empty))
+    monkeypatch.setattr(runs, "_said", set())
 
     def copy(name=ONE):
         return Path(shutil.copytree(committed / name, empty / name))
@@ -350,7 +348,8 @@ def test_the_command_line_names_it_once_and_lists_the_rest(copied, tmp_path):
     (bad / "run.json").write_text("{}")
     shutil.copytree(bad.parent, tmp_path / "own")
     words = [sys.executable, "-m", "bnlib", "results"]
-    done = subprocess.run(words, cwd=ROOT, env=os.environ | {"BNLIB_RUNS": str(tmp_path / "own")}, capture_output=True, text=True)
+    environment = os.environ | {"BNLIB_RUNS": str(tmp_path / "own"), "BNLIB_RESULTS": str(ROOT / "results")}
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and ONE in done.stdout and OTHER in done.stdout  # from results/, where it is right
     assert done.stderr.count("left out:") == 1 and "own" in done.stderr and "Traceback" not in done.stderr, done.stderr
 
@@ -487,7 +486,7 @@ def test_a_run_whose_folder_is_taken_says_what_to_remove(tiny, tmp_path):
     (run.folder / "run.json").unlink()
     with pytest.raises(store.StoreError, match="no run.json") as error:
         made(spec, folder)
-    subprocess.run(str(error.value).split("again: ")[1], shell=True, check=True)
+    subprocess.run(str(error.value).split("remove it: ")[1], shell=True, check=True)
     assert verification.verify(made(spec, folder)) == []
 
 

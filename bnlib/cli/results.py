@@ -7,24 +7,52 @@ import shlex
 import click
 
 from bnlib.cli import options
-from bnlib.spec.choices import PROBES
+from bnlib.spec.choices import DATASETS, PROBES
+from bnlib.words import Mendable
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 @options.one_line
 def results(context):
-    """List the stored runs; `verify` checks them, `probe` asks them."""
+    """List the stored runs, and the trainings that are not through; `verify` checks runs, `probe` asks them."""
     if context.invoked_subcommand:
         return
     from bnlib import store
 
-    frame = store.results()
-    if not len(frame):
-        click.echo(f"no runs in {store.results_folder()} or {store.runs_folder()}")
-        return
-    shown = frame[["id", "accuracy", "status", "seconds", "device"]]
-    click.echo(shown.to_string(index=False, formatters={"accuracy": "{:.2%}".format, "seconds": "{:,.0f}".format}))
+    frame, going = store.results(), store.unfinished()
+    if len(frame):
+        shown = frame[["id", "accuracy", "status", "seconds", "device"]]
+        click.echo(shown.to_string(index=False, formatters={"accuracy": "{:.2%}".format, "seconds": "{:,.0f}".format}))
+    else:
+        click.echo(_nothing())
+    if len(going):
+        click.echo(f"\nnot through, in {store.runs_folder()}:")
+        lines = [_line(row) for row in going.itertuples()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _nothing() -> str:
+    """That there are no runs, and where none are."""
+    from bnlib.store import places
+
+    return f"no runs in {' or '.join(map(str, places.searched()))}"
+
+
+def _line(row) -> tuple[str, ...]:
+    """What there is to say of a training that is not through: id, epoch, accuracy, when it was saved, and who is at it."""
+    import pandas as pd
+
+    from bnlib.words import duration
+
+    epoch = "" if pd.isna(row.epoch) else f"epoch {row.epoch}" + ("" if pd.isna(row.epochs) else f" of {row.epochs}")
+    accuracy = "" if pd.isna(row.accuracy) else f"test {row.accuracy:.2%}"
+    age = max(0.0, (pd.Timestamp.now("UTC") - row.written).total_seconds()) if not pd.isna(row.written) else None
+    saved = "nothing saved yet" if age is None else f"saved {duration(age)} ago"
+    state = "a process is at it" if row.busy else "no process is at it"
+    return row.id, epoch, accuracy, saved, f"{state}; {row.fault}" if row.fault else state
 
 
 @results.command()
@@ -40,14 +68,25 @@ def verify(accuracy, data_root):
     from bnlib.store import verification
 
     load = functools.cache(lambda name, size: datasets.load(name, data_root, size))
-    runs, wrong, unsealed = [store.Run(path) for path in dict.fromkeys(store.folders())], [], []
+    runs, wrong, unsealed, unseen = [store.Run(path) for path in store.folders()], [], [], []
+    if not runs:
+        raise click.ClickException(f"{_nothing()}: nothing is verified")
     broken = store.unreadable() if accuracy else {}
     for one in tqdm(runs, unit="run", leave=False):
-        images = load(one.spec.dataset, one.spec.settings.size) if accuracy and one.folder not in broken else None
+        images = None
+        if accuracy and one.folder not in broken:
+            try:
+                images = load(one.spec.dataset, one.spec.settings.size)
+            except (ValueError, Mendable) as error:
+                if one.spec.dataset in DATASETS:
+                    raise
+                unseen.append(f"{one.id}: not evaluated, as its pictures are not here ({error})")
         found = verification.verify(one, images)
         wrong += found
         unsealed += [one.id] if not found and not one.sealed else []
     for line in wrong:
+        click.echo(line, err=True)
+    for line in unseen:
         click.echo(line, err=True)
     if wrong:
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
@@ -71,7 +110,7 @@ def seal(names):
     from bnlib import store
     from bnlib.store import verification
 
-    runs = [store.load(name) for name in dict.fromkeys(names)] or [store.Run(path) for path in dict.fromkeys(store.folders())]
+    runs = [store.load(name) for name in dict.fromkeys(names)] or [store.Run(path) for path in store.folders()]
     refused = 0
     for one in runs:
         had = os.path.lexists(one.folder / "SHA256SUMS")

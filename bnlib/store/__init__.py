@@ -4,19 +4,10 @@ Reading runs needs no PyTorch; `networks`, `writing` and `verification` do.
 """
 
 from bnlib.store.files import FILES, StoreError
-from bnlib.store.runs import (
-    ROOT,
-    Run,
-    all_runs,
-    check_writable,
-    find,
-    folders,
-    load,
-    results,
-    results_folder,
-    runs_folder,
-    unreadable,
-)
+from bnlib.store.places import ROOT, check_writable, results_folder, runs_folder
+from bnlib.store.run import Run
+from bnlib.store.runs import all_runs, find, folders, load, results, unreadable
+from bnlib.store.unfinished import unfinished
 
 __all__ = [
     "FILES",
@@ -31,5 +22,6 @@ __all__ = [
     "results",
     "results_folder",
     "runs_folder",
+    "unfinished",
     "unreadable",
 ]

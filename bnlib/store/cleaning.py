@@ -1,4 +1,7 @@
-"""What killed processes left in the store: temporary files, checkpoints of runs that are stored, locks that nobody holds."""
+"""What killed processes left in the store: temporary files, what unfinished trainings keep, of runs that are stored, and locks.
+
+A lock is left over if nobody holds it.
+"""
 
 import contextlib
 import os
@@ -9,8 +12,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bnlib.store import files
-from bnlib.store.runs import StoreError, folders, load, results_folder, runs_folder
+from bnlib.store import files, places
+from bnlib.store.files import StoreError
+from bnlib.store.runs import folders, named
 
 ID = r"[a-z0-9][\w+.-]*_seed\d+-[0-9a-f]{8}"  # of a run
 
@@ -19,7 +23,7 @@ def leftovers() -> dict[Path, str]:
     """What could be removed, by path, and what it is. Nothing of a run that a process is training, storing or asking."""
     found = {}
     for name, paths in _by_run().items():
-        with _alone(name) as free:
+        with alone(name) as free:
             found |= paths if free else {}
     return found
 
@@ -28,7 +32,7 @@ def clean() -> dict[Path, str]:
     """Remove the `leftovers`, each while its run's lock is held; returns them. Raises StoreError for the first that it can't."""
     gone = {}
     for name, paths in _by_run().items():
-        with _alone(name) as free:
+        with alone(name) as free:
             for path, what in paths.items() if free else ():
                 try:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
@@ -45,34 +49,30 @@ def _by_run() -> dict[str, dict[Path, str]]:
     def add(name, path, what):
         found.setdefault(name, {})[path] = what
 
-    for where in dict.fromkeys((results_folder(), runs_folder())):
-        for path in _inside(where):
+    for where in places.searched():
+        for path in inside(where):
             if (match := files.TEMPORARY.fullmatch(path.name)) and re.fullmatch(ID, match[1], flags=re.ASCII):
                 add(match[1], path, "a run that was not stored to its end")
     for folder in folders():
-        for path in _inside(folder) if not folder.is_symlink() else ():
+        for path in inside(folder) if not folder.is_symlink() else ():
             if files.TEMPORARY.fullmatch(path.name) or path.name == "probes.json.part":
                 add(folder.name, path, "a file that was not stored to its end")
-    for path in sorted(_inside(runs_folder() / ".unfinished"), key=lambda path: path.suffix == ".lock"):
+    for path in sorted(inside(places.unfinished_folder()), key=lambda path: path.suffix == ".lock"):
         if (match := re.fullmatch(rf"({ID})\.(.+)", path.name, flags=re.ASCII)) is None:
             continue
         if match[2] == "lock":
             add(match[1], path, "a lock that nobody holds")
-        elif match[2].endswith("part"):
-            add(match[1], path, "a checkpoint that was not saved to its end")
-        elif _stored(match[1]):
-            add(match[1], path, "a checkpoint of a run that is stored")
+            continue
+        what = "a history" if match[2].startswith("csv") else "a checkpoint"
+        if match[2].endswith("part"):
+            add(match[1], path, f"{what} that was not saved to its end")
+        elif named(match[1]):
+            add(match[1], path, f"{what} of a run that is stored")
     return found
 
 
-def _stored(name: str) -> bool:
-    try:
-        return bool(load(name))
-    except StoreError:
-        return False
-
-
-def _inside(folder: Path) -> list[Path]:
+def inside(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted; nothing, if it is not there or cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -80,9 +80,9 @@ def _inside(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _alone(name: str) -> Iterator[bool]:
+def alone(name: str) -> Iterator[bool]:
     """Hold the lock of the run `name`, the same as a training holds, if there is one; whether nobody else does."""
-    path = runs_folder() / ".unfinished" / f"{name}.lock"
+    path = places.unfinished_folder() / f"{name}.lock"
     if not os.path.lexists(path):  # nobody has ever held it; looking must not make one
         yield True
         return

@@ -19,8 +19,8 @@ from bnlib.store.files import document, shown
 FORMAT = 2  # of run.json; 1, which does not say it, had no digests
 STATUS = ("finished", "diverged")
 HISTORY = ["epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds"]
-HISTORY_TOP5 = [*HISTORY[:-1], "test_top5", "seconds"]  # with more than 10 classes
 LAST = {"accuracy": "test_accuracy", "test_loss": "test_loss", "train_accuracy": "train_accuracy", "train_loss": "train_loss"}
+TOP5 = "test_top5"  # a column before the last, where there are more than 10 classes
 COUNTS = {"total", "trainable", "bn", *GROUPS}
 NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -81,10 +81,10 @@ FIELDS = {
     "started": (_time, "a time with its zone, such as 2026-01-31T12:00:00+00:00"),
 }
 MAY = {  # what it may have besides
-    "passes": (lambda value: value is None or _text(value), "a line of text, or null"),
     "top5": (lambda value: _number(value, 1), "a fraction"),
-    "classes": (lambda value: _whole(value) and value, "a whole number above 0"),
-    "processes": (lambda value: _whole(value) and value > 1, "a whole number above 1"),
+    "classes": (lambda value: _whole(value) and value, "a whole number above 0"),  # those of a folder of pictures, or not 10
+    "processes": (lambda value: _whole(value) and value > 1, "a whole number above 1"),  # that trained together
+    "passes": (lambda value: value is None or _text(value), "a line of text, or null"),
     "earlier": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "a list of objects"),
 }
 
@@ -114,6 +114,8 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
         spec = RunSpec(**found["spec"])
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         return found, None, [*wrong, f"its spec is none: {shown(error)[:200]}"]
+    if (due := named_classes(spec)) and classes(found, spec) != due:
+        wrong.append(f"classes is {found['classes']}, and {spec.dataset} has {due}")
     if spec.id != name:
         wrong.append(f"its spec belongs to {spec.id}")
     if found["id"] != name:
@@ -121,13 +123,26 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
     return found, spec, wrong
 
 
-def history(data: bytes) -> pd.DataFrame:
-    """history.csv, one row an epoch. Raises ValueError if it is not written as one is: other columns, or cut off in a line."""
+def named_classes(spec: RunSpec) -> int | None:
+    """How many classes the data set of `spec` has, by its name; None where only its images say so."""
+    return spec.classes
+
+
+def classes(about: dict, spec: RunSpec) -> int:
+    """How many classes the images of a run have, given what run.json says, which says nothing of 10."""
+    return about.get("classes") or named_classes(spec) or 10
+
+
+def history(data: bytes, more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """history.csv, one row an epoch. Raises ValueError if it is not written as one is: other columns, or cut off in a line.
+
+    more: columns that may stand behind its own.
+    """
     text = data.decode("utf-8")
     head, *lines = text.splitlines() or [""]
-    columns = HISTORY_TOP5 if "test_top5" in head else HISTORY
-    if head != ",".join(columns):
-        raise ValueError(f"its columns are not {', '.join(HISTORY)}")
+    columns = head.split(",")
+    if [name for name in columns if name not in (TOP5, *more)] != HISTORY or len(set(columns)) < len(columns):
+        raise ValueError(f"its columns are not {', '.join(HISTORY)}, with or without {TOP5}")
     number = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf)?"
     for at, line in enumerate(lines, 2):
         if not re.fullmatch(rf"\d{{1,9}}(?:,{number}){{{len(columns) - 1}}}", line):
@@ -147,9 +162,7 @@ def curve(found: pd.DataFrame, about: dict, spec: RunSpec) -> list[str]:
     rates = [spec.settings.learning_rate(epoch) for epoch in range(rows)]
     if not np.allclose(found.lr.astype(float), rates, rtol=1e-5, atol=0):
         wrong.append("its learning rates are not those of the spec")
-    if ("test_top5" in found) != ("top5" in about):
-        wrong.append("it has top-5 accuracies and run.json has none, or the other way round")
-    tested = [name for name in ("test_accuracy", "test_top5") if name in found]
+    tested, number = [name for name in ("test_accuracy", TOP5) if name in found], classes(about, spec)
     for name in ("train_accuracy", *tested):
         if not found[name].between(0, 1).all():
             wrong.append(f"{name} is not a fraction everywhere")
@@ -157,14 +170,17 @@ def curve(found: pd.DataFrame, about: dict, spec: RunSpec) -> list[str]:
         right = found[name].astype(float) * about["test_images"]
         if not (abs(right - right.round()) <= 1e-6 * about["test_images"]).all():
             wrong.append(f"a {name} is not that of a whole number of images")
-    if "test_top5" in found and (found.test_top5 < found.test_accuracy).any():
-        wrong.append("a test_top5 is below its test_accuracy")
+    for name, there in ((TOP5, TOP5 in found), ("a top5 in run.json", "top5" in about)):
+        if there != (number > 10):
+            wrong.append(f"it has {'' if there else 'no '}{name}, and {number} classes")
+    if TOP5 in found and (found[TOP5] < found.test_accuracy).any():
+        wrong.append(f"a {TOP5} is below the test_accuracy")
     losses = found.train_loss.iloc[: rows - (about["status"] == "diverged")]
     if not (np.isfinite(losses) & (losses >= 0)).all() or (found.test_loss < 0).any():
         wrong.append("a loss is no number of at least 0")
     if not (found.seconds >= 0).all() or not math.isclose(found.seconds.sum(), about["seconds"], rel_tol=1e-4, abs_tol=0.2):
         wrong.append(f"its seconds are not the {about['seconds']} in run.json")
-    for key, column in (LAST | ({"top5": "test_top5"} if {"top5"} <= about.keys() and "test_top5" in found else {})).items():
+    for key, column in (LAST | ({"top5": TOP5} if TOP5 in found and "top5" in about else {})).items():
         there, here = about[key], float(found[column].iloc[-1])
         same = not math.isfinite(here) if there is None else math.isclose(there, here, rel_tol=1e-5, abs_tol=1e-9)
         if not same:

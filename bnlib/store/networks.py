@@ -4,19 +4,32 @@ import torch
 
 from bnlib import freezing, models
 from bnlib.spec import RunSpec
-from bnlib.store.runs import Run, StoreError
+from bnlib.store import form
+from bnlib.store.files import StoreError
+from bnlib.store.run import Run
 
 
 def draw(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
-    """The network of `spec` at its initialisation, nothing frozen. classes: how many a folder of pictures has, if not 10."""
-    return models.draw(
-        spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=spec.classes or classes or 10
-    )
+    """The network of `spec` at its initialisation, nothing frozen. classes: as for `skeleton`."""
+    classes = outputs(spec, classes)
+    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=classes)
 
 
-def bare(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
-    """The network of `spec` without numbers, on the meta device; see `draw`."""
-    return models.skeleton(spec.model, spec.classes or classes or 10)
+def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
+    """The network of `spec` without numbers, frozen as in its training: names and shapes; nothing is drawn.
+
+    classes: how many outputs it has; by default as many as the data set of `spec` has classes. Raises ValueError if it is not
+    given, and the data set is a folder of pictures, which alone knows.
+    """
+    return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes)), spec.trainable, spec.seed)
+
+
+def outputs(spec: RunSpec, classes: int | None = None) -> int:
+    """How many outputs the network of `spec` has. classes, raises: see `skeleton`."""
+    found = classes or form.named_classes(spec)
+    if found is None:
+        raise ValueError(f"{spec.dataset}: how many classes it has must be given; a stored run of it says so, `Run.classes`")
+    return found
 
 
 def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
@@ -24,7 +37,7 @@ def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
     return models.checksum(model) == run.info["weights_checksum"]
 
 
-def restored(spec: RunSpec, weights_checksum: str, tensors: dict, whose: str, classes: int | None = None) -> torch.nn.Module:
+def restored(spec: RunSpec, classes: int, weights_checksum: str, tensors: dict, whose: str) -> torch.nn.Module:
     """The network of `spec` drawn again, frozen as in its training, `tensors` put in; on the CPU, in evaluation mode.
 
     Raises StoreError, which names `whose`, if the seed draws other weights here than `weights_checksum` is of.
@@ -41,9 +54,9 @@ def trained(run: Run) -> torch.nn.Module:
     """See `Run.model`."""
     if not run.spec.redrawn:
         raise StoreError(f"{run.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
-    if wrong := misfit(run, freezing.freeze(bare(run.spec, run.info.get("classes")), run.spec.trainable, run.spec.seed)):
+    if wrong := misfit(run, skeleton(run.spec, run.classes)):
         raise StoreError(f"{run.id}: {wrong}")
-    return restored(run.spec, run.info["weights_checksum"], run.tensors, run.id, run.info.get("classes"))
+    return restored(run.spec, run.classes, run.info["weights_checksum"], run.tensors, run.id)
 
 
 def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:

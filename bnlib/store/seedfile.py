@@ -2,8 +2,9 @@
 
 The file is a safetensors file with the tensors `gamma`, `beta`, `running_mean` and `running_var`, each of all BatchNorm layers one
 after the other, and whatever else was trained by its name. Its metadata have, under `bnlib`, one JSON text: the spec, the test
-accuracy, the checksum of the drawn weights, and a digest of all of it. The same run gives the same bytes. The digest finds damage,
-not malice: who edits a file can write its digest anew. Nothing in a file is ever run.
+accuracy, the checksum of the drawn weights, of a folder of pictures how many classes it has, and a digest of all of it. The same
+run gives the same bytes. The digest finds damage, not malice: who edits a file can write its digest anew. Nothing in a file is
+ever run.
 """
 
 import contextlib
@@ -19,15 +20,17 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from bnlib import __version__, freezing
-from bnlib.spec import RunSpec, architecture
-from bnlib.store import networks
-from bnlib.store.runs import Run, StoreError
+from bnlib import __version__, models
+from bnlib.spec import RunSpec
+from bnlib.spec.choices import CLASSES
+from bnlib.store import form, networks
+from bnlib.store.files import StoreError
+from bnlib.store.run import Run
 from bnlib.store.tensorfile import checked, refused
+from bnlib.words import shown, whole
 
 # What a file may ask of the machine that reads it, before anything in it is believed.
 HEADER = 1_000_000  # bytes; the names of a thousand layers' random weights are 100,000
-PARAMETERS = 10**9  # that are drawn, 4 GB; the paper's largest network has 177 million
 _OF_BATCHNORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 
 
@@ -35,19 +38,21 @@ _OF_BATCHNORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mea
 class SeedFile:
     """What a seed file says, read and checked.
 
-    accuracy: a fraction, on the test images at the end of the training. weights_checksum: of the network as it was drawn.
-    tensors: what was trained, and the running statistics, by their names in the network, fp32.
+    classes: how many outputs the network has. accuracy: a fraction, on the test images at the end of the training.
+    weights_checksum: of the network as it was drawn. tensors: what was trained, and the running statistics, by their names in
+    the network, fp32.
     """
 
     path: Path
     spec: RunSpec
+    classes: int
     accuracy: float
     weights_checksum: str
     tensors: dict[str, np.ndarray]
 
     def model(self) -> torch.nn.Module:
         """The network; see `load`."""
-        return networks.restored(self.spec, self.weights_checksum, self.tensors, str(self.path))
+        return networks.restored(self.spec, self.classes, self.weights_checksum, self.tensors, str(self.path))
 
 
 def export(run: Run, path: str | Path) -> Path:
@@ -62,7 +67,7 @@ def export(run: Run, path: str | Path) -> Path:
     if info["status"] != "finished":
         raise StoreError(f"{run.id}: its training {info['status']}, so there is no network to export")
     with refused(run.folder, "is not a run that can be exported"):
-        content = _bytes(spec, info["accuracy"], info["weights_checksum"], run.tensors)
+        content = _bytes(spec, run.classes, info["accuracy"], info["weights_checksum"], run.tensors)
     path, part = Path(path), None
     try:
         path = path.expanduser()
@@ -96,7 +101,12 @@ def read(path: str | Path) -> SeedFile:
             if unknown := sorted(set(info["spec"]) - {field.name for field in fields(RunSpec)}):
                 raise ValueError(f"its spec has the field {unknown[0]!r}; it is of bnlib {info.get('version')!r}")
             spec = RunSpec(**info["spec"])
-            parts = _parts(spec)
+            known = form.named_classes(spec)
+            if (known is None) != ("classes" in info):
+                said = "does not say" if known is None else "says"
+                raise ValueError(f"it {said} how many classes its dataset {shown(spec.dataset)} has")
+            classes = known or whole("classes", info["classes"], *CLASSES)
+            parts = _parts(spec, classes)
             slices = {name: file.get_slice(name) for name in file.keys()}
             found = {name: (part.get_dtype(), list(part.get_shape())) for name, part in slices.items()}
             due = {name: ("F32", [sum(map(math.prod, shapes.values()))]) for name, shapes in parts.items()}
@@ -116,7 +126,7 @@ def read(path: str | Path) -> SeedFile:
             ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
             for (layer, shape), piece in zip(shapes.items(), np.split(flat[name], ends[:-1]), strict=True):
                 tensors[layer] = piece.reshape(shape)
-        return SeedFile(path, spec, accuracy, info["weights_checksum"], tensors)
+        return SeedFile(path, spec, classes, accuracy, info["weights_checksum"], tensors)
 
 
 def load(path: str | Path) -> tuple[RunSpec, torch.nn.Module]:
@@ -129,23 +139,22 @@ def load(path: str | Path) -> tuple[RunSpec, torch.nn.Module]:
     return seed.spec, seed.model()
 
 
-def sizes(spec: RunSpec) -> tuple[int, int]:
-    """Bytes of the tensors in the `state_dict` of the network of `spec`, and of its seed file, header and all; nothing is drawn."""
-    whole = sum(tensor.numel() * tensor.element_size() for tensor in networks.bare(spec).state_dict().values())
-    tensors = {name: np.zeros(shape, "<f4") for shapes in _parts(spec).values() for name, shape in shapes.items()}
-    return whole, len(_bytes(spec, 0.1234, "0" * 64, tensors))
+def sizes(spec: RunSpec, classes: int | None = None) -> tuple[int, int]:
+    """Bytes of the tensors in the `state_dict` of the network of `spec`, and of its seed file, header and all; nothing is drawn.
+
+    classes: of its images, where the spec does not say.
+    """
+    state = models.skeleton(spec.model, networks.outputs(spec, classes)).state_dict()
+    tensors = {name: np.zeros(shape, "<f4") for shapes in _parts(spec, classes).values() for name, shape in shapes.items()}
+    file = _bytes(spec, classes, 0.1234, "0" * 64, tensors)
+    return sum(tensor.numel() * tensor.element_size() for tensor in state.values()), len(file)
 
 
-def _parts(spec: RunSpec) -> dict[str, dict[str, tuple[int, ...]]]:
+def _parts(spec: RunSpec, classes: int | None) -> dict[str, dict[str, tuple[int, ...]]]:
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
         raise ValueError(f"trainable {spec.trainable!r} comes back from no seed")
-    if spec.classes is None:
-        raise ValueError("how many classes a folder of pictures has, a seed file does not know")
-    arch = architecture(spec.model)
-    if 16_000 * (arch.depth - 2) * arch.width**2 > PARAMETERS:  # a little less than it has: known before it is made
-        raise ValueError(f"{arch.name} has more than the {PARAMETERS:,} parameters that are allowed")
-    kept = networks.kept(spec, freezing.freeze(networks.bare(spec), spec.trainable, spec.seed))
+    kept = networks.kept(spec, networks.skeleton(spec, classes))
     parts = {}
     for name, tensor in kept.items():
         layer, _, kind = name.rpartition(".")
@@ -154,15 +163,17 @@ def _parts(spec: RunSpec) -> dict[str, dict[str, tuple[int, ...]]]:
     return parts
 
 
-def _bytes(spec: RunSpec, accuracy: float, weights_checksum: str, tensors: dict[str, np.ndarray]) -> bytes:
+def _bytes(spec: RunSpec, classes: int | None, accuracy: float, weights_checksum: str, tensors: dict[str, np.ndarray]) -> bytes:
     """The file. Of the spec, what is not at its default: a field that is new one day hinders no older version."""
-    parts = _parts(spec)
+    parts = _parts(spec, classes)
     due = {name: shape for shapes in parts.values() for name, shape in shapes.items()}
     if wrong := due.items() ^ {name: tensor.shape for name, tensor in tensors.items()}.items():
         raise ValueError(f"the tensor {min(wrong)[0]!r} does not fit {spec.model} with trainable {spec.trainable!r}")
     flat = {name: np.concatenate([tensors[one].ravel() for one in shapes]).astype("<f4") for name, shapes in parts.items()}
     given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
     info = {"version": __version__, "spec": given, "accuracy": accuracy, "weights_checksum": weights_checksum}
+    if form.named_classes(spec) is None:
+        info["classes"] = classes
     info["digest"] = _digest(info, flat)
     return save(flat, {"bnlib": json.dumps(info)})  # one key: of several, safetensors would mix the order
 

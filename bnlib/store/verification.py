@@ -5,8 +5,9 @@ import os
 from bnlib import freezing
 from bnlib.engine import evaluate
 from bnlib.store import files, form, writing
+from bnlib.store.files import StoreError, shown
 from bnlib.store.networks import draw, drawn_alike, misfit
-from bnlib.store.runs import Run, StoreError, shown
+from bnlib.store.run import Run
 
 
 def verify(run: Run, dataset=None) -> list[str]:
@@ -54,7 +55,7 @@ def _strangers(run: Run) -> list[str]:
 
 def _network(run: Run, dataset) -> list[str]:
     """What is wrong with a run whose files are right, by its network drawn again; see `verify`."""
-    network = draw(run.spec, run.info.get("classes"))
+    network = draw(run.spec, run.classes)
     if not drawn_alike(run, network):
         return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
     freezing.freeze(network, run.spec.trainable, run.spec.seed)

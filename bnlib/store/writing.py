@@ -4,7 +4,6 @@ import json
 import os
 import re
 import secrets
-import shlex
 import shutil
 from pathlib import Path
 
@@ -13,10 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import save
 
 from bnlib.spec import RunSpec
-from bnlib.store import files
+from bnlib.store import files, places
+from bnlib.store.files import StoreError
 from bnlib.store.form import FORMAT
 from bnlib.store.networks import kept
-from bnlib.store.runs import Run, StoreError, check_writable, find
+from bnlib.store.run import Run
 
 
 def add_probes(run: Run, probes: dict) -> None:
@@ -49,22 +49,6 @@ def _short(probes: dict) -> dict:
     return json.loads(json.dumps(probes), parse_float=lambda number: round(float(number), 6))
 
 
-def check_free(spec: RunSpec, folder: Path) -> None:
-    """Raise StoreError, which says what to remove, if no run of `spec` could be stored in `folder`: its place is taken."""
-    target = folder / spec.id
-    if not os.path.lexists(target):
-        return
-    if find(spec, folder):
-        raise StoreError(f"{target} is there already; a run is written once")
-    try:
-        why = Run(target).info and "it cannot be read"
-    except StoreError as error:
-        why = str(error)
-    raise StoreError(
-        f"{target} is there, but is no run that can be read ({why}); to train it again: rm -r {shlex.quote(str(target))}"
-    )
-
-
 def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, probes: dict | None = None) -> Run:
     """Store a finished run in `folder`, atomically and once: it appears whole or not at all, with the mode that the umask says.
 
@@ -72,8 +56,9 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, p
     convolutions of `all` and `all-bn`. What a killed process left of the same run is removed: whoever calls this holds its lock.
     Raises StoreError if the folder cannot be written, or the run's place is taken.
     """
-    target = check_writable(folder) / spec.id
-    check_free(spec, folder)
+    target = places.check_writable(folder) / spec.id
+    if os.path.lexists(target):
+        raise StoreError(places.in_the_way(target) or f"{target} is there already; a run is written once")
     for left in folder.iterdir():
         if (match := re.fullmatch(files.TEMPORARY, left.name)) and match[1] == spec.id:
             shutil.rmtree(left, ignore_errors=True)
