@@ -24,7 +24,7 @@ from bnlib import bench, data, machine, store, training
 from bnlib.cli import main
 from bnlib.engine import passes_c
 from bnlib.store import places
-from bnlib.training import checkpoint, sweep, together, trainer
+from bnlib.training import checkpoint, costs, sweep, together, trainer
 from bnlib.words import Mendable
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -344,7 +344,7 @@ def test_a_file_system_without_locks_and_another_users_lock_are_said(tiny, tmp_p
 def no_work(monkeypatch):
     """Nothing is trained and nothing measured."""
     monkeypatch.setattr(together, "Trainer", None)
-    monkeypatch.setattr(sweep, "Trainer", None)
+    monkeypatch.setattr(costs, "Trainer", None)
 
 
 def test_a_folder_in_the_way_is_refused_first_and_the_hint_can_be_pasted(tiny, tmp_path, no_work, monkeypatch):
@@ -381,7 +381,7 @@ def test_a_refusal_creates_nothing(tiny, tmp_path, runs_folder, no_work, monkeyp
     for asked in (
         lambda: training.train(cifar, data_root=tmp_path / "nowhere"),
         lambda: sweep.sweep([cifar], data_root=tmp_path / "nowhere"),
-        lambda: sweep.plan([cifar], data_root=tmp_path / "nowhere"),
+        lambda: costs.costs([cifar], data_root=tmp_path / "nowhere"),
         lambda: training.train(tiny(), device="gpu"),
         lambda: sweep.sweep([tiny()], device="gpu"),
         lambda: training.train(tiny(), folder=tmp_path / "file" / "x"),

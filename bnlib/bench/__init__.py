@@ -2,7 +2,22 @@
 
 from bnlib.bench import exchange
 from bnlib.bench.measure import WorkerFailed, compare, describe, ways
-from bnlib.bench.table import BATCH, FEW, REPLICATES, SCALING, WAYS, exchanged, floor, kept, legend, place, save, stored, table
+from bnlib.bench.table import (
+    BATCH,
+    FEW,
+    REPLICATES,
+    SCALING,
+    WAYS,
+    exchanged,
+    exchanges,
+    floor,
+    kept,
+    legend,
+    place,
+    save,
+    stored,
+    table,
+)
 
 __all__ = [
     "BATCH",
@@ -15,6 +30,7 @@ __all__ = [
     "describe",
     "exchange",
     "exchanged",
+    "exchanges",
     "floor",
     "kept",
     "legend",

@@ -77,6 +77,13 @@ def exchanged(rows: list[dict]) -> pd.DataFrame:
     return shown
 
 
+def exchanges(folder: Path = store.ROOT / "benchmarks") -> pd.DataFrame:
+    """What was measured of several processes on every machine, as `exchanged` has it, and the machine."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    frames = [exchanged(one["exchange"]).assign(machine=one["machine"]) for one in found if one.get("exchange")]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
 def kept(machine: str, folder: Path) -> dict:
     """What was measured before on the machine of that name. Raises StoreError if its file is there but is not one of them."""
     path = place(machine, folder)

@@ -10,6 +10,8 @@ import click
 from bnlib.cli import options
 from bnlib.spec.choices import REPLICATES
 
+ENDS = 1.0  # seconds of a budget for Python's own start and end, which no command sees
+
 
 @click.command()
 @options.spec_options
@@ -124,7 +126,7 @@ def sweep(name, recipe, dataset, seeds, budget, jobs, scheduler, resources, devi
             click.echo("\n".join(costs.plan(specs, expected)))
         if only_list or not missing:
             return
-        left = None if budget is None else max(0.0, budget - (time.monotonic() - started))
+        left = None if budget is None else max(0.0, budget - (time.monotonic() - started) - ENDS)
         try:
             if jobs == 1:
                 sweeping.sweep(missing, budget=left, executor=executor, expected=expected, **settings)

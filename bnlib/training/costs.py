@@ -58,7 +58,7 @@ def passes(spec: RunSpec) -> int:
 def kind(spec: RunSpec) -> tuple:
     """What trainings have in common of which the time of an epoch goes with the multiplications."""
     settings = spec.settings
-    return spec.dataset, spec.precision, settings.batch_size, settings.train_images, settings.test_images
+    return spec.dataset, settings.size, spec.precision, settings.batch_size, settings.train_images, settings.test_images
 
 
 def paces(device: str, runs: Iterable[store.Run] | None = None) -> dict[tuple, list[Pace]]:

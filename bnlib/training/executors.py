@@ -7,9 +7,11 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from bnlib.spec import RunSpec
 from bnlib.training import workers
 from bnlib.training.costs import Cost, on_gpu
+from bnlib.training.timing import MARGIN
 from bnlib.training.workers import groups
 from bnlib.words import Mendable
 
+START = 5  # seconds that a training takes until its first epoch begins: built, compiled, measured
 PATIENCE = 60  # seconds after which it is asked why no worker has anything to say
 
 
@@ -54,7 +56,9 @@ def everywhere(executor: Executor, specs: list[RunSpec], until: float | None, ex
     with workers.here() as wanted:
         device = check(executor, wanted, sorted({spec.dataset for spec in specs}), settings)
         due = [
-            one for one in groups(specs, together=on_gpu(device)) if until is None or epoch(one[0], expected) < end - time.time()
+            one
+            for one in groups(specs, together=on_gpu(device))
+            if until is None or fits(one[0], expected, until - time.monotonic())
         ]
         failed = 0
         # What another process was at gets a second turn when all else is through: that process may have been killed.
@@ -114,6 +118,6 @@ def _line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
 
 
-def epoch(spec: RunSpec, expected: dict[RunSpec, Cost] | None) -> float:
-    """How long an epoch of `spec` takes, as far as anything is expected of it."""
-    return expected[spec].epoch if expected and spec in expected else 0.0
+def fits(spec: RunSpec, expected: dict[RunSpec, Cost] | None, left: float) -> bool:
+    """Whether an epoch of `spec` fits in the seconds that are `left`, as far as anything is expected of it."""
+    return not expected or spec not in expected or START + MARGIN * expected[spec].epoch <= left

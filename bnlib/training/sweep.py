@@ -12,7 +12,7 @@ from bnlib.spec import RunSpec
 from bnlib.store import places
 from bnlib.training import executors, workers
 from bnlib.training.costs import Cost, costs, epoch_work, plan, work
-from bnlib.training.executors import Failed, epoch
+from bnlib.training.executors import Failed, fits
 from bnlib.training.loop import OutOfTime
 from bnlib.training.workers import groups
 
@@ -58,7 +58,7 @@ def sweep(
         left = math.inf if until is None else until - time.monotonic()
         if left <= 0:
             break
-        if epoch_work(group[0]) >= too_much or epoch(group[0], expected) > left:
+        if epoch_work(group[0]) >= too_much or until is not None and not fits(group[0], expected, left):
             continue
         try:
             workers.train_free(group, until=until, **settings)
