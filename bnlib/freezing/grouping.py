@@ -52,7 +52,8 @@ def missing(model: nn.Module, group: str) -> str:
         taken = outputs.find(model)[0]
         if any(True for head in taken.values() for _ in head.parameters()):
             return f"the output layer of {who}, {next(iter(taken))}, has only parameters of layers before it or of normalisation"
-        last = [path for path, layer in named(model) if path and own(layer)][-1:]
+        could = [path for path, layer in named(model) if path and own(layer) and not norm(layer)]
+        last = [path for path in could if not outputs.auxiliary(path)][-1:]
         example = f"; name it, as in output={last[0]!r}" if last else ""
         return f"{who} has no linear layer that could be its output layer{example}"
     if group not in NORMS and group not in ("bn", "norm"):
@@ -70,7 +71,7 @@ def missing(model: nn.Module, group: str) -> str:
         why = "whose γ and β are fixed" if "frozen" in name.lower() else "without γ and β (affine=False)"
         has.append(f"{number} {name} {why}")
     none = TITLES.get(wanted, "normalisation")
-    use = f": use {' or '.join([*kinds, 'norm'])}" if kinds else ""
+    use = f": use {', '.join(kinds)} or norm" if kinds else ""
     learns = " that could learn" if any(wanted in (kind, "norm") for kind, _ in fixed) else ""
     instead = f"but {' and '.join(has)}{use}" if has else "nor any other normalisation"
     return f"{who} has no {none}{learns}, {instead}" if group != "norm" or has else f"{who} has no {none}"

@@ -34,7 +34,7 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0, *, output: st
     learning = {id(getattr(holder, name)) for group in chosen for holder, name in found.get(group, ())}
     convs = subset.check(model, str(trainable), learning) if k else []
     if "output" in chosen and "features" not in chosen:
-        outputs.say(model, output)
+        outputs.say(model, output, found)
     subset.merge(model)
     for group, members in groups(model, output).items():
         for holder, name in members:
@@ -55,8 +55,9 @@ def count(model: nn.Module, output: str | None = None) -> dict[str, int]:
     together. A parameter that several layers share counts once. `random:K` weights are counted where they lie and, in
     `trainable`, once each. output: as for `freeze`.
     """
-    outputs.say(model, output)
-    numbers = {group: sum(subset.size(*member) for member in members) for group, members in groups(model, output).items()}
+    found = groups(model, output)
+    outputs.say(model, output, found)
+    numbers = {group: sum(subset.size(*member) for member in members) for group, members in found.items()}
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     every = sum(numbers.get(group, 0) for group in NORMS)
     bn = numbers["gamma"] + numbers["beta"]

@@ -7,6 +7,7 @@ from collections import Counter
 from torch import nn
 
 from bnlib.freezing.layers import called, named, unwrapped
+from bnlib.spec.trainable import NORMS
 from bnlib.words import nearest, shown
 
 _TAKES = ("in_features", "in_channels", "num_features", "num_channels", "input_size")
@@ -42,21 +43,35 @@ def find(model: nn.Module, output: str | None = None) -> tuple[dict[str, nn.Modu
     taken = Counter(size for sizes in takes.values() for size in sizes)
     ends = [path for path, layer in linear.items() if not taken[layer.out_features] - (layer.out_features in takes[path])]
     last, order = list(linear)[-1], list(layers)
-    main = [path for path in ends if not any(part.lower().startswith("aux") for part in path.split("."))]
+    main = [path for path in ends if not auxiliary(path)]
     chosen = (main or ends or [last])[-1]
     # The last one may be what is meant although another layer takes as many, if that one is registered before it.
     after = {size for path in order[order.index(last) + 1 :] for size in takes[path]}
     late = [] if linear[last].out_features in after else [last]
-    return {chosen: linear[chosen]}, [path for path in dict.fromkeys(ends + late) if path != chosen]
+    could = ends + late or list(linear)  # all, where it is a guess
+    return {chosen: linear[chosen]}, [path for path in dict.fromkeys(could) if path != chosen]
 
 
-def say(model: nn.Module, output: str | None) -> None:
-    """Tell the log, once, which layer was taken for the output layer, if there was a choice."""
+def auxiliary(path: str) -> bool:
+    """Whether a layer is of an auxiliary head, by its path."""
+    return any(part.lower().startswith("aux") for part in path.split("."))
+
+
+def say(model: nn.Module, output: str | None, found: dict[str, list[tuple[nn.Module, str]]]) -> None:
+    """Tell the log, once, which layer was taken for the output layer, if there was a choice, and if another group has some of it.
+
+    found: the groups of `model`.
+    """
     taken, others = find(model, output)
+    own = {id(getattr(*member)) for group in ("output", *NORMS) for member in found.get(group, ())}
+    for path, head in taken.items():
+        if found["output"] and any(id(parameter) not in own for parameter in head.parameters()):
+            _say(f"the output layer {path} shares parameters with layers before it, in whose group they are")
     if others:
+        rest = f"{', '.join(others[:3])}{f' or {len(others) - 3} others' if len(others) > 3 else ''}"
         _say(
             f"this {called(unwrapped(model))} has more than one layer that could be its output layer: {', '.join(taken)} is taken, "
-            f"not {', '.join(others[:5])}{' and others' if len(others) > 5 else ''}; output= names another"
+            f"not {rest}; output= names another"
         )
 
 

@@ -63,7 +63,9 @@ def save_trained(model: nn.Module, file: str | Path) -> Path:
         if path.is_dir():
             raise StoreError(f"{path} is a folder; give the name of a file")
         files.put(path.parent, path.name, save(tensors, {_KEY: json.dumps(info)}))
-    except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is not there; a kind of numbers that is not stored
+    except KeyError as error:
+        raise StoreError(f"{path} cannot be written: safetensors has no numbers of the kind {error}") from None
+    except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is not there
         raise StoreError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     return path
 
@@ -78,16 +80,16 @@ def load_trained(model: nn.Module, file: str | Path) -> nn.Module:
     """
     path, info, tensors = _read(Path(file))
     parameters, buffers, _ = _parts(model)
-    convs = {
-        f"{name}.weight".removeprefix("."): layer for name, layer in layers.named(model) if isinstance(layer, layers.CONVOLUTION)
-    }
+    convs = {f"{path}.weight".removeprefix("."): layer for path, layer in layers.named(model)}
+    strange = [name for name in info["random"] if not isinstance(convs.get(name), layers.CONVOLUTION)]
     wrong = _misfit(info, tensors, parameters, buffers)
-    if wrong := wrong or "".join(f"{name!r} is no convolution's here" for name in info["random"] if name not in convs):
+    if wrong := wrong or (f"{strange[0]!r} is no convolution's" if strange else ""):
         raise StoreError(f"{path} does not fit this {layers.called(layers.unwrapped(model))}: {wrong}")
     merge(model)
     parameters, buffers, _ = _parts(model)
+    learning = set(info["trainable"])
     for name, tensor in parameters.items():
-        tensor.requires_grad_(name in info["trainable"])
+        tensor.requires_grad_(name in learning)
         if not tensor.requires_grad:
             tensor.grad = None
     with torch.no_grad():
@@ -95,16 +97,16 @@ def load_trained(model: nn.Module, file: str | Path) -> nn.Module:
             put(convs[name], tensors[name + _PLACES].long())
             convs[name].parametrizations["weight"].original.copy_(tensors[name])
         for name, tensor in [*parameters.items(), *buffers.items()]:
-            if name in info["trainable"] or name in buffers:
+            if name in learning or name in buffers:
                 tensor.copy_(tensors[name])
     return model
 
 
 @torch.no_grad()
 def _parts(model: nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, nn.Module]]:
-    """Parameters and buffers by their names in the plain network, each once; the convolutions of `random:K`, by their weights.
+    """Parameters and buffers by their names in the plain network, each tensor once; and the convolutions of `random:K`.
 
-    Of those the whole weight stands among the parameters.
+    These stand under the names of their weights, which are among the parameters whole.
     """
     layers.check_shapes(model)
     parameters, buffers, seen = {}, {}, set()
@@ -160,6 +162,9 @@ def _read(path: Path) -> tuple[Path, dict, dict[str, torch.Tensor]]:
         digest = info.pop("digest")
         if digest != _digest(info, tensors):
             raise StoreError(f"{path} is damaged: what it holds is not what its digest was made of")
+        for kind, shape, values in info["frozen"].values():
+            if not all(isinstance(size, int) for size in shape) or not isinstance(kind, str) or not isinstance(values, str):
+                raise ValueError(f"a frozen tensor of the form {[kind, shape, values]!r}")
         if unknown := [name for name in info["trainable"] if name not in tensors or name in info["frozen"]]:
             raise ValueError(f"the tensor {unknown[0]!r} learned, and is not there or frozen")
         for name in info["random"]:
