@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from bnlib import RunSpec, experiments, store
 from bnlib.cli import main
 from bnlib.report import analysis, page
-from bnlib.store import files, form, networks, runs, verification, writing
+from bnlib.store import cleaning, files, form, networks, runs, seedfile, verification, writing
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE, OTHER = "resnet14_bn_short_seed0-297e0749", "resnet14_bn_short_seed1-0d02cbdf"
@@ -398,14 +398,19 @@ def test_a_link_to_a_folder_is_no_run(copied):
 # Written whole, with the modes of the user, and nothing is left behind.
 
 
-def made(spec, folder, loss=1.0, **more):
+def made(spec, folder, loss=1.0, classes=10, **more):
     """A run as a training would store it, with made-up results."""
-    model = networks.draw(spec)
+    model = networks.draw(spec, classes)
     checksum = networks.models.checksum(model)
     networks.freezing.freeze(model, spec.trainable, spec.seed)
     rates = map(spec.settings.learning_rate, range(spec.settings.epochs))
     rows = [dict(zip(form.HISTORY, (epoch, lr, 1.0, 0.5, 1.0, 0.25, 2.0), strict=True)) for epoch, lr in enumerate(rates, 1)]
     rows[-1]["train_loss"] = loss
+    if classes > 10:
+        rows = [{key: (row | {"test_top5": 0.5})[key] for key in form.MANY} for row in rows]
+        more = {"top5": 0.5} | more
+    if classes != 10:
+        more = {"classes": classes} | more
     about = json.loads((ROOT / "results" / ONE / "run.json").read_text())
     about = {key: one for key, one in about.items() if key not in ("id", "spec")} | {"accuracy": 0.25, "test_loss": 1.0}
     about |= {"train_accuracy": 0.5, "train_loss": loss, "seconds": 2.0 * len(rows), "weights_checksum": checksum}
@@ -608,3 +613,100 @@ def test_a_file_larger_than_any_runs_is_not_read(copied):
     with open(folder / "probes.json", "r+b") as file:
         file.truncate(1 << 40)  # a hole, which takes no room
     assert "probes.json is larger than any run's" in verification.verify(store.Run(folder))[0]
+
+
+# Other data sets: as many classes as they have, top-5.
+
+
+@pytest.fixture
+def folder_of_pictures(monkeypatch):
+    """Digits, as if they were a folder of pictures, of which only a run knows how many classes it has."""
+    monkeypatch.setattr(RunSpec, "classes", None, raising=False)
+
+
+@pytest.mark.parametrize("classes", [7, 10, 23])
+def test_a_run_of_other_classes_is_drawn_verified_exported_and_loaded_with_them(classes, folder_of_pictures, tiny, runs_folder):
+    run = made(tiny(trainable="bn+output"), runs_folder, classes=classes, processes=2)
+    assert run.classes == classes and ("classes" in run.info) == (classes != 10) and verification.verify(run) == []
+    row = store.results().set_index("id").loc[run.id]
+    assert (row.classes, row.processes) == (classes, 2) and (row.top5 == 0.5 if classes > 10 else np.isnan(row.top5))
+    assert run.model().output.weight.shape == (classes, 64) and ("test_top5" in run.history) == (classes > 10)
+    _, model = seedfile.load(seedfile.export(run, runs_folder / "file"))
+    assert all((model.state_dict()[name].numpy() == tensor).all() for name, tensor in run.tensors.items())
+    assert seedfile.sizes(run.spec, classes)[0] == sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    assert call("export", run.id, str(runs_folder / "again")).exit_code == 0
+    with pytest.raises(ValueError, match="how many classes it has must be given"):
+        networks.draw(run.spec)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"classes": 24}, "seed 0 draws other weights here"),
+        ({"classes": 0}, "classes is 0, not a whole number above 0"),
+        ({"classes": "23"}, "classes is '23'"),
+        ({"classes": 5}, "it has test_top5, and 5 classes"),
+        ({"top5": 0.51}, "top5 is 0.51 in run.json, 0.5 in the last line"),
+        ({"top5": 1.5}, "top5 is 1.5, not a fraction"),
+        ({"processes": 1}, "processes is 1, not a whole number above 1"),
+    ],
+)
+def test_a_wrong_number_of_classes_and_a_wrong_top5_are_found(changes, message, folder_of_pictures, tiny, runs_folder):
+    run = made(tiny(), runs_folder, classes=23)
+    (run.folder / files.SUMS).unlink()
+    edit(run.folder, format=1, **changes)
+    assert message in " ".join(verification.verify(run))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda t: t.replace(",0.25,0.5,2\n", ",0.25,0.24,2\n"), "a test_top5 is below the test_accuracy"),
+        (lambda t: t.replace(",0.25,0.5,2", ",0.25,0.505,2"), "a test_top5 is not that of a whole number of images"),
+        (lambda t: t.replace(",0.25,0.5,2", ",0.25,1.5,2"), "test_top5 is not a fraction everywhere"),
+        (lambda t: t.replace("test_top5", "test_top4"), "its columns are not"),
+        (lambda t: t.replace("train_loss", "test_top5"), "its columns are not"),
+        (lambda t: t.replace(",test_top5", "").replace(",0.25,0.5,2", ",0.25,2"), "it has no test_top5, and 23 classes"),
+    ],
+)
+def test_a_damaged_top5_in_a_history_is_found(change, message, folder_of_pictures, tiny, runs_folder):
+    run = made(tiny(), runs_folder, classes=23)
+    (run.folder / files.SUMS).unlink()
+    edit(run.folder, format=1)
+    text = (run.folder / "history.csv").read_text()
+    assert change(text) != text
+    (run.folder / "history.csv").write_text(change(text))
+    assert message in " ".join(verification.verify(run))
+
+
+def test_a_data_set_of_a_name_has_as_many_classes_as_it_has(tiny, runs_folder, monkeypatch):
+    monkeypatch.setattr(RunSpec, "classes", 10, raising=False)
+    run = made(tiny(), runs_folder)
+    (run.folder / files.SUMS).unlink()
+    edit(run.folder, format=1, classes=7)
+    assert verification.verify(run) == [f"{run.id}: run.json: classes is 7, and digits has 10"]
+
+
+def test_no_committed_run_says_where_something_lies_on_a_machine():
+    """A run of a folder of pictures names it by a variable, imagefolder:$BNLIB_IMAGENET, before it is committed."""
+    place = re.compile(r"\"(?:imagefolder:)?(?:/|~|[A-Za-z]:[\\/])")
+    assert place.search('{"dataset": "imagefolder:/home/me/pictures"}') and not place.search('{"dataset": "imagefolder:$HERE/a"}')
+    for run in (ROOT / "results").glob("*/run.json"):
+        assert not place.search(run.read_text(encoding="utf-8")), run
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imagefolder-My-Pictures_imagenet-resnet50_bn_imagenet_seed0-01234567",
+        "imagefolder-pictures_keras-resnet50_bn+random2_blog-short_seed12-0123abcd",
+        "cifar100_wrn14-4_bn+shortcut+output_paper_seed0-89abcdef",
+    ],
+)
+def test_every_name_of_a_run_is_known_for_one(name, runs_folder):
+    work = store.check_writable(runs_folder / ".unfinished")
+    (work / f"{name}.part").touch()
+    (runs_folder / name).mkdir()
+    assert list(cleaning.leftovers()) == [work / f"{name}.part"] and runs_folder / name in store.folders()
+    with pytest.raises(store.StoreError, match="no run.json"):
+        store.load(name)

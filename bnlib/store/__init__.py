@@ -5,9 +5,9 @@ Reading runs needs no PyTorch; `networks`, `writing` and `verification` do.
 
 from bnlib.store.files import FILES, StoreError
 from bnlib.store.places import ROOT, check_writable, results_folder, runs_folder
+from bnlib.store.progress import unfinished
 from bnlib.store.run import Run
 from bnlib.store.runs import all_runs, find, folders, load, results, unreadable
-from bnlib.store.unfinished import unfinished
 
 __all__ = [
     "FILES",

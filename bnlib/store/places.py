@@ -25,9 +25,11 @@ def results_folder() -> Path:
     if folder is None:
         return ROOT / "results"
     if not folder.is_dir():
-        raise StoreError(f"BNLIB_RESULTS {str(folder)!r}: {'is not a' if os.path.lexists(folder) else 'there is no such'} folder")
+        raise StoreError(f"BNLIB_RESULTS {str(folder)!r}: {'not a' if os.path.lexists(folder) else 'there is no such'} folder")
     if (folder / "pyproject.toml").exists() and (folder / "results").is_dir():
-        raise StoreError(f"BNLIB_RESULTS {str(folder)!r} is a checkout; the runs are in its results: {folder / 'results'}")
+        raise StoreError(
+            f"BNLIB_RESULTS {str(folder)!r}: a checkout, whose runs are in its folder results; nearest: {folder / 'results'}"
+        )
     return folder
 
 

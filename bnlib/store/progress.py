@@ -37,9 +37,10 @@ def unfinished() -> pd.DataFrame:
     for name, paths in found.items():
         with alone(name) as free:
             kept = [path for path in paths if path.suffix != ".lock"]
+            written = _written(kept)
             # Of a finished training only the run is left, and of one that was stopped before its first epoch ended only the lock.
-            if (kept or not free) and not named(name):
-                rows.append({"id": name, **_progress(folder, name, kept), "written": _written(kept), "busy": not free})
+            if (written or not free) and not named(name):
+                rows.append({"id": name, **_progress(folder, name, kept), "written": written, "busy": not free})
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
