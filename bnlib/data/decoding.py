@@ -37,7 +37,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
                 if image.width * image.height > LARGEST:
                     raise Unreadable(f"{image.width}×{image.height} pixels are too many")
                 yield image
-        except Unreadable:
+        except (Unreadable, MemoryError):  # for want of memory a picture is not a bad one
             raise
         except Image.UnidentifiedImageError:
             raise Unreadable("no picture that can be recognised") from None

@@ -29,6 +29,8 @@ from bnlib.data.folders import Part
 from bnlib.words import whole
 
 CHUNK = 32  # pictures that a process decodes at a time: a batch is decoded by all of them
+# Where it is safe, a fork: another process would begin with the user's own script once more.
+START = "fork" if sys.platform == "linux" else "spawn"
 MOST_UNREADABLE = 0.01  # of a part's pictures
 log = logging.getLogger("bnlib.data")
 
@@ -81,8 +83,7 @@ class Crew:
             # A fork beside other threads: those processes use none of what a thread may have locked.
             warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
             if self.pool is None:
-                # Where it is safe, a fork: other processes would begin with the user's own script once more.
-                context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+                context = multiprocessing.get_context(START)
                 self.pool = concurrent.futures.ProcessPoolExecutor(self.count, context, _begin, (self.decoder,))
             return self.pool.submit(_decode, task)
 
