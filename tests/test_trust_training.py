@@ -169,11 +169,11 @@ def test_a_damaged_checkpoint_is_set_aside_and_said_in_a_line(damage, before, be
     said = capsys.readouterr().out.splitlines()
     assert f"the checkpoint {path} cannot be used (" in said[0] and said[0].endswith(f"; it is now {path}.bad"), said
     assert len(said) == 2 and len(said[0]) < 600 and Path(f"{path}.bad").read_bytes() == bad
-    fresh = {name: tensor.clone() for name, tensor in one._moving().items()}
+    fresh = {name: tensor.clone() for name, tensor in one.moving().items()}
     if before == "without":
         assert said[1].endswith("starting anew") and one.saved == 0 and not path.exists()
         empty = trainer.Trainer(spec, CPU, data.load("digits"), tmp_path / "elsewhere")
-        assert all(fresh[name].equal(tensor) for name, tensor in empty._moving().items())
+        assert all(fresh[name].equal(tensor) for name, tensor in empty.moving().items())
     else:
         assert said[1].endswith("going on after epoch 1 of 3") and one.saved == 1 and path.exists()
     assert not Path("/tmp/bnlib-was-here").exists()

@@ -172,7 +172,7 @@ def _storage():
     if not runs:
         return Statement("", "not trained")
     run = min(runs, key=lambda run: (run.info["counts"]["total"], run.id))
-    drawn = networks.drawn_alike(run, networks.draw(run.spec))
+    drawn = networks.drawn_alike(run, networks.draw(run.spec, run.classes))
     size, whole = (run.folder / "bn.safetensors").stat().st_size, 4 * run.info["counts"]["total"]
     text = (
         f"{say.network(say.title(run.spec.model))} takes {size / 1000:.0f} KB instead of {whole / 1000:,.0f}: its seed, γ, β "

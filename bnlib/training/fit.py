@@ -30,6 +30,7 @@ def fit(
     test,
     trainable: str | None = "bn",
     *,
+    output: str | None = None,
     recipe: str = "short",
     statistics: str = "moving",
     precision: str = "fp32",
@@ -43,7 +44,7 @@ def fit(
 
     train, test: each a DataLoader that has a length, or a pair of tensors (images, labels int64 (N,)), ready for the model. Tensors
     are mixed anew in each epoch, by `seed`; a loader keeps its own order, batches and augmentation.
-    trainable: as for `bnlib.freeze`; None: what requires gradients now.
+    trainable, output: as for `bnlib.freeze`; None: what requires gradients now.
     recipe: `paper`, `short` or another, for the optimiser and its schedule; settings: what is to be otherwise, by the names of
     `bnlib.RunSpec`: epochs, lr, weight_decay, decay_bn (False: none on γ and β), optimiser, batch_size, ….
     statistics: `moving`: BatchNorm normalises by the batch, and its running mean and variance move, whatever learns; `held`: it
@@ -66,7 +67,7 @@ def fit(
     if folder and (why := places.unwritable(folder)):
         raise store.StoreError(f"the folder {folder} cannot be written ({why}); give another")
     if trainable is not None:
-        freezing.freeze(model, trainable, seed)
+        freezing.freeze(model, trainable, seed, output=output)
     folder = store.check_writable(folder) if folder else None
     where = folder / "checkpoint.pt" if folder else None
     name = _name(model, chosen, statistics, seed)

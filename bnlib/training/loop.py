@@ -253,7 +253,8 @@ class Loop:
         self.saved = len(self.history)
         with contextlib.suppress(OSError):  # it is there to be looked at: nothing goes on from it
             part = self.progress.with_suffix(".csv.part")
-            pd.DataFrame(self.history).to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+            rows = pd.DataFrame(self.history).assign(epochs=self.settings.epochs)  # of how many, their name does not say
+            rows.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
             os.replace(part, self.progress)
 
     @property
