@@ -17,13 +17,14 @@ if TYPE_CHECKING:  # for editors and type checkers
     from bnlib.spec import RECIPES, RunSpec
     from bnlib.store import Run, load, results
     from bnlib.store.trained import load_trained, save_trained
-    from bnlib.training import fit, run, train, train_together
+    from bnlib.training import adapt, fit, run, train, train_together
 
 __version__ = "0.1.0"
 __all__ = [
     "RECIPES",
     "Run",
     "RunSpec",
+    "adapt",
     "build",
     "count",
     "evaluate",
@@ -44,6 +45,7 @@ _HOME = {
     "RECIPES": "spec",
     "Run": "store",
     "RunSpec": "spec",
+    "adapt": "training",
     "build": "models",
     "count": "freezing",
     "evaluate": "engine",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional  # noqa: F401  before a test becomes a user who may not read it
 from PIL import Image
 from test_data import nobody
 

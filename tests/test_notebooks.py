@@ -95,7 +95,7 @@ def draw(shown):
     return texts
 
 
-OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "engine_speed", "table1_parameters")]
+OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "own_network", "engine_speed", "table1_parameters")]
 
 
 @pytest.mark.parametrize("without", ["nothing", "everything", "the first run", "all that is trained whole", "probes"])
