@@ -44,7 +44,7 @@ def work(spec: RunSpec) -> float:
 
 def epoch_work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs of one kind."""
-    return models.work(spec.model, 1)[0] * passes(spec)
+    return models.work(spec.model, 1, spec.settings.size)[0] * passes(spec)
 
 
 def passes(spec: RunSpec) -> int:

@@ -9,6 +9,7 @@ from bnlib.report.analysis.accuracy import (
     overfitting,
     papers_at_equal_parameters,
     plateaus,
+    top5,
     with_parameters,
 )
 from bnlib.report.analysis.gamma import (
@@ -20,7 +21,7 @@ from bnlib.report.analysis.gamma import (
     small_gammas,
     small_where,
 )
-from bnlib.report.analysis.parameters import counts_table, judge_counts, table1
+from bnlib.report.analysis.parameters import beside_torchvision, counts_table, judge_counts, table1
 from bnlib.report.analysis.probes import (
     clamping,
     clamping_answer,
@@ -32,6 +33,7 @@ from bnlib.report.analysis.probes import (
 )
 from bnlib.report.analysis.speed import durations, machines, precisions, speed
 from bnlib.report.analysis.tables import (
+    blog_table,
     clamping_table,
     difference_table,
     provenance,
@@ -40,6 +42,7 @@ from bnlib.report.analysis.tables import (
     where_table,
 )
 from bnlib.report.analysis.verdicts import (
+    FULL,
     LEVEL,
     RECIPES,
     TOLERANCE,
@@ -52,17 +55,21 @@ from bnlib.report.analysis.verdicts import (
     ordered,
     overall,
     summarise,
+    whole,
 )
 from bnlib.report.analysis.words import mean_and_sd
 
 __all__ = [
+    "FULL",
     "LEVEL",
     "RECIPES",
     "TOLERANCE",
     "VERDICTS",
     "at_epochs",
     "at_equal_parameters",
+    "beside_torchvision",
     "best",
+    "blog_table",
     "clamping",
     "clamping_answer",
     "clamping_table",
@@ -102,7 +109,9 @@ __all__ = [
     "summarise",
     "table",
     "table1",
+    "top5",
     "verdict_table",
     "where_table",
+    "whole",
     "with_parameters",
 ]

@@ -3,7 +3,9 @@
 import pandas as pd
 
 from bnlib.experiments import DEEP, WIDE
+from bnlib.report.analysis.tables import table
 from bnlib.spec import architecture
+from bnlib.spec.architecture import KERAS_DEPTHS
 
 NETWORKS = {
     "CIFAR-10, deeper": DEEP,
@@ -24,6 +26,19 @@ def table1(extra: str = "") -> pd.DataFrame:
             title = f"ResNet-{depth}" if dataset == "imagenet" else architecture(name).title
             rows.append({"network": title, "family": family, **freezing.count(models.skeleton(name))})
     return pd.DataFrame(rows)
+
+
+def beside_torchvision():
+    """How many parameters Keras's ResNets and torchvision's of the same depth have with 10 classes, a table to read."""
+    from bnlib import freezing, models
+
+    count = lambda kind, depth: freezing.count(models.skeleton(f"{kind}-resnet{depth}", classes=10))  # noqa: E731
+    rows = []
+    for depth in KERAS_DEPTHS:
+        keras, torchvision = count("keras", depth), count("imagenet", depth)
+        rows.append((f"ResNet-{depth}", keras["total"], torchvision["total"], keras["bn"], torchvision["bn"]))
+    columns = ["network", "Keras's parameters", "torchvision's", "Keras's γ and β", "torchvision's γ and β"]
+    return table(pd.DataFrame(rows, columns=columns), dict.fromkeys(columns[1:], "{:,}"))
 
 
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:

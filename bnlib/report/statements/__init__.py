@@ -14,6 +14,7 @@ from bnlib.report.statements.accuracy import (
     replicates,
     sets,
     still_to_train,
+    top5,
     width,
 )
 from bnlib.report.statements.features import (
@@ -39,6 +40,7 @@ from bnlib.report.statements.grammar import (
 )
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
+    blog,
     curve,
     halves,
     longer,
@@ -53,6 +55,7 @@ __all__ = [
     "after",
     "against_all",
     "beside_paper",
+    "blog",
     "clamped",
     "clamped_to_nothing",
     "collapse",
@@ -80,6 +83,7 @@ __all__ = [
     "speed",
     "still_to_train",
     "title",
+    "top5",
     "variants",
     "what",
     "where_small",
