@@ -28,16 +28,16 @@ def table1(extra: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def beside_torchvision():
-    """How many parameters Keras's ResNets and torchvision's of the same depth have with 10 classes, a table to read."""
-    from bnlib import freezing, models
-
-    count = lambda kind, depth: freezing.count(models.skeleton(f"{kind}-resnet{depth}", classes=10))  # noqa: E731
+def beside_torchvision(classes: int = 10):
+    """How many parameters Keras's ResNets and torchvision's of the same depth have, a table to read. Reckoned from their names."""
     rows = []
     for depth in KERAS_DEPTHS:
-        keras, torchvision = count("keras", depth), count("imagenet", depth)
-        rows.append((f"ResNet-{depth}", keras["total"], torchvision["total"], keras["bn"], torchvision["bn"]))
-    columns = ["network", "Keras's parameters", "torchvision's", "Keras's γ and β", "torchvision's γ and β"]
+        networks = architecture(f"keras-resnet{depth}"), architecture(f"imagenet-resnet{depth}")
+        features = sum(times * out for times, _, out, *_ in networks[0].convolutions())  # as many in both, each with a γ and a β
+        output = (networks[0].convolutions()[-1][2] + 1) * classes
+        keras, torchvision = (one.weights + 2 * features + output for one in networks)
+        rows.append((f"ResNet-{depth}", keras + features, torchvision, features, 2 * features))  # Keras has a bias for each, too
+    columns = ["network", "Keras's parameters", "torchvision's", "of Keras's biases", "of both γ and β"]
     return table(pd.DataFrame(rows, columns=columns), dict.fromkeys(columns[1:], "{:,}"))
 
 
