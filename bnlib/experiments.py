@@ -1,6 +1,7 @@
 """Each experiment's runs, in order of value: the one list of what a figure needs and what there is to train."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -247,8 +248,13 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
         stored = {name: sum(store.find(of[0]) is not None for of in specs(name)) for name in own.recipes}
         most = max(stored, key=stored.__getitem__)
         recipe = most if stored[most] else own.recipes[0 if _on_gpu() else -1]
+    due = specs(recipe)
+    if own.of_pictures and missing([*itertools.chain(*due)]):
+        folder = datasets.image_folder(own.dataset)
+        if not folder.is_dir():
+            raise ValueError(f"dataset {own.dataset}: there is no folder {shown(str(folder))}; it holds train/ and val/")
     found = []
-    for replicates in specs(recipe):
+    for replicates in due:
         for spec in replicates:
             run = store.find(spec)
             said = f"stored, {run.accuracy:.1%} (recipe {recipe})" if run else f"not stored; training it now with recipe {recipe}"

@@ -47,8 +47,10 @@ def whole(name: str, value, least: int, most: int) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min."""
+    """Seconds as a person says them: 45 s, 12 min, 3 h 20 min, 78 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
+    if minutes >= 72 * 60:
+        return f"{minutes / 1440:,.0f} days"
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

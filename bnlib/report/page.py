@@ -102,15 +102,19 @@ def not_trained(name: str, recipe: str | None = None) -> Markdown:
 
     recipe: the experiment's shortest unless given.
     """
-    recipe = recipe or experiments.experiment(name).recipes[-1]
+    own = experiments.experiment(name)
+    recipe = recipe or own.recipes[-1]
     seconds, device = experiments.cost(name, recipe)
-    cost = (
-        f" Its first training takes about {duration(seconds)} on {literal(device)}, reckoned from the runs there are."
-        if seconds
-        else ""
-    )
+    cost = ""
+    if seconds:
+        by = "by what there is to multiply, from runs on CIFAR-10" if own.of_pictures else "from the runs there are"
+        cost = f" Its first training takes about {duration(seconds)} on {literal(device)}, reckoned {by}."
+        if own.of_pictures and re.search(r"\d threads?$", device):  # what a CPU's name ends in
+            cost += " How long it takes on a GPU has not been measured."
+    where = ", with `BNLIB_IMAGENET` set to the folder that holds its `train/` and `val/`" if own.of_pictures else ""
     none = badge(Statement("", "not trained"))
-    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. `bnlib sweep {name} --recipe {recipe}` does.{cost}")
+    does = f"`bnlib sweep {name} --recipe {recipe}` does{where}."
+    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. {does}{cost}")
 
 
 def title(page: str) -> str:

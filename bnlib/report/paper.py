@@ -50,6 +50,17 @@ def accuracies() -> pd.DataFrame:
     return rows[rows.kind != "review"].reset_index(drop=True)
 
 
+def top5() -> pd.DataFrame:
+    """Top-5 accuracies on ImageNet in percent, as `values`, its networks called as ours are. The paper's top-1 are not known."""
+    rows = values("abstract", metric="test_top5_percent", kinds=PAPER)
+    return rows.assign(network="ImageNet " + rows.network)
+
+
+def blog() -> pd.DataFrame:
+    """What a blog reached with Keras's networks on CIFAR-10, as `values`, of training and of test."""
+    return values("blog", kinds=("blog",))
+
+
 def curve(network: str) -> pd.DataFrame:
     """The paper's values during the training of `network`, as `values`, with a column `epoch`; no rows if it shows none."""
     rows = values("curve")
@@ -57,10 +68,12 @@ def curve(network: str) -> pd.DataFrame:
     return rows[rows.network == network].reset_index(drop=True)
 
 
-def gain_range() -> tuple[float, float]:
-    """Between how many points the paper says that γ and β are worth in ordinary training on CIFAR-10."""
+def gain_range(dataset: str = "cifar10") -> tuple[float, float]:
+    """Between how many points the paper says that γ and β are worth in ordinary training on `dataset`, or on `imagenet`."""
     said = values("fig1")
-    said = said[said.dataset == "cifar10"].set_index("metric").value
+    said = said[said.dataset == dataset].set_index("metric").value
+    if "accuracy_gain_pp" in said:
+        return said["accuracy_gain_pp"], said["accuracy_gain_pp"]
     return said["accuracy_gain_pp_low"], said["accuracy_gain_pp_high"]
 
 

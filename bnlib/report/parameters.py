@@ -6,7 +6,7 @@ from numbers import Real
 
 from bnlib import experiments, store
 from bnlib.spec import architecture, canonical, check_depth
-from bnlib.spec.architecture import VGG_SEGMENTS
+from bnlib.spec.architecture import IMAGENET_SEGMENTS, KERAS_DEPTHS, VGG_SEGMENTS
 from bnlib.spec.choices import EPOCHS, REPLICATES, SEEDS
 from bnlib.words import nearest, one_of, plain, shown, whole
 
@@ -52,10 +52,20 @@ def _given(names: dict) -> list[str]:
 
 
 def _depth(notebook: str, depth) -> None:
-    if notebook != "ablation_vgg":
+    if notebook not in _LISTED:
         check_depth(depth)
-    elif isinstance(depth, bool) or not isinstance(depth, int) or depth not in VGG_SEGMENTS:
-        raise ValueError(f"depth {shown(depth)}: a VGG's is needed, one of {', '.join(map(str, VGG_SEGMENTS))}")
+        return
+    whose, depths = _LISTED[notebook]
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth not in depths:
+        near = f"; nearest: {min(depths, key=lambda one: abs(one - depth))}" if isinstance(depth, Real) else ""
+        raise ValueError(f"depth {shown(depth)}: {whose} is needed, one of {', '.join(map(str, depths))}{near}")
+
+
+_LISTED = {  # the depths of networks that do not come at every one
+    "ablation_vgg": ("a VGG's", tuple(VGG_SEGMENTS)),
+    "fig2_imagenet": ("that of an ImageNet ResNet", tuple(IMAGENET_SEGMENTS)),
+    "blog_keras": ("that of a Keras ResNet", KERAS_DEPTHS),
+}
 
 
 def _depths(_notebook: str, depths) -> None:

@@ -9,6 +9,7 @@ from bnlib.report.analysis.accuracy import (
     overfitting,
     papers_at_equal_parameters,
     plateaus,
+    top5,
     with_parameters,
 )
 from bnlib.report.analysis.cost import whole_cost
@@ -21,7 +22,7 @@ from bnlib.report.analysis.gamma import (
     small_gammas,
     small_where,
 )
-from bnlib.report.analysis.parameters import counts_table, judge_counts, table1
+from bnlib.report.analysis.parameters import beside_torchvision, counts_table, judge_counts, table1
 from bnlib.report.analysis.probes import (
     clamping,
     clamping_answer,
@@ -33,6 +34,7 @@ from bnlib.report.analysis.probes import (
 )
 from bnlib.report.analysis.speed import durations, machines, precisions, speed
 from bnlib.report.analysis.tables import (
+    blog_table,
     clamping_table,
     difference_table,
     provenance,
@@ -41,6 +43,7 @@ from bnlib.report.analysis.tables import (
     where_table,
 )
 from bnlib.report.analysis.verdicts import (
+    FULL,
     LEVEL,
     RECIPES,
     TOLERANCE,
@@ -53,17 +56,21 @@ from bnlib.report.analysis.verdicts import (
     ordered,
     overall,
     summarise,
+    whole,
 )
 from bnlib.report.analysis.words import mean_and_sd
 
 __all__ = [
+    "FULL",
     "LEVEL",
     "RECIPES",
     "TOLERANCE",
     "VERDICTS",
     "at_epochs",
     "at_equal_parameters",
+    "beside_torchvision",
     "best",
+    "blog_table",
     "clamping",
     "clamping_answer",
     "clamping_table",
@@ -103,8 +110,10 @@ __all__ = [
     "summarise",
     "table",
     "table1",
+    "top5",
     "verdict_table",
     "where_table",
+    "whole",
     "whole_cost",
     "with_parameters",
 ]

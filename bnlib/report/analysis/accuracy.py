@@ -139,6 +139,12 @@ def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Data
     return together(percent, "percent"), named(reference)
 
 
+def top5(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs`, those whose top-5 accuracy is known, with it as `accuracy`: for `summarise` and all that looks at its points."""
+    known = pd.Series([store.load(name).info.get("top5") for name in runs.id], index=runs.index, dtype=float)
+    return runs.assign(accuracy=known)[known.notna()]
+
+
 def with_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     """The points of `runs` as `analysis.summarise`, with `parameters`: how many γ and β their networks have."""
     points = summarise(runs)

@@ -3,7 +3,9 @@
 import pandas as pd
 
 from bnlib.experiments import DEEP, WIDE
+from bnlib.report.analysis.tables import table
 from bnlib.spec import architecture
+from bnlib.spec.architecture import KERAS_DEPTHS
 
 NETWORKS = {
     "CIFAR-10, deeper": DEEP,
@@ -24,6 +26,19 @@ def table1(extra: str = "") -> pd.DataFrame:
             title = f"ResNet-{depth}" if dataset == "imagenet" else architecture(name).title
             rows.append({"network": title, "family": family, **freezing.count(models.skeleton(name))})
     return pd.DataFrame(rows)
+
+
+def beside_torchvision(classes: int = 10):
+    """How many parameters Keras's ResNets and torchvision's of the same depth have, a table to read. Reckoned from their names."""
+    rows = []
+    for depth in KERAS_DEPTHS:
+        networks = architecture(f"keras-resnet{depth}"), architecture(f"imagenet-resnet{depth}")
+        features = sum(times * out for times, _, out, *_ in networks[0].convolutions())  # as many in both, each with a γ and a β
+        output = (networks[0].convolutions()[-1][2] + 1) * classes
+        keras, torchvision = (one.weights + 2 * features + output for one in networks)
+        rows.append((f"ResNet-{depth}", keras + features, torchvision, features, 2 * features))  # Keras has a bias for each, too
+    columns = ["network", "Keras's parameters", "torchvision's", "of Keras's biases", "of both γ and β"]
+    return table(pd.DataFrame(rows, columns=columns), dict.fromkeys(columns[1:], "{:,}"))
 
 
 def judge_counts(counts: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 from bnlib import store
 from bnlib.report import links
 from bnlib.report.analysis.words import MANY, counts, mean_and_sd
-from bnlib.report.figures.style import label
+from bnlib.report.figures.style import FULL, label
 from bnlib.spec import RECIPES
 
 MINUS = re.compile(r"(?<![\w−–-])-(?=\d)")  # not the hyphen of ResNet-14, nor that of 1e-4
@@ -75,7 +75,7 @@ def verdict_table(points: pd.DataFrame):
                 "paper (%)": [f"{r:.1f}\u00a0±\u00a0{u:.1f}" for r, u in zip(points.reference, points.uncertainty, strict=True)],
                 "source": points.kind,
                 "difference (tolerance)": [
-                    f"{d:+.1f}\u00a0(±\u00a0{t:.1f})" if recipe == "paper" else "–"  # after fewer epochs it means nothing
+                    f"{d:+.1f}\u00a0(±\u00a0{t:.1f})" if recipe in FULL else "–"  # after fewer epochs it means nothing
                     for d, t, recipe in zip(points.difference, points.tolerance, points.recipe, strict=True)
                 ],
                 "verdict": points.verdict,
@@ -96,6 +96,20 @@ def difference_table(differences: pd.DataFrame, more: str, less: str):
     shown = differences.drop(columns=["depth", "width"]).rename(columns=names).sort_values("recipe", kind="stable")
     formats = {"difference (points)": "{:+.1f}", "95 % interval": "± {:.1f}", "p, corrected": "{:.2g}", "parameters": "{:,.0f}"}
     return table(shown, {name: text for name, text in formats.items() if name in shown})
+
+
+def blog_table(runs: pd.DataFrame, reference: pd.DataFrame):
+    """Our runs of `blog_keras` below the blog's values, as a table to read, in percent. reference: of `paper.blog`."""
+    columns = ["whose", "network", "γ at the start", "trained for", "test", "training"]
+    rows = reference.pivot(index="network", columns="metric", values="value")
+    rows = rows.loc[list(dict.fromkeys(reference.network))]  # in the order of the file, which is that of depth
+    found = [
+        ("the blog", row.Index, "He normal", _long("blog"), row.test_accuracy_percent, row.train_accuracy_percent)
+        for row in rows.itertuples()
+    ]
+    for run in runs.itertuples():
+        found.append(("ours", run.network, run.variant, _long(run.recipe), 100 * run.accuracy, 100 * run.train_accuracy))
+    return table(pd.DataFrame(found, columns=columns))
 
 
 def where_table(where: pd.DataFrame):

@@ -11,7 +11,8 @@ TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's;
 LEVEL = 0.05  # of a test, after the correction for how many there are
 VERDICTS = ("reproduced", "in trend", "in part", "too close", "not reproduced", "not judged", "not trained")
 HOLD = ("reproduced", "in trend")
-RECIPES = ("paper", "short")  # those whose runs are judged, the better first
+FULL = ("paper", "imagenet")  # recipes that train as long as the paper, so that a value can be held against its own
+RECIPES = (*FULL, "short")  # those whose runs are judged, the better first
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common
 
 
@@ -92,7 +93,7 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
 
     summary: from `summarise`. reference: rows of `bnlib.report.paper.values`, one for a network and trainable set, in percent.
     Adds reference, uncertainty, kind, difference (ours minus the reference, in points), tolerance and verdict:
-    *reproduced*: recipe `paper`, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
+    *reproduced*: a recipe of FULL, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
     Else its order among the other points decides (see `comparisons`): *in trend* if it is the reference's in every pair that is
     decided, *not reproduced* if in none, *in part* between; *too close* if no pair is decided at `short`, where values judge
     nothing. Runs of `smoke`, and single points at `short`, are *not judged*. Points all of whose replicates diverged are left out.
@@ -151,13 +152,13 @@ def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
 def _verdict(point, pairs: pd.DataFrame) -> str:
     if point.recipe not in RECIPES:
         return "not judged"
-    if point.recipe == "paper" and abs(point.difference) <= point.tolerance:
+    if point.recipe in FULL and abs(point.difference) <= point.tolerance:
         return "reproduced"
     name = (point.network, point.trainable)
     mine = pairs[(pairs.recipe == point.recipe) & ((pairs["first"] == name) | (pairs["second"] == name))]
     decided = mine.says[mine.says != "too close"]
     if not len(decided):
-        return "not reproduced" if point.recipe == "paper" else "too close" if len(mine) else "not judged"
+        return "not reproduced" if point.recipe in FULL else "too close" if len(mine) else "not judged"
     right = decided == "agrees"
     return "in trend" if right.all() else "in part" if right.any() else "not reproduced"
 
@@ -166,7 +167,7 @@ def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float =
     """Differences that the paper says are positive, from `low` to `high` points; adds a verdict to each row.
 
     differences: rows with recipe, difference and p. *too close*: p is not below 0.05, or cannot be had, so that the sign may be
-    chance. Else *reproduced*: recipe `paper`, positive, and from `low` to `high` within the tolerance; *in trend*: positive;
+    chance. Else *reproduced*: a recipe of FULL, positive, and from `low` to `high` within the tolerance; *in trend*: positive;
     *not reproduced*: negative.
     """
 
@@ -182,12 +183,15 @@ def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float =
 
 def holds(recipe: str, truth: bool) -> str:
     """The verdict on a statement that either holds or not, in runs of `recipe`."""
-    said = {"paper": "reproduced", "short": "in trend"}.get(recipe, "not judged")
+    said = {**dict.fromkeys(FULL, "reproduced"), "short": "in trend"}.get(recipe, "not judged")
     return "not reproduced" if said != "not judged" and not truth else said
 
 
 def best(points: pd.DataFrame) -> pd.DataFrame:
-    """The rows at recipe `paper`, or at `short` if there are none at `paper`; those that have nothing to be judged by left out."""
+    """The rows at the best of RECIPES that there are, such as `short` where there are none at `paper`.
+
+    Those that have nothing to be judged by are left out.
+    """
     for recipe in RECIPES:
         found = points[points.recipe == recipe] if len(points) else points
         found = found[found.verdict != "not judged"] if "verdict" in found else found
@@ -197,17 +201,26 @@ def best(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def overall(points: pd.DataFrame) -> str:
-    """One verdict for a figure, of its points' verdicts at recipe `paper` or, if there are none, `short`.
+    """One verdict for a figure, of its points' verdicts at the `best` recipe.
 
     The same as theirs if all agree; *in trend* if some are *reproduced* and all others *in trend*; *in part* if some hold and
     others do not, or cannot be told; *not reproduced* if none holds and one does not. *not judged*: there are runs, and nothing
     that they could be held against; *not trained*: there are none.
     """
     found = set(best(points).verdict) if len(points) else set()
-    if not found:
-        return "not judged" if len(points) else "not trained"
+    return _one(found) if found else "not judged" if len(points) else "not trained"
+
+
+def whole(*parts: str) -> str:
+    """One verdict of those of the parts of a claim, as `overall`; parts of which nothing could be judged are left out."""
+    found = {part for part in parts if part not in ("not judged", "not trained")}
+    return _one(found) if found else "not judged" if "not judged" in parts else "not trained"
+
+
+def _one(found: set[str]) -> str:
+    """What several verdicts come to."""
     if len(found) == 1:
-        return found.pop()
+        return next(iter(found))
     if found <= set(HOLD):
         return "in trend"
     return "in part" if found & {*HOLD, "in part"} else "not reproduced"

@@ -5,7 +5,16 @@ which each function makes of its data (`figure.alt`).
 """
 
 from bnlib.report.figures.ablations import random_parameters, variants
-from bnlib.report.figures.accuracy import fig1_affine, fig2_depth, fig2_width, fig3_depth_or_width, front, vgg
+from bnlib.report.figures.accuracy import (
+    blog_keras,
+    fig1_affine,
+    fig2_depth,
+    fig2_imagenet,
+    fig2_width,
+    fig3_depth_or_width,
+    front,
+    vgg,
+)
 from bnlib.report.figures.curves import curve, curves
 from bnlib.report.figures.gamma import fig4_gamma, fig5_thresholds, gamma_layers
 from bnlib.report.figures.parameters import table1
@@ -15,11 +24,13 @@ from bnlib.report.figures.speed import scaling, steps
 
 __all__ = [
     "Shown",
+    "blog_keras",
     "clamping_or_chance",
     "curve",
     "curves",
     "fig1_affine",
     "fig2_depth",
+    "fig2_imagenet",
     "fig2_width",
     "fig3_depth_or_width",
     "fig4_gamma",

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from bnlib.report.figures.style import GREY, HALO, MUTED, OURS, PALE, THEIRS, label, look, lost
+from bnlib.report.figures.style import FULL, GREY, HALO, MUTED, OURS, PALE, THEIRS, label, look, lost
 
 SOURCES = {  # of the kinds of `paper.KINDS`: how we know what the paper says
     "paper-table": "its table",
@@ -24,11 +24,14 @@ def title(own: pd.DataFrame, recipe: str) -> str:
     return OURS[recipe] if len(own) else THEIRS
 
 
-def line(ax, rows: pd.DataFrame, x: str, trainable: str) -> None:
-    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3; and what diverged."""
+def line(ax, rows: pd.DataFrame, x: str, trainable: str, **other) -> None:
+    """Our points of one trainable set and recipe: filled markers, joined in order; a band where n ≥ 3; and what diverged.
+
+    other: what sets the line apart from another one of the same set, as matplotlib calls it.
+    """
     colour, marker, dash = look(trainable)
     sound = rows[rows.n > 0]
-    ax.plot(sound[x], sound["mean"], color=colour, marker=marker, linestyle=dash, zorder=4)
+    ax.plot(sound[x], sound["mean"], **{"color": colour, "marker": marker, "linestyle": dash, "zorder": 4, **other})
     band(ax, sound, x, colour)
     diverged(ax, rows, x, colour, marker)
 
@@ -49,9 +52,10 @@ def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
 def reference_points(ax, reference: pd.DataFrame, x: str, recipe: str = "paper") -> None:
     """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left.
 
-    recipe: of our runs in this panel. All of these values are of 160 epochs: beside runs of fewer they are pale and small.
+    recipe: of our runs in this panel. All of these values are of a whole training: beside runs of fewer epochs they are pale
+    and small.
     """
-    strength, size = (1, 1) if recipe == "paper" else (PALE, 0.8)
+    strength, size = (1, 1) if recipe in FULL else (PALE, 0.8)
     left = offset_copy(ax.transData, ax.figure, x=-6, units="points")
     for _, row in reference.iterrows():
         look_ = {"color": look(row.trainable)[0], "alpha": strength, "zorder": 3}
@@ -74,7 +78,7 @@ def handle(trainable: str, ours: bool = True) -> Line2D:
 def other_handles(reference: pd.DataFrame, recipes: list[str]) -> list[Line2D]:
     """What the hollow and the crossed markers are, in the legend, where there are any; pale ones in panels of fewer epochs."""
     crosses = reference.kind.isin(["reproduction", "blog"])
-    handles = [paper_handle(reference[~crosses].kind, recipe == "paper", recipes) for recipe in ("paper", "short")]
+    handles = [paper_handle(reference[~crosses].kind, strong, recipes) for strong in (True, False)]
     if crosses.any():
         handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=5, label="reproductions by others"))
     return [one for one in handles if one]
@@ -82,7 +86,7 @@ def other_handles(reference: pd.DataFrame, recipes: list[str]) -> list[Line2D]:
 
 def paper_handle(kinds: pd.Series, strong: bool, recipes: list[str]) -> Line2D | None:
     """The paper's hollow diamond in the legend, strong or pale, if a panel of `recipes` has one. kinds: how we know the values."""
-    panels = [recipe for recipe in recipes if (recipe == "paper") == strong]
+    panels = [recipe for recipe in recipes if (recipe in FULL) == strong]
     if not len(kinds) or not panels:
         return None
     known = ", ".join(words for kind, words in SOURCES.items() if kind in set(kinds))

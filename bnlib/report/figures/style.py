@@ -59,11 +59,9 @@ NAMES = {
     "beta": "β alone",
 }
 # What a reader calls a recipe: "the paper" is the paper alone. In the order of figures.
-OURS = {
-    "paper": f"ours, {RECIPES['paper'].epochs} epochs",
-    "short": f"ours, {RECIPES['short'].epochs} epochs",
-    "smoke": f"ours, {RECIPES['smoke'].epochs} epochs, a test",
-}
+OURS = {name: f"ours, {RECIPES[name].epochs} epochs" for name in ("paper", "imagenet", "blog", "short", "blog-short", "smoke")}
+OURS["smoke"] += ", a test"
+FULL = ("paper", "imagenet", "blog")  # recipes that train as long as those whose values stand beside ours
 THEIRS = f"the paper, {RECIPES['paper'].epochs} epochs"
 PALE = 0.5  # how strongly the paper's values are drawn beside runs of fewer epochs
 

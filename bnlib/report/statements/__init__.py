@@ -14,6 +14,7 @@ from bnlib.report.statements.accuracy import (
     replicates,
     sets,
     still_to_train,
+    top5,
     width,
 )
 from bnlib.report.statements.cost import whole_cost
@@ -40,6 +41,7 @@ from bnlib.report.statements.grammar import (
 )
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
+    blog,
     curve,
     halves,
     longer,
@@ -54,6 +56,7 @@ __all__ = [
     "after",
     "against_all",
     "beside_paper",
+    "blog",
     "clamped",
     "clamped_to_nothing",
     "collapse",
@@ -81,6 +84,7 @@ __all__ = [
     "speed",
     "still_to_train",
     "title",
+    "top5",
     "variants",
     "what",
     "where_small",

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, comparisons, corrected, overall, sound, spread, tested
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, corrected, overall, sound, spread, tested
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
 from bnlib.spec import RunSpec, architecture
 
 
 def judged_at(points_: pd.DataFrame) -> pd.DataFrame:
-    """Those of the points that say something: trained for 160 or 16 epochs, and not all diverged."""
+    """Those of the points that say something: at a recipe that is judged, and not all diverged."""
     return sound(points_)[lambda rows: rows.recipe.isin(RECIPES)]
 
 
@@ -20,7 +20,7 @@ def all_diverged(summary: pd.DataFrame | None, otherwise: Statement) -> Statemen
     """What is said where no run says anything: which points of `summary` diverged whole, if some did; else `otherwise`."""
     if summary is None or not len(summary):
         return otherwise
-    gone = summary[(summary.n == 0) & summary.recipe.isin(RECIPES)]
+    gone = summary[(summary.n == 0) & (summary.recipe != "smoke")]
     return Statement(f"{upper(diverged(gone))}.", "not judged") if len(gone) else otherwise
 
 
@@ -108,9 +108,29 @@ def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:
     return depth(judged, spreads, along="width")
 
 
+def top5(summary: pd.DataFrame, judged: pd.DataFrame) -> Statement:
+    """Top-5 accuracy on ImageNet with γ and β alone, against depth; and the paper's, if its network has been trained.
+
+    summary: of `summarise`, of `analysis.top5`. judged: those of its points, of `judge`, for which the paper has a value.
+    """
+    every = summary[summary.trainable == "bn"]
+    own = best(sound(every))
+    if not len(own):
+        return all_diverged(every, Statement("", "not trained"))
+    recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS["fig2_imagenet"].networks
+    course = growth(own, spreads=summary[summary.recipe == recipe])
+    said = f"{upper(after(recipe))}, with γ and β alone, top-5 accuracy on ImageNet {course}"
+    known = best(judged[judged.trainable == "bn"])
+    theirs = "".join(f"; in {network(row.network)} the paper has {percent(row.reference)}" for row in known.itertuples())
+    there = own.network.isin([architecture(name).title for name in due]).sum()
+    of = f"at {there} of {len(due)} depths" if there < len(due) else ""
+    lost = some_diverged(every[every.recipe == recipe], lambda row: _at(row, "depth"))
+    return Statement(f"{said}{theirs}{lost}.", overall(known) if len(known) else "not judged", of)
+
+
 def _against(own: pd.DataFrame, recipe: str) -> str:
     """How far ours lie from the paper's, where they have been trained as long."""
-    if recipe != "paper":
+    if recipe not in FULL:
         return ""
     far = own.loc[own.difference.astype(float).abs().idxmax()]
     if abs(far.difference) <= far.tolerance:
@@ -254,12 +274,13 @@ def replicates(summary: pd.DataFrame) -> str:
 
 
 def still_to_train(name: str) -> Statement:
-    """What the experiment `name` lacks at 160 epochs, with γ and β alone or, where that is not its line, at all."""
-    due = experiments.wanted(name, "paper")
-    line = [spec for spec in due if spec == RunSpec(spec.model)] or due
+    """What the experiment `name` lacks at its full recipe, with γ and β alone or, where that is not its line, at all."""
+    due = experiments.wanted(name)
+    line = [spec for spec in due if spec == RunSpec(spec.model, recipe=spec.recipe, dataset=spec.dataset)] or due
+    long = f"for {due[0].settings.epochs}\u00a0epochs"
     missing = [architecture(spec.model).title for spec in experiments.missing(line)]
     if not missing:
         return Statement("")
     if len(missing) == len(line):
-        return Statement("Nothing of this has been trained for 160\u00a0epochs yet.")
-    return Statement(f"Not trained for 160\u00a0epochs yet: {listing(map(network, dict.fromkeys(missing)))}.")
+        return Statement(f"Nothing of this has been trained {long} yet.")
+    return Statement(f"Not trained {long} yet: {listing(map(network, dict.fromkeys(missing)))}.")

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from bnlib import experiments
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, corrected, overall, sound, spread, tested
 from bnlib.report.statements.accuracy import all_diverged, judged_at, some_diverged
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
@@ -65,6 +66,34 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
         more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
         said = f"{listing(each)} against {called or base} {where}{more}"
     return Statement(f"{upper(said)}{lost}.".replace(" = ", "\u00a0=\u00a0"), "not judged")
+
+
+def blog(summary: pd.DataFrame, reference: pd.DataFrame) -> Statement:
+    """What a network of the blog reaches with each γ it starts from, in the network and recipe with most of them.
+
+    summary: of `summarise`, of the experiment `blog_keras`. reference: of `paper.blog`, held beside ours after as many epochs.
+    """
+    drawn, ones = experiments.EXPERIMENTS["blog_keras"].variants
+    own = sound(summary)
+    own = own[own.recipe.isin(["blog", "blog-short"])]
+    if not len(own):
+        return all_diverged(summary, Statement("", "not trained"))
+    count = own.groupby(["recipe", "network", "depth"]).variant.nunique().reset_index(name="variants")
+    place = count.sort_values(["variants", "recipe", "depth"], ascending=[False, True, True]).iloc[0]
+    same = own[own.recipe == place.recipe]
+    rows = same[same.network == place.network].set_index("variant")
+    called = {drawn: "γ drawn He normal, as the blog draws it", ones: "γ at 1"}
+    each = listing(f"{percent(rows['mean'][name])} with {words}" for name, words in called.items() if name in rows.index)
+    doubt = ""
+    if len(rows) > 1:
+        sides = [(rows.sd[name], rows.n[name]) for name in called]
+        p, _ = tested(rows["mean"][drawn] - rows["mean"][ones], *sides, spread(same))
+        doubt = ", one run each" if p != p else "" if p < LEVEL else ", no further apart than by chance"
+    theirs = reference[(reference.network == place.network) & (reference.metric == "test_accuracy_percent")].value
+    beside = f"; the blog has {theirs.iloc[0]:.0f}\u00a0%" if place.recipe == "blog" and drawn in rows.index and len(theirs) else ""
+    every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
+    lost = some_diverged(every, lambda row: f"with {called[row.variant]}")
+    return Statement(f"{upper(after(place.recipe))} {network(place.network)} reaches {each}{doubt}{beside}{lost}.", "not judged")
 
 
 def halves(summary: pd.DataFrame) -> Statement:
