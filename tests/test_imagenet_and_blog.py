@@ -297,7 +297,8 @@ def test_the_blogs_two_gammas_are_told_apart_only_if_they_can_be(blog):
     blog(101, 1, 10.0, 10.1, recipe="blog")
     assert (
         said()
-        == "After 50 epochs Keras ResNet-101 reaches 50.1 % with γ drawn He normal, as the blog draws it and 10.1 % with γ at 1; the blog has 52 %."
+        == "After 50 epochs Keras ResNet-101 reaches 50.1 % with γ drawn He normal, as the blog draws it and 10.1 % with γ at 1; "
+        "the blog has 52 %."
     )
     blog(152, 0, 20.0, 30.0, recipe="blog")
     assert say.blog(analysis.summarise(experiments.runs("blog_keras")), reference).verdict == "not judged"
