@@ -290,14 +290,13 @@ def test_the_blogs_two_gammas_are_told_apart_only_if_they_can_be(blog):
     said = lambda: plain(say.blog(analysis.summarise(experiments.runs("blog_keras")), reference))  # noqa: E731
     assert said() == ""
     blog(50, 0, 21.0)
-    assert said() == "After 3 epochs Keras ResNet-50 reaches 21.0 % with γ drawn He normal, as the blog draws it."
+    assert said() == "After 3 epochs Keras ResNet-50 reaches 21.0 % with γ drawn He normal as in the blog."
     blog(50, 1, 10.0)
     assert said().endswith("as the blog draws it and 10.0 % with γ at 1, one run each.")
     blog(101, 0, 50.0, 50.2, recipe="blog")
     blog(101, 1, 10.0, 10.1, recipe="blog")
     assert (
-        said()
-        == "After 50 epochs Keras ResNet-101 reaches 50.1 % with γ drawn He normal, as the blog draws it and 10.1 % with γ at 1; "
+        said() == "After 50 epochs Keras ResNet-101 reaches 50.1 % with γ drawn He normal as in the blog and 10.1 % with γ at 1; "
         "the blog has 52 %."
     )
     blog(152, 0, 20.0, 30.0, recipe="blog")

@@ -82,7 +82,7 @@ def blog(summary: pd.DataFrame, reference: pd.DataFrame) -> Statement:
     place = count.sort_values(["variants", "recipe", "depth"], ascending=[False, True, True]).iloc[0]
     same = own[own.recipe == place.recipe]
     rows = same[same.network == place.network].set_index("variant")
-    called = {drawn: "γ drawn He normal, as the blog draws it", ones: "γ at 1"}
+    called = {drawn: "γ drawn He normal as in the blog", ones: "γ at 1"}
     each = listing(f"{percent(rows['mean'][name])} with {words}" for name, words in called.items() if name in rows.index)
     doubt = ""
     if len(rows) > 1:
