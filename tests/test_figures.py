@@ -180,12 +180,16 @@ def tables():
     deeper = pd.concat([speed, speed.assign(model="resnet110", depth=110, seconds=speed.seconds * 8)])
     counted = THEIRS.assign(parameters=[1120, 64736, 1120])
     gains = analysis.differences(few, "bn", "random:2").assign(recipe="short")
+    large = points(*((18, one, "imagenet", 8.0) for one in experiments.FIG2_IMAGENET))
+    keras = points((50, "bn", "blog", 45.0), (50, "bn", "blog-short", 20.0)).assign(variant=["γ He normal", "γ = 1"])
     return {
         "fig1_affine": figures.fig1_affine(few.assign(trainable="all"), gains[:0], 0.5, 2, THEIRS),
         "fig1_affine, with a difference": figures.fig1_affine(few.assign(trainable="all"), gains, 0.5, 2, THEIRS),
         "fig2_depth": figures.fig2_depth(few, THEIRS),
         "fig2_depth, the paper alone": figures.fig2_depth(few[:0], THEIRS),
         "fig2_width": figures.fig2_width(few, known(("WRN-14-2", "bn", 53, "digitised"))),
+        "fig2_imagenet": figures.fig2_imagenet(large, large.assign(mean=3 * large["mean"]), paper.top5()),
+        "blog_keras": figures.blog_keras(keras, paper.blog(), ["γ He normal", "γ = 1"]),
         "vgg": figures.vgg(few.assign(network="VGG-11", depth=11)),
         "fig3_depth_or_width": figures.fig3_depth_or_width(few[:1].assign(parameters=1120), counted),
         "front": figures.front(few, THEIRS),

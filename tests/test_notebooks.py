@@ -127,15 +127,20 @@ def test_the_contents_list_what_is_not_trained_apart():
     assert found == listed, "move these pages in _toc.yml"
 
 
-@pytest.mark.parametrize("recipe", ["paper", "short", "smoke"])
 @pytest.mark.parametrize(
-    "path", [path for path in OF_RUNS if path.stem not in ("claims", "front", "gamma_explorer")], ids=lambda p: p.stem
+    "name, recipe",
+    [
+        (path.stem, recipe)
+        for path in OF_RUNS
+        if path.stem in experiments.EXPERIMENTS
+        for recipe in (*experiments.experiment(path.stem).recipes, "smoke")
+    ],
 )
-def test_a_notebook_shows_one_recipe(path, recipe):
-    shown = cells(path, recipe=recipe)
+def test_a_notebook_shows_one_recipe(name, recipe):
+    shown = cells(ROOT / "notebooks" / f"{name}.ipynb", recipe=recipe)
     drawn = [getattr(one, "figure", one) for one in shown]  # what `figures.show` wraps
     titles = [ax.get_title("left") for one in drawn if isinstance(one, matplotlib.figure.Figure) for ax in one.axes]
-    others = [f"ours, {RECIPES[other].epochs} epochs" for other in ("paper", "short", "smoke") if other != recipe]
+    others = [f"ours, {RECIPES[other].epochs} epochs" for other in RECIPES if other != recipe]
     assert not [title for title in titles if any(other in title for other in others)], titles
     draw(shown)
 
@@ -175,6 +180,12 @@ REFUSED = [
     ("fig2_width", "width", 900, "width 900: .*nearest: wrn14-76"),
     ("ablation_vgg", "depth", 12, "depth 12: a VGG's is needed, one of 11, 13, 16, 19"),
     ("ablation_vgg", "depth", 11.0, "depth 11.0: a VGG's"),
+    ("fig2_imagenet", "depth", 434, "depth 434: that of an ImageNet ResNet is needed, one of 18, .*, 200; nearest: 200"),
+    ("fig2_imagenet", "depth", "50", "depth '50': that of an ImageNet ResNet"),
+    ("fig2_imagenet", "trainable", "gamma", "trainable 'gamma': use one of bn, all, bn\\+output, all-bn"),
+    ("fig2_imagenet", "recipe", "paper", "recipe 'paper': use one of auto, imagenet, smoke"),
+    ("blog_keras", "depth", 34, "depth 34: that of a Keras ResNet is needed, one of 50, 101, 152; nearest: 50"),
+    ("blog_keras", "recipe", "blog_short", "did you mean 'blog-short'"),
     ("fig3_depth_or_width", "model", "vgg11", "model 'vgg11': fig3_depth_or_width has a place for resnetN and wrn14-W"),
     ("fig3_depth_or_width", "model", 14, "unknown model 14: .*did you mean resnet14"),
     ("fig4_gamma", "depths", [14, 15], r"depths \[14, 15\]: depth 15 is not 6D\+2.*nearest: 14 and 20"),
