@@ -336,6 +336,13 @@ def test_the_page_of_the_blog_with_runs(blog):
     assert rows.test.tolist() == ["45.0", "52.0", "50.0", "21.0", "10.0"] and rows.training.tolist()[:3] == ["50.0", "60.0", "62.0"]
 
 
+def test_what_diverged_has_the_mark_of_its_line(blog):
+    blog(50, 0, 21.0)
+    blog(101, 1, 10.0, status="diverged")
+    (ax,) = figures.blog_keras(analysis.summarise(experiments.runs("blog_keras")), paper.blog(), list(experiments.BLOG)).axes
+    assert [one.get_marker() for one in ax.lines if (101, 10.0) in map(tuple, one.get_xydata())] == ["s"]
+
+
 def test_crosses_are_strong_beside_as_many_epochs(blog):
     blog(50, 0, 44.0, recipe="blog")
     summary = analysis.summarise(experiments.runs("blog_keras"))

@@ -137,6 +137,7 @@ def gaps(*differences, p=0.001, recipe="paper"):
 @pytest.mark.parametrize(
     "rows, says",
     [
+        (gaps(5.0, 5.04), "One reaches 5.0 points more than other in two networks, after 160 epochs."),
         (gaps(5.0), "One reaches 5.0 points more than other in ResNet-14, after 160 epochs."),
         (gaps(5.0, 9.0), "One reaches 5.0 to 9.0 points more than other in two networks, after 160 epochs."),
         (gaps(-5.0), "One reaches 5.0 points less than other in ResNet-14, after 160 epochs."),

@@ -30,10 +30,11 @@ def line(ax, rows: pd.DataFrame, x: str, trainable: str, **other) -> None:
     other: what sets the line apart from another one of the same set, as matplotlib calls it.
     """
     colour, marker, dash = look(trainable)
+    style = {"color": colour, "marker": marker, "linestyle": dash, "zorder": 4, **other}
     sound = rows[rows.n > 0]
-    ax.plot(sound[x], sound["mean"], **{"color": colour, "marker": marker, "linestyle": dash, "zorder": 4, **other})
+    ax.plot(sound[x], sound["mean"], **style)
     band(ax, sound, x, colour)
-    diverged(ax, rows, x, colour, marker)
+    diverged(ax, rows, x, colour, style["marker"])
 
 
 def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:

@@ -220,7 +220,8 @@ def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summar
         if len(sure) == 1:
             how = f"{points(near)} {word} than {less} in {network(sure.network.iloc[0])}"
         else:
-            how = f"{near:.1f} to {points(far)} {word} than {less} in {number(len(sure))} networks"
+            span = points(far) if points(near) == points(far) else f"{near:.1f} to {points(far)}"
+            how = f"{span} {word} than {less} in {number(len(sure))} networks"
         said = f"{upper(more)} {verb} {how}, {after(recipe)}"
     else:
         said = (
