@@ -28,26 +28,35 @@ def said(process) -> str:
     return process.communicate(timeout=240)[0]
 
 
-def step(folder, count, *words) -> list[dict]:
-    """What each of `count` processes found after one step."""
-    (where := folder / f"{count}-{'-'.join(words)}").mkdir()
-    process = torchrun(count, ROOT / "tests/processes_worker.py", where, *words)
-    text = said(process)
-    assert process.returncode == 0, text
-    return [torch.load(where / f"{rank}.pt") for rank in range(count)]
+CASES = ["bn-common-64", "bn-common-63", "all-common-64", "all-common-63", "bn-own-63"]
 
 
-@pytest.mark.parametrize("size", ["64", "63"])
-@pytest.mark.parametrize("trainable", ["bn", "all"])
-def test_with_common_statistics_two_processes_are_one_with_the_whole_batch(tmp_path, trainable, size):
-    (alone,), two = step(tmp_path, 1, trainable, "sync", size), step(tmp_path, 2, trainable, "sync", size)
-    for found in two:
-        for name, value in alone.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """What one process, and each of two, found after one step, by case."""
+
+    def taken(count):
+        folder = tmp_path_factory.mktemp(f"steps{count}")
+        process = torchrun(count, ROOT / "tests/processes_worker.py", folder, *CASES)
+        text = said(process)
+        assert process.returncode == 0, text
+        return [torch.load(folder / f"{rank}.pt") for rank in range(count)]
+
+    return {count: taken(count) for count in (1, 2)}
 
 
-def test_with_their_own_statistics_gradients_and_evaluation_are_common_and_statistics_are_not(tmp_path):
-    one, two = step(tmp_path, 2, "bn", "own", "63")
+@pytest.mark.parametrize("case", CASES[:4])
+def test_with_common_statistics_two_processes_are_one_with_the_whole_batch(steps, case):
+    (alone,) = steps[1]
+    for found in steps[2]:
+        for name, value in alone[case].items():
+            torch.testing.assert_close(
+                found[case][name], value, rtol=1e-6, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}"
+            )
+
+
+def test_with_their_own_statistics_gradients_and_evaluation_are_common_and_statistics_are_not(steps):
+    one, two = (found["bn-own-63"] for found in steps[2])
     assert torch.equal(one["gradient"], two["gradient"]) and torch.equal(one["score"], two["score"])
     assert not torch.equal(one["bn.running_mean"], two["bn.running_mean"])
 
