@@ -64,7 +64,7 @@ def test_quickstart_trains_live(tmp_path):
 
 
 def cells(path, most=None, **parameters):
-    """Run the code cells of a notebook here and now, which takes no kernel, until `most` of them showed something; returns what that was."""
+    """Run the code cells of a notebook here and now, without a kernel, until `most` of them showed something; returns what."""
     shown, names = [], {}
     for cell in json.loads(path.read_text())["cells"]:
         if cell["cell_type"] != "code":
