@@ -131,6 +131,8 @@ def test_what_processes_exchange_is_what_learns(found, tmp_path):
     path = bench.save(found, tmp_path)  # a later measurement of steps leaves them there
     assert json.loads(path.read_text())["exchange"] == rows
     assert list(bench.exchanged(rows)["kB a step"])[2:] == [4.5, 701.0]
+    bench.save({**found, "machine": "Another", "rows": [], "exchange": rows}, tmp_path)
+    assert list(bench.stored(tmp_path)) == ["Hand made, 2 threads"] and len(bench.exchanges(tmp_path)) == 8
 
 
 def test_a_network_that_is_none_is_said_before_a_process_starts():

@@ -117,7 +117,8 @@ def stored(folder: Path = store.ROOT / "benchmarks") -> dict[str, tuple[dict, pd
     machines = {}
     for path in sorted(folder.glob("*.json")):
         found = json.loads(path.read_text())
-        rows = pd.DataFrame(found.pop("rows"))
+        if not (rows := pd.DataFrame(found.pop("rows"))).size:
+            continue  # of this machine only what processes exchange was measured
         arch = rows.model.map(architecture)
         rows["depth"], rows["width"] = arch.map(lambda a: a.depth), arch.map(lambda a: a.width)
         rows["floor"] = rows.model.map({model: floor(model, found) for model in rows.model.unique()})
