@@ -1,65 +1,108 @@
-"""Adapt γ and β to images without labels: a network's answers shall be sure, and its statistics those of what it sees."""
+"""Adapt the normalisation of a trained network to images without labels."""
 
-import contextlib
+import math
+from numbers import Real
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnlib import engine, freezing, machine
-from bnlib.data import Given
+from bnlib import freezing, machine
 from bnlib.engine.evaluation import evaluating
 from bnlib.spec.choices import BATCH_SIZES, EPOCHS
 from bnlib.words import shown, whole
 
 
-@machine.exact()
-def adapt(model: nn.Module, images, *, epochs: int = 1, lr: float = 1e-3, batch_size: int = 128, seed: int = 0) -> nn.Module:
-    """Adapt the BatchNorm of `model` to `images` that have no labels, in place; returns the model, in evaluation mode.
+def adapt(
+    model: nn.Module, images, trainable: str = "bn", *, epochs: int = 1, lr: float = 1e-3, batch_size: int = 128
+) -> list[float]:
+    """Freeze `model` but for `trainable`, and adapt it to `images`, which need no labels, on its device, in place.
 
-    images: a tensor (N, …) of batches ready for the model, or a DataLoader of (images, …), of which only the images are looked at.
-    Each of `epochs` passes moves γ and β, by Adam at the rate `lr`, so that the entropy of the network's answers falls, while every
-    batch is normalised by itself; then the running statistics are taken anew, over all images. 0 epochs: the statistics alone.
-    All else is frozen. Raises ValueError, one line, before any work, if the model has no BatchNorm that can learn, or there are no
-    images. Source: Tent (Wang et al., ICLR 2021), which never looks back at running statistics; here they are kept, so that the
-    adapted network can be evaluated and stored as any other.
+    Over `epochs` passes what learns makes the predictions surer: Adam lowers their mean entropy, BatchNorm normalises by the
+    batch. Then BatchNorm's running statistics become those of `images`, so that `bnlib.evaluate` has the adapted network. epochs
+    0: the statistics alone. After Tent (Wang et al., ICLR 2021), which predicts each batch as it comes, by the batch's statistics.
+
+    images: a tensor (N, …), ready for the model, of which `batch_size` or somewhat fewer make a batch, in order; or batches that
+    can be gone through again, such as a DataLoader's, each a tensor or a tuple that starts with one. trainable: as for
+    `bnlib.freeze`. Returns the mean entropy in nats of each pass. Dropout is off; afterwards every module's mode is as before.
+    Raises ValueError, one line, for what cannot be, and for an entropy that is not finite any more; then, and where the model
+    itself fails, γ, β and statistics are as they were.
     """
-    epochs = whole("epochs", epochs, 0, EPOCHS[1])
-    if not isinstance(lr, int | float) or not 0 < lr <= 10:
-        raise ValueError(f"lr {shown(lr)}: a number above 0 and up to 10 is needed; Tent has 0.001")
+    epochs, size = whole("epochs", epochs, 0, EPOCHS[1]), whole("batch_size", batch_size, *BATCH_SIZES)
+    if isinstance(lr, bool) or not isinstance(lr, Real) or not 0 < lr < math.inf:
+        raise ValueError(f"lr {shown(lr)}: a number above 0 is needed, such as 0.001")
     if isinstance(images, torch.Tensor):
-        images = (images, torch.zeros(len(images), dtype=torch.int64))
-    source, size = Given(images, None), whole("batch_size", batch_size, *BATCH_SIZES)
-    freezing.freeze(model, "bn")
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
-    optimiser, step = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr), engine.Plain(model, "fp32")
+        # Parts of one size, or nearly: a small last one would have poor statistics.
+        images = images.tensor_split(math.ceil(len(images) / size)) if images.ndim and len(images) else []
+    elif not hasattr(images, "__iter__"):
+        raise ValueError(f"images {shown(images)}: a tensor, a list of batches or a DataLoader is needed")
+    elif iter(images) is images:
+        raise ValueError(f"images: a {type(images).__name__} can be gone through once; give a tensor, a list or a DataLoader")
+    first = next(_batches(images, "cpu"), None)
+    if first is None:
+        raise ValueError("images: there are none")
+    if not first.is_floating_point():
+        raise ValueError(f"images: numbers of kind {first.dtype} are not ready for the model; give them normalised, as floats")
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not epochs and not norms:
+        raise ValueError(f"epochs 0: this {type(model).__name__} has no BatchNorm with running statistics; nearest: 1")
+    freezing.freeze(model, trainable)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    if epochs and not learning:
+        raise ValueError(f"trainable {shown(trainable)}: nothing learns; epochs=0 takes the statistics alone")
+    momenta, entropies = {module: module.momentum for module in norms}, []
+    before = [(tensor, tensor.detach().clone()) for tensor in (*learning, *model.buffers())]
     device = next(model.parameters()).device
-    with evaluating(model):
-        for epoch in range(epochs + 1):
-            last = epoch == epochs
-            with _by_the_batch(norms, anew=last), torch.set_grad_enabled(not last):
-                for batch in source.epoch(seed=seed, epoch=epoch, batch_size=size):
-                    scores = step.logits(source.take(*batch)[0].to(device))
-                    if not last:
-                        optimiser.zero_grad()
-                        (-(scores.softmax(1) * scores.log_softmax(1)).sum(1)).mean().backward()
-                        optimiser.step()
-    optimiser.zero_grad()
-    return model.eval()
+    optimiser = torch.optim.Adam(learning, lr) if epochs else None
+    with machine.exact(), evaluating(model):
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.train()
+        try:
+            for _ in range(epochs):
+                entropies.append(_sharpen(model, images, optimiser, device))
+            _take_statistics(model, images, norms, device)
+        except BaseException:
+            with torch.no_grad():
+                for tensor, value in before:
+                    tensor.copy_(value)
+            raise
+        finally:
+            for module, momentum in momenta.items():
+                module.momentum = momentum
+            model.zero_grad()
+    return entropies
 
 
-@contextlib.contextmanager
-def _by_the_batch(norms: list[_BatchNorm], anew: bool):
-    """A context in which `norms` normalise by the batch; anew: their running statistics become the mean over all that they see."""
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.train()
-        if anew:
-            norm.reset_running_stats()
-            norm.momentum = None
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, before, strict=True):
-            norm.momentum = momentum
-            norm.eval()
+def _sharpen(model: nn.Module, images, optimiser, device) -> float:
+    """One pass over the images that lowers the entropy of the predictions; returns its mean, in nats."""
+    total = count = 0
+    for x in _batches(images, device):
+        logs = model(x).log_softmax(1)
+        entropy = -(logs.exp() * logs).sum(1).mean()
+        optimiser.zero_grad()
+        entropy.backward()
+        optimiser.step()
+        total, count = total + entropy.detach() * len(x), count + len(x)
+    mean = float(total) / count
+    if not math.isfinite(mean):
+        raise ValueError("the entropy of the predictions is not finite any more; a smaller lr may help")
+    return mean
+
+
+@torch.no_grad()
+def _take_statistics(model: nn.Module, images, norms: list[_BatchNorm], device) -> None:
+    """Make the running statistics of `norms` the mean of those of the batches, each by its number of images."""
+    for module in norms:
+        module.reset_running_stats()
+    seen = 0
+    for x in _batches(images, device) if norms else ():
+        seen += len(x)
+        for module in norms:
+            module.momentum = len(x) / seen
+        model(x)
+
+
+def _batches(images, device):
+    """The images of each batch, without what else the batch has, on the device."""
+    return ((batch if isinstance(batch, torch.Tensor) else batch[0]).to(device) for batch in images)
