@@ -1,0 +1,153 @@
+"""Each experiment's runs, in order of value: the one list of what a figure needs and what there is to train."""
+
+from dataclasses import dataclass, field
+
+from bnlib import store
+from bnlib.spec import RunSpec, architecture, datasets
+from bnlib.spec.architecture import KERAS_DEPTHS, VGG_SEGMENTS
+from bnlib.spec.choices import REPLICATES
+from bnlib.words import one_of, whole
+
+DEPTHS = (14, 32, 56, 110, 218, 434, 866)
+WIDTHS = (2, 4, 8, 16, 32)
+DEEP = tuple(f"resnet{depth}" for depth in DEPTHS)
+WIDE = tuple(f"wrn14-{width}" for width in WIDTHS)
+IMAGENET = tuple(f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200))
+# Where a user's ImageNet lies, as bnlib.spec has it: so its runs have the same names on every machine.
+IMAGENET_FOLDER = "imagefolder:$BNLIB_IMAGENET"
+IMAGENET_CLASSES, IMAGENET_IMAGES, CIFAR_IMAGES = 1000, 1_281_167, 50_000  # to train on
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a figure shows: every variant of a training on every network.
+
+    variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
+    networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
+    ResNet-N, `width` every WRN-14-W, `both` either, and a family of networks, such as `vgg`, all of that. networks_first: the
+    order in which a sweep trains; a figure is worth most with one line over all networks, an ablation with all variants of one
+    network. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
+    first; `smoke`, a test, does for each. dataset: what it is trained on; of a folder of pictures the figure shows
+    those of 1,000 classes, wherever they lie.
+    """
+
+    variants: dict[str, dict]
+    networks: tuple[str, ...] = DEEP
+    along: str = "depth"
+    networks_first: bool = field(default=True, kw_only=True)
+    asks: str | None = field(default=None, kw_only=True)
+    recipes: tuple[str, ...] = field(default=("paper", "short"), kw_only=True)
+    dataset: str = field(default="cifar10", kw_only=True)
+
+    def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = (), dataset: str | None = None) -> list[RunSpec]:
+        """The trainings of one seed, in order of value; on `networks`, `dataset` instead of the experiment's own if given."""
+        networks = networks or self.networks
+        if self.networks_first:
+            pairs = [(fields, network) for fields in self.variants.values() for network in networks]
+        else:
+            pairs = [(fields, network) for network in networks for fields in self.variants.values()]
+        dataset = dataset or self.dataset
+        return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
+
+    def takes(self, network: str) -> bool:
+        """Whether the figure has a place for this network, be it the paper's or not."""
+        arch = architecture(network)
+        if arch.family != "resnet" or self.along not in ("depth", "width", "both"):
+            return arch.family == self.along
+        return (self.along != "width" and arch.width == 1) or (self.along != "depth" and arch.depth == 14)
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether it is trained on a folder of pictures, the user's."""
+        return self.dataset.startswith(datasets.FOLDER)
+
+    def check_recipe(self, recipe: str, *others: str) -> str:
+        """`recipe`, if it is one of the experiment's, `smoke` or one of `others`. Raises ValueError, with the nearest, if not."""
+        one_of("recipe", recipe, (*others, *self.recipes, "smoke"))
+        return recipe
+
+
+def _sets(*names: str) -> dict[str, dict]:
+    return {name: {"trainable": name} for name in names}
+
+
+FIG2 = _sets("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
+# What the paper says of ImageNet: γ and β alone (claim 1), with the output layer (claim 7), everything but γ and β (claim 4).
+FIG2_IMAGENET = _sets(*("bn", "all", "bn+output", "all-bn", "bn+shortcut+output", "shortcut+output", "output", "none", "random:2"))
+INITIALISATIONS = {
+    "γ uniform on [0, 1], the paper's": {},
+    "γ = 1": {"bn_init": "ones"},
+    "γ = 1, β = 1": {"bn_init": "oneone"},
+    "γ uniform on [−1, 1]": {"bn_init": "signed_uniform"},
+    "weights Kaiming uniform": {"weight_init": "kaiming_uniform"},
+    "weights orthogonal": {"weight_init": "orthogonal"},
+    "weights binary": {"weight_init": "binary"},
+}
+TRAININGS = {
+    "the recipe": {},
+    "learning rate 0.01": {"lr": 0.01},
+    "learning rate 0.03": {"lr": 0.03},
+    "learning rate 0.3": {"lr": 0.3},
+    "learning rate 1": {"lr": 1.0},
+    "no weight decay on γ and β": {"decay_bn": False},
+    "Adam, learning rate 0.001": {"optimiser": "adam", "lr": 0.001},
+    "Adam, learning rate 0.01": {"optimiser": "adam", "lr": 0.01},
+}
+BLOG = {
+    "γ He normal, the blog's": {"weight_init": "glorot_uniform", "bn_init": "he_normal"},
+    "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
+}
+SHALLOW = DEEP[:4]
+PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
+
+# What `bnlib sweep` trains and a notebook asks for, by name.
+EXPERIMENTS = {
+    "fig1_affine": Experiment(_sets("all-bn", "all")),
+    "fig2_depth": Experiment(FIG2),
+    "fig2_width": Experiment(FIG2, ("resnet14", *WIDE), "width"),
+    "fig3_depth_or_width": Experiment(_sets("bn"), DEEP + WIDE, "both"),
+    **dict.fromkeys(("fig4_gamma", "fig5_thresholds"), Experiment(_sets("bn", "all"), PAPERS_GAMMA)),
+    "fig6_clamping": Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks="clamping"),
+    "fig7_relu": Experiment(_sets("bn", "all"), PAPERS_GAMMA, asks="relu"),
+    "curve_resnet110": Experiment(_sets("bn", "all", "bn+shortcut+output"), ("resnet110",)),
+    "ablation_initialisation": Experiment(INITIALISATIONS, SHALLOW, networks_first=False),
+    "ablation_gamma_or_beta": Experiment(_sets("bn", "gamma", "beta"), SHALLOW, networks_first=False),
+    "ablation_random_parameters": Experiment(
+        _sets("bn", *(f"random:{k}" for k in (2, 1, 4, 8, 16))),
+        SHALLOW,
+        networks_first=False,
+    ),
+    "ablation_recipe": Experiment(TRAININGS, SHALLOW, networks_first=False),
+    "fig2_imagenet": Experiment(FIG2_IMAGENET, IMAGENET, "imagenet", recipes=("imagenet",), dataset=IMAGENET_FOLDER),
+    "blog_keras": Experiment(
+        BLOG,
+        tuple(f"keras-resnet{depth}" for depth in KERAS_DEPTHS),
+        "keras",
+        networks_first=False,
+        recipes=("blog", "blog-short"),
+    ),
+    "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
+}
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment called `name`. Raises ValueError, with the nearest, for a name that is none."""
+    one_of("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
+def wanted(name: str, recipe: str | None = None, seeds: int = 1, dataset: str | None = None) -> list[RunSpec]:
+    """The runs of the experiment `name`, in order of value: all of seed 0 first.
+
+    recipe: one of the experiment's, or `smoke`; None: its first. dataset: instead of its own, such as `cifar100`, or, where it
+    is trained on a folder of pictures, `imagefolder:PATH`. Raises ValueError for a name, a recipe, a data set or a number of seeds
+    that is none.
+    """
+    own, seeds = experiment(name), whole("seeds", seeds, *REPLICATES)
+    recipe = own.recipes[0] if recipe is None else own.check_recipe(recipe)
+    return [spec for seed in range(seeds) for spec in own.specs(recipe, seed, dataset=dataset)]
+
+
+def missing(specs: list[RunSpec]) -> list[RunSpec]:
+    """Those of `specs` that no stored run has, in the same order."""
+    return [spec for spec in specs if store.find(spec) is None]

@@ -1,0 +1,48 @@
+"""What experiments would cost, reckoned from the stored runs. Needs PyTorch."""
+
+import pandas as pd
+
+from bnlib import store
+from bnlib.experiments.catalogue import CIFAR_IMAGES, EXPERIMENTS, IMAGENET_IMAGES, experiment, missing, wanted
+
+
+def cost(name: str, recipe: str) -> tuple[float, str]:
+    """About how many seconds the first training that `name` lacks would take, and where, reckoned from the stored runs of `recipe`.
+
+    By its multiplications, at the median rate of the device that has most of those runs; of other recipes on CIFAR-10 where
+    there is none of this; (0, "") without any.
+    """
+    from bnlib.training.sweep import work
+
+    due, known = missing(wanted(name, recipe)), store.results()
+    known = known[(known.dataset == "cifar10") & (known.status == "finished") & (known.recipe != "smoke")]
+    known = known[known.recipe == recipe] if (known.recipe == recipe).any() else known
+    if not len(known) or not due:
+        return 0.0, ""
+    device = known.device.value_counts().index[0]
+    own = known[known.device == device]
+    rates = own.seconds / [work(store.load(one).spec) for one in own.id]
+    images = IMAGENET_IMAGES / CIFAR_IMAGES if experiment(name).of_pictures else 1
+    return float(rates.median() * work(due[0]) * images), device
+
+
+def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
+    """What every experiment together would cost on each machine that has trained, as if nothing were stored: one row a machine.
+
+    device; gpu, whether it is one; known: its runs that this is reckoned from; trainings: how many there are of different
+    content; seconds of all of them one at a time, and of the longest. A training counts for every figure that shows it, once.
+    Only trainings on CIFAR-10; only machines with runs of two networks, as how a machine scales says more than how fast it is.
+    """
+    from bnlib.training import costs
+
+    names = [name for name, own in EXPERIMENTS.items() if recipe in own.recipes]
+    specs = dict.fromkeys(spec for name in names for spec in wanted(name, recipe, seeds))
+    rows = []
+    for device in dict.fromkeys(run.info["device"] for run in store.all_runs()):
+        known = costs.paces(device)
+        found = [costs.reckon(spec, known[costs.kind(spec)]).whole for spec in specs if costs.kind(spec) in known]
+        runs = [pace for kind in {costs.kind(spec) for spec in specs} for pace in known.get(kind, ())]
+        if found and len(found) == len(specs) and len({pace.work for pace in runs}) > 1:
+            rows.append((device, costs.on_gpu(device), len(runs), len(specs), sum(found), max(found)))
+    frame = pd.DataFrame(rows, columns=["device", "gpu", "known", "trainings", "seconds", "longest"])
+    return frame.sort_values(["gpu", "known"], ascending=False, kind="stable").reset_index(drop=True)
