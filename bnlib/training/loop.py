@@ -59,7 +59,7 @@ class Loop:
         self.optimiser = optimiser.make(model, settings)
         self.images = min(settings.train_images or source.train_count, source.train_count)
         self.steps = self._steps()
-        self._check_processes()
+        self._check_batches()
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)  # this epoch's loss, images classified right, images
         self.history, self.saved, self.seconds, self.take_step = [], 0, 0.0, None
         self.last_epoch = None  # how many seconds the last one took
@@ -80,8 +80,8 @@ class Loop:
         """The step to train with; once, for the whole training."""
         return engine.Plain(self.model, self.precision)
 
-    def _check_processes(self) -> None:
-        """Raise ValueError, one line, if a batch has not images enough for all processes."""
+    def _check_batches(self) -> None:
+        """Raise ValueError, one line, if the smallest batch has not images enough, for all processes or for the network."""
         size, count = self.settings.batch_size, self.processes.count
         smallest = min(size, self.images % size or size)
         if 1 < count and smallest < 2 * count:
@@ -114,6 +114,7 @@ class Loop:
         """
         while not self.finished:
             start, epoch = time.perf_counter(), len(self.history)
+            rising = epoch < self.settings.warmup
             if until is not None and time.monotonic() + timing.next_epoch(self) > until:
                 raise OutOfTime
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
@@ -122,7 +123,8 @@ class Loop:
                 batches = self.batches(epoch)
             for done, batch in enumerate(batches):
                 self.batch = min(self.settings.batch_size, self.images - done * self.settings.batch_size)  # of all processes
-                self._use_lr(self.settings.learning_rate(epoch, (done + 1) / self.steps), rising=epoch < self.settings.warmup)
+                if rising or not done:
+                    self._use_lr(self.settings.learning_rate(epoch, (done + 1) / self.steps), rising)
                 with self.on_stream():
                     self.take_step(*batch)
                 yield ""
@@ -235,21 +237,7 @@ class Loop:
         """Write the checkpoint, atomically, and the history so far. Raises StoreError, one line, if it cannot be written."""
         if self.checkpoint is None:
             return
-        state = {
-            "history": self.history,
-            "seconds": self.seconds,
-            "started": self.started.isoformat(),
-            "made": self.made(),
-            "optimiser": self.optimiser and self.optimiser.state_dict(),
-            "tensors": {k: v.detach().cpu() for k, v in self.moving().items()},
-        }
-        try:
-            checkpoint.save(self.checkpoint, self.name, state)
-        except OSError as error:
-            raise store.StoreError(
-                f"{self.name}: the checkpoint of epoch {len(self.history)} cannot be written to {self.checkpoint} "
-                f"({error.strerror}). Make room, or let it be written; {self.kept}"
-            ) from None
+        resume.save(self)
         self.saved = len(self.history)
         with contextlib.suppress(OSError):  # it is there to be looked at: nothing goes on from it
             part = self.progress.with_suffix(".csv.part")
@@ -287,20 +275,9 @@ class Loop:
         state = self.processes.told(resume.find(self) if self.checkpoint and self.processes.first else None)
         if state is None:
             return
-        self._take(state)
+        resume.put(self, state)
         if self.processes.first:
             print(f"{self.name}: going on after epoch {len(self.history)} of {self.settings.epochs}", flush=True)
-
-    @torch.no_grad()
-    def _take(self, state: dict) -> None:
-        """Put what `resume.misfit` has checked in its place."""
-        for name, tensor in self.moving().items():
-            tensor.copy_(state["tensors"][name])
-        if self.optimiser is not None:  # its numbers; its settings are the spec's, and this device's
-            own = self.optimiser.state_dict()["param_groups"]
-            self.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
-        self.history, self.seconds, self.earlier = state["history"], state["seconds"], state["made"]
-        self.started, self.saved = datetime.fromisoformat(state["started"]), len(self.history)
 
     def made(self) -> list[dict]:
         """Where and with what it has been trained, by one process after the other; this one last."""

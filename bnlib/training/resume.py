@@ -1,4 +1,4 @@
-"""Which checkpoint a training goes on from: the last one that is whole and its own."""
+"""A training's state on disk and back: saved after each epoch, and found again, the last that is whole and its own."""
 
 import math
 import os
@@ -17,8 +17,39 @@ def aside(path: Path) -> Path:
     return path.with_name(path.name + ".bad")
 
 
+def save(training) -> None:
+    """Write the checkpoint of `training`, a Loop, atomically. Raises StoreError, one line, if it cannot be written."""
+    state = {
+        "history": training.history,
+        "seconds": training.seconds,
+        "started": training.started.isoformat(),
+        "made": training.made(),
+        "optimiser": training.optimiser and training.optimiser.state_dict(),
+        "tensors": {name: tensor.detach().cpu() for name, tensor in training.moving().items()},
+    }
+    try:
+        checkpoint.save(training.checkpoint, training.name, state)
+    except OSError as error:
+        raise store.StoreError(
+            f"{training.name}: the checkpoint of epoch {len(training.history)} cannot be written to {training.checkpoint} "
+            f"({error.strerror}). Make room, or let it be written; {training.kept}"
+        ) from None
+
+
+@torch.no_grad()
+def put(training, state: dict) -> None:
+    """Put a `state` that `find` gave into `training`."""
+    for name, tensor in training.moving().items():
+        tensor.copy_(state["tensors"][name])
+    if training.optimiser is not None:  # its numbers; its settings are the spec's, and this device's
+        own = training.optimiser.state_dict()["param_groups"]
+        training.optimiser.load_state_dict({"state": state["optimiser"]["state"], "param_groups": own})
+    training.history, training.seconds, training.earlier = state["history"], state["seconds"], state["made"]
+    training.started, training.saved = datetime.fromisoformat(state["started"]), len(training.history)
+
+
 def find(training) -> dict | None:
-    """The last checkpoint of `training`, a Loop; where it cannot be used, the one before; else None, to start anew. Says so.
+    """The last checkpoint of `training`; where it cannot be used, the one before; else None, to start anew. Says so.
 
     Raises StoreError, one line, if one is there and may not be read.
     """

@@ -175,8 +175,8 @@ def in_turn(trainers: list[Loop], progress: bool, until: float | None) -> None:
     )
     try:
         on_cpu = first.device.type == "cpu"
-        if first.step.name == "fused" and not on_cpu:
-            first.processes.first and bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
+        if first.step.name == "fused" and not on_cpu and first.processes.first:
+            bar.write("compiling the step: up to a minute the first time", file=sys.stdout)
         for trainer in trainers[:1] if on_cpu else trainers:
             every = f"; the {len(trainers)} in turn: {len(trainers)} times that" if on_cpu else ", alone"
             if (said := trainer.outlook()) and first.processes.first:
