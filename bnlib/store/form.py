@@ -115,7 +115,7 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
         spec = RunSpec(**found["spec"])
     except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         return found, None, [*wrong, f"its spec is none: {shown(error)[:200]}"]
-    if (due := named_classes(spec)) and classes(found, spec) != due:
+    if (due := spec.classes) and classes(found, spec) != due:
         wrong.append(f"classes is {found['classes']}, and {spec.dataset} has {due}")
     if spec.id != name:
         wrong.append(f"its spec belongs to {spec.id}")
@@ -124,14 +124,9 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
     return found, spec, wrong
 
 
-def named_classes(spec: RunSpec) -> int | None:
-    """How many classes the data set of `spec` has, by its name; None where only its images say so."""
-    return spec.classes
-
-
 def classes(about: dict, spec: RunSpec) -> int:
     """How many classes the images of a run have, given what run.json says, which says nothing of 10."""
-    return about.get("classes") or named_classes(spec) or 10
+    return about.get("classes") or spec.classes or 10
 
 
 def history(data: bytes, more: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -4,7 +4,6 @@ import torch
 
 from bnlib import freezing, models
 from bnlib.spec import RunSpec
-from bnlib.store import form
 from bnlib.store.files import StoreError
 from bnlib.store.run import Run
 
@@ -26,7 +25,7 @@ def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
 
 def outputs(spec: RunSpec, classes: int | None = None) -> int:
     """How many outputs the network of `spec` has. classes, raises: see `skeleton`."""
-    found = classes or form.named_classes(spec)
+    found = classes or spec.classes
     if found is None:
         raise ValueError(f"{spec.dataset}: how many classes it has must be given; a stored run of it says so, `Run.classes`")
     return found

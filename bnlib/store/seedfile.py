@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from bnlib import __version__, models
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import CLASSES
-from bnlib.store import form, networks
+from bnlib.store import networks
 from bnlib.store.files import StoreError
 from bnlib.store.run import Run
 from bnlib.store.tensorfile import checked, refused
@@ -101,7 +101,7 @@ def read(path: str | Path) -> SeedFile:
             if unknown := sorted(set(info["spec"]) - {field.name for field in fields(RunSpec)}):
                 raise ValueError(f"its spec has the field {unknown[0]!r}; it is of bnlib {info.get('version')!r}")
             spec = RunSpec(**info["spec"])
-            known = form.named_classes(spec)
+            known = spec.classes
             if (known is None) != ("classes" in info):
                 said = "does not say" if known is None else "says"
                 raise ValueError(f"it {said} how many classes its dataset {shown(spec.dataset)} has")
@@ -172,7 +172,7 @@ def _bytes(spec: RunSpec, classes: int | None, accuracy: float, weights_checksum
     flat = {name: np.concatenate([tensors[one].ravel() for one in shapes]).astype("<f4") for name, shapes in parts.items()}
     given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
     info = {"version": __version__, "spec": given, "accuracy": accuracy, "weights_checksum": weights_checksum}
-    if form.named_classes(spec) is None:
+    if spec.classes is None:
         info["classes"] = classes
     info["digest"] = _digest(info, flat)
     return save(flat, {"bnlib": json.dumps(info)})  # one key: of several, safetensors would mix the order

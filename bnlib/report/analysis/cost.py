@@ -18,9 +18,9 @@ def whole_cost(frame: pd.DataFrame):
         {
             "machine": device,
             "runs it is reckoned from": str(row.known),
-            "one at a time": long(row.seconds),
-            "eight such at a time": long(max(row.seconds / AT_A_TIME, row.longest)),
-            "the longest training": long(row.longest),
+            "one at a time": duration(row.seconds),
+            "eight such at a time": duration(max(row.seconds / AT_A_TIME, row.longest)),
+            "the longest training": duration(row.longest),
         }
         for device, row in zip(device_names(frame.device), frame.itertuples(), strict=True)
     ]
@@ -28,8 +28,3 @@ def whole_cost(frame: pd.DataFrame):
         names = ("runs it is reckoned from", "one at a time", "eight such at a time", "the longest training")
         rows.insert(0, {"machine": "a GPU", **dict.fromkeys(names, UNKNOWN), "runs it is reckoned from": "none"})
     return table(pd.DataFrame(rows))
-
-
-def long(seconds: float) -> str:
-    """Seconds as `bnlib.words.duration` has them; of more than three days in days."""
-    return duration(seconds) if seconds < 3 * 86400 else f"{seconds / 86400:,.0f}\u00a0days"
