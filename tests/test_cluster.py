@@ -121,7 +121,7 @@ def test_workers_must_see_the_same_results_have_the_same_code_and_the_data(tiny,
     with pytest.raises(Mendable, match="its results folder .*elsewhere is not .*runs on .*set BNLIB_RUNS") as error:
         sweep.sweep(specs, executor=Inline(env={"BNLIB_RUNS": str(tmp_path / "elsewhere")}))
     assert "\n" not in str(error.value) and not (tmp_path / "elsewhere").exists()
-    monkeypatch.setattr(experiments.store, "find", lambda *_: None)
+    monkeypatch.setattr(store, "find", lambda *_: None)
     with pytest.raises(Mendable, match="CIFAR-10"):
         sweep.sweep([tiny(dataset="cifar10")], executor=Inline(), data_root=str(tmp_path / "nothing"))
     with workers.here() as wanted:

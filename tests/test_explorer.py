@@ -424,7 +424,7 @@ def test_where_it_cannot_be_computed_the_stored_curve_has_a_word(live, monkeypat
     answer = asked(live, WHOLE)
     assert "its convolutions were trained and are not stored" in answer["note"] and "The stored curve is shown." in answer["note"]
     monkeypatch.setenv("BNLIB_DATA", str(tmp_path))
-    experiments._dataset.cache_clear()
+    experiments.point._dataset.cache_clear()
     answer = asked(live, SEEDS[0], number=3)
     assert "CIFAR-10 is not in" in answer["note"] and answer["accuracies"] == {} and answer["done"] == 1
     with pytest.raises(data.DataMissing):
