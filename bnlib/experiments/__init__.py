@@ -1,4 +1,4 @@
-"""Each experiment's runs, in order of value: what a figure needs, and what there is of it. How to train them lives in `training`."""
+"""Each experiment's runs, in order of value: what a figure needs, and what there is. How to train them lives in `training`."""
 
 from bnlib.experiments.catalogue import (
     BLOG,
