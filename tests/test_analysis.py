@@ -161,7 +161,7 @@ def test_a_curve_is_that_of_the_first_sound_replicate():
 def test_coverage_says_what_diverged(monkeypatch):
     runs = experiments.runs("fig2_depth")
     gone = runs.assign(status=runs.status.where(runs.seed != 1, "diverged"))
-    monkeypatch.setattr(experiments, "runs", lambda _: gone)
+    monkeypatch.setattr("bnlib.experiments.stored.runs", lambda _: gone)
     said = experiments.coverage("fig2_depth").loc["bn", "ResNet-14"]
     assert said == "160\u00a0epochs ×2, 160\u00a0epochs (diverged), 16\u00a0epochs ×2, 16\u00a0epochs (diverged)"
 
