@@ -170,6 +170,8 @@ def spec_options(command):
     options = [
         click.argument("model"),
         click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
+        click.option("--then", metavar="GROUPS", help="What learns instead, after --switch epochs."),
+        click.option("--switch", type=int, metavar="EPOCHS", help="After so many epochs the groups of --then learn."),
         recipe,
         click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=DATASETS_HELP),
         click.option("--seed", default=0, show_default=True, help="The replicate."),

@@ -20,7 +20,7 @@ from bnlib.spec.choices import (
     SIZES,
     WEIGHT_INITS,
 )
-from bnlib.spec.trainable import canonical, check_random, parse
+from bnlib.spec.trainable import canonical, check_random, parse, union
 from bnlib.words import one_of, plain, shown, whole
 
 
@@ -98,7 +98,9 @@ class RunSpec:
     in `imagefolder:$BNLIB_IMAGENET`, the run has the same name on every machine. seed: the replicate; draws the weights, the
     order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
     convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32. sync_bn: where several
-    processes train, BatchNorm's statistics are of all their images, not of each process's own.
+    processes train, BatchNorm's statistics are of all their images, not of each process's own. then, switch: after `switch` epochs
+    the groups of `then` learn instead of those of `trainable`. The learning rate goes on along its schedule; the optimiser begins
+    anew, with no momentum.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content
@@ -129,6 +131,8 @@ class RunSpec:
     warmup: int | None = None
     size: int | None = None
     sync_bn: bool = False
+    then: str | None = None
+    switch: int | None = None
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
@@ -154,6 +158,7 @@ class RunSpec:
         for field in fields(Recipe):
             if getattr(self, field.name) == getattr(base, field.name):
                 put(field.name, None)
+        _check_phases(self)
         _check_growth(self.settings)
         _check_pictures(self)
 
@@ -178,13 +183,23 @@ class RunSpec:
     def id(self) -> str:
         """The run's name: readable, and ending in a hash of `text`, so that a new field never changes an old id."""
         parts = [] if self.dataset == "cifar10" else [datasets.short_name(self.dataset)]
-        parts += [self.model, self.trainable.replace(":", ""), self.recipe, f"seed{self.seed}"]
+        sets = self.trainable.replace(":", "") + (f"-then-{self.then}" if self.then else "")
+        parts += [self.model, sets, self.recipe, f"seed{self.seed}"]
         return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
     @property
     def redrawn(self) -> bool:
         """Whether the trained network comes back from the seed and what a run stores: not where `features` learn."""
-        return "features" not in parse(self.trainable)[0]
+        return "features" not in parse(self.learned)[0]
+
+    @property
+    def learned(self) -> str:
+        """The set of all that learns in some epoch: `trainable`, unless another comes `then`."""
+        return union(self.trainable, self.then) if self.then else self.trainable
+
+    def learning(self, epoch: int) -> str:
+        """The set that learns in `epoch`, counted from 0."""
+        return self.then if self.then and epoch >= self.switch else self.trainable
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""
@@ -208,6 +223,26 @@ def _plain(value) -> str:
     if isinstance(value, str) and " " in value:  # a path, which must not be taken for more fields
         return repr(value)
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _check_phases(spec: RunSpec) -> None:
+    """Raise ValueError if `then` and `switch` do not go together with the rest; puts them into their one form."""
+    if spec.then is None and spec.switch is None:
+        return
+    epochs = spec.settings.epochs
+    if spec.then is None or spec.switch is None:
+        given, lacks = ("switch", "then") if spec.then is None else ("then", "switch")
+        such = "a set such as all" if lacks == "then" else f"an epoch from 1 to {epochs - 1}"
+        raise ValueError(f"{given} {shown(getattr(spec, given))}: {lacks} is needed too, {such}")
+    if epochs < 2:
+        raise ValueError(f"then {shown(spec.then)}: there is but 1 epoch; give epochs=2 or more")
+    object.__setattr__(spec, "then", canonical(spec.then))
+    object.__setattr__(spec, "switch", whole("switch", spec.switch, 1, epochs - 1))
+    for name in ("trainable", "then"):
+        if parse(getattr(spec, name))[1]:
+            raise ValueError(f"{name} {shown(getattr(spec, name))}: random:K learns from the first epoch to the last; nearest: bn")
+    if spec.then == spec.trainable:
+        raise ValueError(f"then {shown(spec.then)}: that is what learns before; leave then and switch out, or name another set")
 
 
 def _check_pictures(spec: RunSpec) -> None:

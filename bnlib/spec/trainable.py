@@ -69,6 +69,12 @@ def canonical(trainable: str) -> str:
     return "+".join(parts + [g for g in ("features", "shortcut", "output") if g in groups])
 
 
+def union(first: str, second: str) -> str:
+    """The one spelling of what learns in `first` or in `second`, two sets without `random:K`."""
+    groups = (parse(first)[0] | parse(second)[0]) & frozenset(GROUPS)
+    return canonical("+".join(sorted(groups)) or "none")
+
+
 def check_random(trainable: str, smallest: int, name: str) -> None:
     """Raise ValueError if `random:K` asks for more weights than the smallest filter of the network `name` has."""
     k = parse(trainable)[1]

@@ -20,7 +20,7 @@ def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
     classes: how many outputs it has; by default as many as the data set of `spec` has classes. Raises ValueError if it is not
     given, and the data set is a folder of pictures, which alone knows.
     """
-    return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes)), spec.trainable, spec.seed)
+    return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes)), spec.learned, spec.seed)
 
 
 def outputs(spec: RunSpec, classes: int | None = None) -> int:
@@ -44,7 +44,7 @@ def restored(spec: RunSpec, classes: int, weights_checksum: str, tensors: dict, 
     model = draw(spec, classes)
     if models.checksum(model) != weights_checksum:
         raise StoreError(f"{whose}: seed {spec.seed} draws other weights on this machine than the training began with")
-    freezing.freeze(model, spec.trainable, spec.seed)
+    freezing.freeze(model, spec.learned, spec.seed)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, strict=False)
     return model.to(memory_format=torch.channels_last).eval()
 

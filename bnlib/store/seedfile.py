@@ -112,7 +112,7 @@ def read(path: str | Path) -> SeedFile:
             due = {name: ("F32", [sum(map(math.prod, shapes.values()))]) for name, shapes in parts.items()}
             for name in {**due, **found}:
                 if due.get(name) != found.get(name):
-                    raise ValueError(f"the tensor {name!r} does not fit {spec.model} with trainable {spec.trainable!r}")
+                    raise ValueError(f"the tensor {name!r} does not fit {spec.model} with trainable {spec.learned!r}")
             flat = {name: file.get_tensor(name) for name in due}
         digest, accuracy = info.pop("digest"), info["accuracy"]
         if digest != _digest(info, flat):
@@ -153,7 +153,7 @@ def sizes(spec: RunSpec, classes: int | None = None) -> tuple[int, int]:
 def _parts(spec: RunSpec, classes: int | None) -> dict[str, dict[str, tuple[int, ...]]]:
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
-        raise ValueError(f"trainable {spec.trainable!r} comes back from no seed")
+        raise ValueError(f"trainable {spec.learned!r} comes back from no seed")
     kept = networks.kept(spec, networks.skeleton(spec, classes))
     parts = {}
     for name, tensor in kept.items():
@@ -168,7 +168,7 @@ def _bytes(spec: RunSpec, classes: int | None, accuracy: float, weights_checksum
     parts = _parts(spec, classes)
     due = {name: shape for shapes in parts.values() for name, shape in shapes.items()}
     if wrong := due.items() ^ {name: tensor.shape for name, tensor in tensors.items()}.items():
-        raise ValueError(f"the tensor {min(wrong)[0]!r} does not fit {spec.model} with trainable {spec.trainable!r}")
+        raise ValueError(f"the tensor {min(wrong)[0]!r} does not fit {spec.model} with trainable {spec.learned!r}")
     flat = {name: np.concatenate([tensors[one].ravel() for one in shapes]).astype("<f4") for name, shapes in parts.items()}
     given = {f.name: getattr(spec, f.name) for f in fields(spec) if getattr(spec, f.name) != f.default}
     info = {"version": __version__, "spec": given, "accuracy": accuracy, "weights_checksum": weights_checksum}

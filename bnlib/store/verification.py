@@ -58,7 +58,7 @@ def _network(run: Run, dataset) -> list[str]:
     network = draw(run.spec, run.classes)
     if not drawn_alike(run, network):
         return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
-    freezing.freeze(network, run.spec.trainable, run.spec.seed)
+    freezing.freeze(network, run.spec.learned, run.spec.seed)
     if unlike := misfit(run, network):
         return [unlike]
     if (counts := freezing.count(network)) != run.info["counts"]:

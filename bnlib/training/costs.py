@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnlib import data, machine, models, store
-from bnlib.spec import RunSpec, parse
-from bnlib.training.timing import probes_seconds
+from bnlib.spec import RunSpec
+from bnlib.training.timing import passes, probes_seconds
 from bnlib.training.trainer import Trainer
 from bnlib.words import duration
 
@@ -44,15 +44,14 @@ def work(spec: RunSpec) -> float:
 
 def epoch_work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs of one kind."""
-    return models.work(spec.model, 1, spec.settings.size)[0] * passes(spec)
+    return models.work(spec.model, 1, spec.settings.size)[0] * _passes(spec)
 
 
-def passes(spec: RunSpec) -> int:
-    """How often a step goes over the network: forward, back to the inputs, back to the convolutions' weights."""
-    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
-    # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
-    groups, k = parse(spec.trainable)
-    return 3 if k or "features" in groups else 2 if groups - {"output"} else 1
+def _passes(spec: RunSpec) -> float:
+    """How often a step goes over the network; of all its epochs the mean."""
+    epochs = spec.settings.epochs
+    before = spec.switch if spec.then else epochs
+    return (before * passes(spec.trainable) + (epochs - before) * passes(spec.then or spec.trainable)) / epochs
 
 
 def kind(spec: RunSpec) -> tuple:
@@ -91,7 +90,7 @@ def _probes(spec: RunSpec, epoch: float) -> float:
     if spec.recipe == "smoke" or spec.dataset != "cifar10":
         return 0.0
     train, test = (min(n, m or n) for n, m in zip(PIXELS, (spec.settings.train_images, spec.settings.test_images), strict=True))
-    return probes_seconds(epoch * test / (test + passes(spec) * train))  # an evaluation is one pass
+    return probes_seconds(epoch * test / (test + _passes(spec) * train))  # an evaluation is one pass
 
 
 def costs(

@@ -38,6 +38,7 @@ class Loop:
     precision = "fp32"
     least = 1  # images that a batch must have
     stored = False  # whether the finished training lies in the store
+    changing = frozenset()  # names of parameters that learn in other epochs than this one
 
     def __init__(
         self,
@@ -217,11 +218,20 @@ class Loop:
         self.seconds += seconds
         row |= {"test_loss": found.loss, "test_accuracy": found.accuracy, "test_top5": found.top5, "seconds": seconds}
         self.history.append({name: row[name] for name in self.columns})
+        self.stand(len(self.history))
         if self.processes.first:
             self._save()
             for callback in self.callbacks:
                 callback(dict(self.history[-1]))
         self.saved = self.processes.told(self.saved)
+
+    @property
+    def left(self) -> float:
+        """How many epochs as the next one there are left to train, by the time that they take."""
+        return self.settings.epochs - len(self.history)
+
+    def stand(self, done: int) -> None:
+        """Be as after `done` epochs, where what learns changes in the course of the training: then with a new optimiser."""
 
     @property
     def diverged(self) -> bool:
@@ -261,8 +271,8 @@ class Loop:
         )
 
     def moving(self) -> dict[str, torch.Tensor]:
-        """What training changes: trained parameters and BatchNorm's buffers."""
-        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        """What training changes: parameters that learn at some time, and BatchNorm's buffers."""
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad or name in self.changing}
         norms = {name: b for name, b in self.model.named_buffers() if "parametrizations" not in name}
         return {**trained, **norms}
 

@@ -39,6 +39,7 @@ def save(training) -> None:
 @torch.no_grad()
 def put(training, state: dict) -> None:
     """Put a `state` that `find` gave into `training`."""
+    training.stand(len(state["history"]))
     for name, tensor in training.moving().items():
         tensor.copy_(state["tensors"][name])
     if training.optimiser is not None:  # its numbers; its settings are the spec's, and this device's
@@ -74,6 +75,7 @@ def find(training) -> dict | None:
             ) from None
     if aside(training.checkpoint).exists():
         print(f"{training.name}: starting anew", flush=True)
+    training.stand(0)
     return None
 
 
@@ -81,8 +83,7 @@ def misfit(training, state: dict) -> str:
     """Why `training` cannot go on from a checkpoint's `state`, in a few words; empty if it can."""
     form = lambda value: (value.shape, value.dtype) if isinstance(value, torch.Tensor) else type(value)  # noqa: E731
     forms = lambda values: {name: form(value) for name, value in values.items()}  # noqa: E731
-    settings, optimiser, rows = training.settings, training.optimiser, state.get("history")
-    mine = optimiser and optimiser.state_dict()["state"]
+    settings, rows = training.settings, state.get("history")
     try:
         if not 1 <= len(rows) <= settings.epochs or any(set(row) != set(training.columns) for row in rows):
             return "its history is not one of this run"
@@ -91,6 +92,8 @@ def misfit(training, state: dict) -> str:
             lr = settings.learning_rate(epoch)
             if not numbers or row["epoch"] != epoch + 1 or not math.isclose(row["lr"], lr, rel_tol=1e-9):
                 return f"epoch {epoch + 1} of its history is not one of this run"
+        training.stand(len(rows))  # what learns by then
+        mine = training.optimiser and training.optimiser.state_dict()["state"]
         if forms(state["tensors"]) != forms(training.moving()):
             return "its tensors are not those of this network"
         theirs = state["optimiser"] and state["optimiser"]["state"]

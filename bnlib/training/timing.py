@@ -11,6 +11,7 @@ from tqdm import tqdm
 from bnlib import machine
 from bnlib.engine.evaluation import evaluate
 from bnlib.engine.probes import THRESHOLDS
+from bnlib.spec import parse
 from bnlib.words import duration
 
 SOME = 500  # images of the test set that an evaluation is measured by
@@ -78,6 +79,14 @@ def next_epoch(training) -> float:
     return MARGIN * epoch
 
 
+def passes(trainable: str) -> int:
+    """How often a step goes over the network: forward, back to the inputs, back to the convolutions' weights."""
+    # Of what learns only the convolutions matter much: the gradient of their weights is as much work as that of their inputs,
+    # and as the forward pass. Where only the output layer learns, or nothing, there is no other gradient.
+    groups, k = parse(trainable)
+    return 3 if k or "features" in groups else 2 if groups - {"output"} else 1
+
+
 def probes_seconds(test: float) -> float:
     """About how long asking a trained network takes, if an evaluation takes `test` seconds."""
     return (2.2 * len(THRESHOLDS) + 5) * test
@@ -86,7 +95,7 @@ def probes_seconds(test: float) -> float:
 def estimate(training) -> str:
     """How long what is left of `training` will take, in words."""
     pace, epochs = training.pace, training.settings.epochs - len(training.history)
-    about = epochs * (training.steps * pace.step + pace.test) + pace.last_test - pace.test + pace.probes
+    about = training.left * (training.steps * pace.step + pace.test) + pace.last_test - pace.test + pace.probes
     return (
         f"{epochs} epochs of {training.steps} steps, {1000 * pace.step:.{0 if pace.step > 0.02 else 1}f} ms a step: "
         f"about {duration(about)} ({training.step.name} step, {training.precision}, "

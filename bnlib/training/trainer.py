@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from bnlib import data, engine, freezing, models, store
+from bnlib.engine import optimiser
 from bnlib.processes import ALONE, Processes
 from bnlib.spec import RunSpec, architecture
 from bnlib.store import networks
@@ -34,7 +35,11 @@ class Trainer(Loop):
         self.least = 2 if spec.settings.size <= 32 and architecture(spec.model).family in ("imagenet", "keras") else 1
         model = networks.draw(spec, dataset.classes)
         self.weights_checksum = models.checksum(model)
-        freezing.freeze(model, spec.trainable, spec.seed)
+        freezing.freeze(model, spec.learned, spec.seed)
+        if spec.then:
+            self.changing = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
+            freezing.freeze(model, spec.trainable, spec.seed)
+        self.trainable = spec.trainable
         model = model.to(device=device, memory_format=torch.channels_last).train()
         if device.type == "cuda":
             data.constants(device)
@@ -64,7 +69,22 @@ class Trainer(Loop):
 
     @property
     def title(self) -> str:  # noqa: D102  as in Loop
-        return f"{self.spec.model} {self.spec.trainable} {self.spec.recipe}"
+        return f"{self.spec.model} {self.spec.trainable}{f' then {self.spec.then}' if self.spec.then else ''} {self.spec.recipe}"
+
+    @property
+    def left(self) -> float:  # noqa: D102  as in Loop
+        epochs = range(len(self.history), self.settings.epochs)
+        return sum(timing.passes(self.spec.learning(epoch)) for epoch in epochs) / timing.passes(self.trainable)
+
+    def stand(self, done: int) -> None:  # noqa: D102  as in Loop
+        due = self.spec.learning(done)
+        if due != self.trainable:
+            optimiser.unflatten(self.model)
+            freezing.freeze(self.model, due, self.spec.seed)
+            self.trainable, self.take_step, self.last_epoch = due, None, None
+            self.optimiser = optimiser.make(self.model, self.settings)
+            self.step = self._make_step()
+            self.__dict__.pop("pace", None)  # its steps take another time
 
     def outlook(self) -> str:  # noqa: D102  as in Loop
         if self.processes.count == 1:
@@ -82,6 +102,7 @@ class Trainer(Loop):
         yield from super().train(until)
         self.release()
         if self.processes.first:
+            freezing.freeze(self.model, self.spec.learned, self.spec.seed)
             write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
             for path in self.files():
                 path.unlink(missing_ok=True)
