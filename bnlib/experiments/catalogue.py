@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bnlib import store
-from bnlib.spec import RunSpec, architecture, datasets
+from bnlib.spec import RECIPES, RunSpec, architecture, datasets
 from bnlib.spec.architecture import KERAS_DEPTHS, VGG_SEGMENTS
 from bnlib.spec.choices import REPLICATES
 from bnlib.words import one_of, whole
@@ -22,7 +22,8 @@ IMAGENET_CLASSES, IMAGENET_IMAGES, CIFAR_IMAGES = 1000, 1_281_167, 50_000  # to 
 class Experiment:
     """What a figure shows: every variant of a training on every network.
 
-    variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first.
+    variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first; `switch` as a share of the
+    recipe's epochs.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
     ResNet-N, `width` every WRN-14-W, `both` either, and a family of networks, such as `vgg`, all of that. networks_first: the
     order in which a sweep trains; a figure is worth most with one line over all networks, an ablation with all variants of one
@@ -47,6 +48,7 @@ class Experiment:
         else:
             pairs = [(fields, network) for network in networks for fields in self.variants.values()]
         dataset = dataset or self.dataset
+        pairs = [(_in_epochs(fields, recipe), network) for fields, network in pairs]
         return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
 
     def takes(self, network: str) -> bool:
@@ -65,6 +67,11 @@ class Experiment:
         """`recipe`, if it is one of the experiment's, `smoke` or one of `others`. Raises ValueError, with the nearest, if not."""
         one_of("recipe", recipe, (*others, *self.recipes, "smoke"))
         return recipe
+
+
+def _in_epochs(fields: dict, recipe: str) -> dict:
+    """The fields of a variant, its `switch` in epochs of the recipe."""
+    return fields | ({"switch": max(1, round(fields["switch"] * RECIPES[recipe].epochs))} if "switch" in fields else {})
 
 
 def _sets(*names: str) -> dict[str, dict]:
@@ -97,6 +104,13 @@ BLOG = {
     "γ He normal, the blog's": {"weight_init": "glorot_uniform", "bn_init": "he_normal"},
     "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
 }
+# Of 16 epochs, or of 160, so many parts with γ and β alone at first, and with everything for the rest.
+BN_FIRST = {
+    "everything from the start": {"trainable": "all"},
+    "γ and β for an eighth, then everything": {"then": "all", "switch": 1 / 8},
+    "γ and β for a quarter, then everything": {"then": "all", "switch": 1 / 4},
+    "γ and β for half, then everything": {"then": "all", "switch": 1 / 2},
+}
 SHALLOW = DEEP[:4]
 PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
 
@@ -126,6 +140,7 @@ EXPERIMENTS = {
         networks_first=False,
         recipes=("blog", "blog-short"),
     ),
+    "beyond_bn_first": Experiment(BN_FIRST, SHALLOW, networks_first=False),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 

@@ -43,6 +43,7 @@ from bnlib.report.analysis.tables import (
     where_table,
 )
 from bnlib.report.analysis.verdicts import (
+    ANSWERS,
     FULL,
     LEVEL,
     RECIPES,
@@ -61,6 +62,7 @@ from bnlib.report.analysis.verdicts import (
 from bnlib.report.analysis.words import mean_and_sd
 
 __all__ = [
+    "ANSWERS",
     "FULL",
     "LEVEL",
     "RECIPES",

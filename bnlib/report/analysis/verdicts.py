@@ -11,6 +11,7 @@ TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's;
 LEVEL = 0.05  # of a test, after the correction for how many there are
 VERDICTS = ("reproduced", "in trend", "in part", "too close", "not reproduced", "not judged", "not trained")
 HOLD = ("reproduced", "in trend")
+ANSWERS = ("yes", "no", "too close", "not judged", "not trained")  # to a question that the paper does not answer
 FULL = ("paper", "imagenet")  # recipes that train as long as the paper, so that a value can be held against its own
 RECIPES = (*FULL, "short")  # those whose runs are judged, the better first
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common

@@ -15,6 +15,8 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 class Statement:
     """What is so, in Markdown; where the paper says something that it can be held against, a verdict (one of VERDICTS).
 
+    To a question beyond the paper, an answer (one of ANSWERS).
+
     of: how much of it the verdict is about, such as `at 2 of 7 depths`; empty for all.
     """
 

@@ -1,0 +1,127 @@
+"""γ and β first, then everything: is it better than everything from the start?"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.experiments import EXPERIMENTS
+from bnlib.report.analysis import ANSWERS, LEVEL, best, differences, histories, summarise
+from bnlib.report.figures.marks import chance
+from bnlib.report.figures.panels import groups, nothing
+from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look
+from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
+from bnlib.spec import RECIPES
+
+START, *FIRST = EXPERIMENTS["beyond_bn_first"].variants
+LOOKS = dict(zip((START, *FIRST), ("all", "gamma", "bn", "beta"), strict=True))  # the sets whose colour and dash they have
+ASKED = "Is it better to train γ and β alone at first, and everything afterwards?"
+
+
+def against_start(summary: pd.DataFrame) -> pd.DataFrame:
+    """What each variant gains against everything from the start, as `analysis.differences`, with the variant.
+
+    summary: of `analysis.summarise`. p is corrected for the networks of a variant, not for the variants: `answer` does that.
+    """
+    rows = [differences(summary, variant, START).assign(variant=variant) for variant in FIRST]
+    return pd.concat([one for one in rows if len(one)], ignore_index=True) if any(map(len, rows)) else rows[0]
+
+
+def answer(summary: pd.DataFrame) -> Statement:
+    """What comes of γ and β first, in the networks at the longest recipe that there is.
+
+    *yes*: some share of the epochs is better than none, by a test, in a network, and none is worse in any; *no*: the other way
+    round, or none is told apart and each is less; *too close*: nothing can be told.
+    """
+    rows = best(against_start(summary))
+    if not len(rows):
+        return Statement("", "not trained")
+    alone = summary[(summary.recipe == rows.recipe.iloc[0]) & (summary.n > 0)]
+    name = rows.network.value_counts(sort=False).idxmax()
+    own = alone[(alone.network == name)].set_index("variant")["mean"]
+    shares = {v: _epochs(v, rows.recipe.iloc[0]) for v in FIRST if v in own.index}
+    reached = listing(percent(own[v]) for v in shares)
+    said = (
+        f"{upper(after(rows.recipe.iloc[0]))} {network(name)} reaches {percent(own[START])} with everything trained from the start; "
+        f"with γ and β alone for the first {listing(map(str, shares.values()))} of them, {reached}"
+    )
+    p = rows.p * len(FIRST)  # Bonferroni, over the variants
+    up, down = rows[(p < LEVEL) & (rows.difference > 0)], rows[(p < LEVEL) & (rows.difference < 0)]
+    verdict = ANSWERS[2]
+    if len(up) or len(down):
+        verdict = "yes" if not len(down) else "no" if not len(up) else "too close"
+    doubt = ""
+    if p.isna().all():
+        doubt, verdict = "; one run each, so no order can be told", "not judged"
+    elif not len(up) and not len(down):
+        doubt = "; no further apart than by chance"
+    lost = diverged(summary[summary.recipe == rows.recipe.iloc[0]])
+    return Statement(f"{said}{doubt}.{f' {upper(lost)}.' if lost else ''}", verdict)
+
+
+def lead(runs: pd.DataFrame) -> Statement:
+    """How far behind a training is in the epoch after its switch, and how soon it has caught up. runs: of `experiments.runs`."""
+    curves = _mean_curves(runs)
+    if not len(curves):
+        return Statement("")
+    recipe = next(one for one in ("paper", "short") if (curves.recipe == one).any()) if len(curves) else ""
+    own = curves[curves.recipe == recipe]
+    own = own[own.network == own.network.iloc[0]]
+    if START not in set(own.variant) or FIRST[-1] not in set(own.variant):
+        return Statement("")
+    epoch = _epochs(FIRST[-1], recipe)
+    at = {v: own[(own.variant == v)].set_index("epoch").test_accuracy for v in (START, FIRST[-1])}
+    before, behind = (100 * (at[START][e] - at[FIRST[-1]][e]) for e in (epoch, epoch + 1))
+    return Statement(
+        f"When the rest joins after {epoch} epochs, {network(own.network.iloc[0])} is {points(before)} behind; one epoch later "
+        f"{points(behind)}."
+    )
+
+
+def figure(runs: pd.DataFrame) -> Figure:
+    """Test accuracy during the training, a line for each share of the epochs that γ and β learn alone; a panel for each network.
+
+    runs: of `experiments.runs`; the mean over replicates.
+    """
+    curves = _mean_curves(runs)
+    if not len(curves):
+        return nothing()
+    found = groups(curves)
+    with house_style():
+        drawn = Figure(figsize=(6.4, 3.2 * len(found) + 0.9), layout="constrained")
+        axes = drawn.subplots(len(found), 1, squeeze=False)[:, 0]
+        for ax, ((name, recipe), own) in zip(axes, found, strict=True):
+            for variant, rows in own.groupby("variant", sort=False, observed=True):
+                colour, _, dash = look(LOOKS[variant])
+                ax.plot(rows.epoch, 100 * rows.test_accuracy, color=colour, linestyle=dash)
+                if variant != START:
+                    ax.axvline(_epochs(variant, recipe) + 0.5, color=FAINT, linewidth=1, zorder=0)
+            for epoch in RECIPES[recipe].milestones:
+                text = ax.annotate("lr drops", (epoch + 0.5, 3), fontsize=9, color=MUTED, ha="center")
+                text.set_path_effects(HALO)
+            chance(ax, 0.99)
+            ax.set_ylim(0, 100)
+            ax.set_xlim(0.5, RECIPES[recipe].epochs + 0.5)
+            ax.set_ylabel("test accuracy (%)")
+            ax.set_title(f"{name}: {OURS[recipe]}", loc="left")
+        axes[-1].set_xlabel("epoch")
+        there = [v for v in LOOKS if v in set(curves.variant)]
+        handles = [Line2D([], [], color=look(LOOKS[v])[0], linestyle=look(LOOKS[v])[2], label=v) for v in there]
+        drawn.legend(handles=handles, loc="outside lower center", ncols=2)
+    ends = summarise(runs)
+    said = [f"{row.network}, {OURS[row.recipe]}, {row.variant}: {row.mean:.0f} %" for row in ends[ends.n > 0].itertuples()]
+    drawn.alt = "Test accuracy during the training, with γ and β alone at first. At the end: " + "; ".join(said[:8]) + "."
+    return drawn
+
+
+def _epochs(variant: str, recipe: str) -> int:
+    """For how many epochs γ and β learn alone."""
+    return EXPERIMENTS["beyond_bn_first"].specs(recipe, 0, ("resnet14",))[[START, *FIRST].index(variant)].switch or 0
+
+
+def _mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """The curves of runs that did not diverge, their replicates' mean: network, depth, recipe, variant, epoch, test_accuracy."""
+    own = histories(runs[runs.status != "diverged"])
+    keys = ["network", "depth", "recipe", "variant", "epoch"]
+    if not len(own):
+        return own
+    return own.groupby(keys, sort=False, observed=True).test_accuracy.mean().reset_index()

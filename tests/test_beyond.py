@@ -1,0 +1,76 @@
+"""The chapters beyond the paper: what each says of runs, whichever way they fall out."""
+
+import pandas as pd
+import pytest
+
+from bnlib import experiments, training
+from bnlib.report import analysis, page
+from bnlib.report.beyond import order
+from bnlib.report.statements import Statement
+
+
+def summary(values: dict, recipe="short", network="ResNet-14", depth=14):
+    """As of `analysis.summarise`: of each variant what its replicates reached, in percent."""
+    rows = [
+        {"network": network, "depth": depth, "width": 1, "variant": variant, "trainable": "all", "recipe": recipe, "diverged": 0}
+        | {"mean": sum(each) / len(each), "sd": pd.Series(each).std(), "n": len(each), "each": each, "seeds": range(len(each))}
+        for variant, each in values.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+START, EIGHTH, QUARTER, HALF = experiments.EXPERIMENTS["beyond_bn_first"].variants
+
+
+@pytest.mark.parametrize(
+    ("half", "verdict"),
+    [
+        ((88.0, 88.1, 88.2), "yes"),
+        ((78.0, 78.1, 78.2), "no"),
+        ((85.0, 84.2, 84.9), "too close"),
+        ((78.0,), "no"),  # one run, beside the spread of those that were repeated
+    ],
+)
+def test_the_answer_on_bn_first(half, verdict):
+    found = order.answer(summary({START: (84.5, 84.8, 84.9), HALF: half}))
+    assert found.verdict == verdict and "with γ and β alone for the first 8 of them, " in found.text
+    assert found.text.startswith("After 16\u00a0epochs ResNet\u201114 reaches 84.7\u00a0% with everything trained from the start")
+    assert ("no further apart than by chance" in found.text) == (verdict == "too close")
+
+
+def test_one_run_each_gives_no_answer():
+    found = order.answer(summary({START: (84.5,), EIGHTH: (80.0,), HALF: (70.0,)}))
+    assert found.verdict == "not judged" and found.text.endswith("80.0\u00a0% and 70.0\u00a0%; one run each, so no order can be told.")
+    assert "the first 2 and 8 of them" in found.text
+
+
+def test_better_here_and_worse_there_is_no_answer():
+    both = pd.concat(
+        [
+            summary({START: (84.5, 84.6, 84.7), HALF: (88.0, 88.1, 88.2)}),
+            summary({START: (86.5, 86.6, 86.7), HALF: (80.0, 80.1, 80.2)}, network="ResNet-32", depth=32),
+        ]
+    )
+    assert order.answer(both).verdict == "too close"
+
+
+def test_without_the_other_side_nothing_is_said():
+    assert order.answer(summary({START: (84.5, 84.6)})) == Statement("", "not trained")
+    assert order.answer(summary({HALF: (84.5, 84.6)})) == Statement("", "not trained")
+
+
+def test_bn_first_trains_at_equal_epochs_and_is_drawn(cifar10):
+    specs = experiments.wanted("beyond_bn_first", "short")
+    assert [(spec.learned, spec.switch) for spec in specs[:4]] == [("all", None), ("all", 2), ("all", 4), ("all", 8)]
+    assert {spec.settings.epochs for spec in specs} == {16}
+    assert [spec.switch for spec in experiments.wanted("beyond_bn_first", "paper")[:4]] == [None, 20, 40, 80]
+    training.train_together(experiments.wanted("beyond_bn_first", "smoke")[:4], progress=False)
+    runs = experiments.runs("beyond_bn_first", "smoke")
+    assert len(runs) == 2 and order.figure(runs).axes[0].lines
+    assert "At the end: ResNet-14, ours, 2 epochs, a test, everything from the start" in order.figure(runs).alt
+    assert len(analysis.summarise(runs)) == 2
+
+
+def test_a_question_has_its_answer_beside_it():
+    said = page.question("Is it so?", Statement("It is.", "yes"))
+    assert said.startswith('**Is it so?** **<span class="bn-badge bn-yes">yes</span>** It is.')
