@@ -60,15 +60,11 @@ def answer(summary: pd.DataFrame) -> Statement:
 
 def lead(runs: pd.DataFrame) -> Statement:
     """How far behind a training is in the epoch after its switch, and how soon it has caught up. runs: of `experiments.runs`."""
-    curves = _mean_curves(runs)
-    if not len(curves):
+    own = best(_mean_curves(runs))
+    own = own[own.network == own.network.iloc[0]] if len(own) else own
+    if not len(own) or not {START, FIRST[-1]} <= set(own.variant):
         return Statement("")
-    recipe = next(one for one in ("paper", "short") if (curves.recipe == one).any()) if len(curves) else ""
-    own = curves[curves.recipe == recipe]
-    own = own[own.network == own.network.iloc[0]]
-    if START not in set(own.variant) or FIRST[-1] not in set(own.variant):
-        return Statement("")
-    epoch = _epochs(FIRST[-1], recipe)
+    epoch = _epochs(FIRST[-1], own.recipe.iloc[0])
     at = {v: own[(own.variant == v)].set_index("epoch").test_accuracy for v in (START, FIRST[-1])}
     before, behind = (100 * (at[START][e] - at[FIRST[-1]][e]) for e in (epoch, epoch + 1))
     return Statement(
