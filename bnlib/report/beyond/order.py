@@ -41,7 +41,7 @@ def answer(summary: pd.DataFrame) -> Statement:
     shares = {v: _epochs(v, rows.recipe.iloc[0]) for v in FIRST if v in own.index}
     reached = listing(percent(own[v]) for v in shares)
     said = (
-        f"{upper(after(rows.recipe.iloc[0]))} {network(name)} reaches {percent(own[START])} with everything trained from the start; "
+        f"{upper(after(rows.recipe.iloc[0]))} {network(name)} reaches {percent(own[START])} with everything from the start; "
         f"with γ and β alone for the first {listing(map(str, shares.values()))} of them, {reached}"
     )
     p = rows.p * len(FIRST)  # Bonferroni, over the variants
