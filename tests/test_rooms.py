@@ -24,6 +24,7 @@ ROAD = [
     "processes",
     "models",
     "freezing",
+    "pruning",
     "data",
     "engine",
     "store",
