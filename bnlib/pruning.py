@@ -61,7 +61,7 @@ def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
 
 
 def _chains(network: nn.Module) -> Iterator[dict[str, nn.Module]]:
-    """The chains of layers between which there is nothing but ReLUs and pools, by path: convolution, BatchNorm, convolution, …
+    """The chains of layers between which there is nothing but ReLUs and pools, by path: convolution, BatchNorm and so on.
 
     Each ends in the BatchNorm behind its last convolution, or in a linear layer. Raises ValueError if there are none.
     """
@@ -102,7 +102,7 @@ def _check(chain: dict[str, nn.Module]) -> None:
 
 
 def _cut(conv: nn.Conv2d, bn: nn.BatchNorm2d, behind: nn.Conv2d | nn.Linear, after: nn.BatchNorm2d | None = None) -> None:
-    """Remove the features of `bn` whose γ is 0. behind: the layer that reads them. after: the BatchNorm behind that, if there is."""
+    """Remove the features of `bn` whose γ is 0. behind: the layer that reads them. after: the BatchNorm behind that, if any."""
     off = (bn.weight == 0).cpu()
     if not off.any():
         return
@@ -112,7 +112,14 @@ def _cut(conv: nn.Conv2d, bn: nn.BatchNorm2d, behind: nn.Conv2d | nn.Linear, aft
     if _absorb(behind, after, carried.flatten(1).sum(1) if carried.dim() > 1 else carried):
         carried = torch.zeros_like(carried)
     more = int(carried.any() or not len(keep))  # a channel of γ = 0 and β = 1
-    new = ((conv, "weight", 0), (conv, "bias", 0), (bn, "weight", 0), (bn, "bias", 1), (bn, "running_mean", 0), (bn, "running_var", 1))
+    new = (
+        (conv, "weight", 0),
+        (conv, "bias", 0),
+        (bn, "weight", 0),
+        (bn, "bias", 1),
+        (bn, "running_mean", 0),
+        (bn, "running_var", 1),
+    )
     for layer, name, value in new:
         if (old := getattr(layer, name)) is not None:
             kept = old.cpu()[keep]
@@ -123,7 +130,7 @@ def _cut(conv: nn.Conv2d, bn: nn.BatchNorm2d, behind: nn.Conv2d | nn.Linear, aft
 
 
 def _absorb(layer: nn.Conv2d | nn.Linear, after: nn.BatchNorm2d | None, bias: torch.Tensor) -> bool:
-    """Let `bias`, which is added to each output of `layer` at every place, go on behind its weights, if it can; whether it could."""
+    """Carry on `bias`, what is added to each output of `layer` at every place, behind its weights; whether that can be."""
     if isinstance(layer, nn.Linear):  # it reads the mean over the image: that of a constant is the constant
         if layer.bias is not None:
             _set(layer, "bias", layer.bias.cpu().double() + bias)
