@@ -126,6 +126,7 @@ EXPERIMENTS = {
         networks_first=False,
         recipes=("blog", "blog-short"),
     ),
+    "beyond_pruning": Experiment(_sets("bn", "all"), asks="clamping"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 
