@@ -60,31 +60,37 @@ def cut(run: Run, thresholds) -> pd.DataFrame:
 def savings(runs: pd.DataFrame) -> pd.DataFrame:
     """What is saved at each threshold, and what accuracy changes by: a row for each run of `runs` and threshold.
 
-    The fields of the point, seed, and those of `cut`; off, removed, saved (multiplications) and smaller (parameters) in percent;
-    change: of the accuracy, in points, of the probe, at its thresholds; NaN, at those of AT, in a run that has not been asked.
+    The fields of the point, seed, and those of `cut`; off_percent, removed_percent, products_saved_percent and
+    parameters_saved_percent: of all there are. change: of the accuracy, in points, of the probe, at its thresholds; of a run that
+    has not been asked NaN, at those of AT.
     """
 
     def read(run):
         curve = run.probe("clamping")
         found = cut(run, curve["threshold"] if curve else AT)
-        for share, part, of in (("off",) * 2 + ("features",), ("removed",) * 2 + ("features",), ("saved", "products_saved", "products"),
-                                ("smaller", "parameters_saved", "parameters")):  # fmt: skip
-            found[share] = 100 * found[part] / found[of]
+        shares = {"off": "features", "removed": "features", "products_saved": "products", "parameters_saved": "parameters"}
+        for part, total in shares.items():
+            found[f"{part}_percent"] = 100 * found[part] / found[total]
         accuracy = np.array(curve["accuracy"]) if curve else np.full(len(found), np.nan)
         return [found.assign(change=100 * (accuracy - accuracy[0]))]
 
-    columns = ["threshold", "off", "removed", "products_saved", "parameters_saved", "features", "products", "parameters"]
-    return of_runs(runs, read).reindex(columns=[*POINT, "seed", *columns, "saved", "smaller", "change"])
+    parts = ["off", "removed", "products_saved", "parameters_saved"]
+    columns = ["threshold", *parts, "features", "products", "parameters", *(f"{part}_percent" for part in parts)]
+    return of_runs(runs, read).reindex(columns=[*POINT, "seed", *columns, "change"])
 
 
 def replicated(savings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `savings` with replicates averaged: the point's fields, threshold, n, and low and high of the change.
+    """The rows of `savings`, replicates averaged.
 
-    Of a point of which some replicates have been asked for their accuracy, those alone.
+    The point's fields, threshold; off, removed, saved (multiplications), smaller (parameters), in percent; parameters,
+    parameters_saved; change, and low and high, the least and the greatest of the replicates; n. Of a point of which some replicates
+    have been asked for their accuracy, those alone.
     """
     asked = savings.groupby(POINT, sort=False, observed=True).change.transform(lambda change: change.notna().any()).astype(bool)
     own = savings[savings.change.notna() | ~asked]
-    means = {name: (name, "mean") for name in ("off", "removed", "saved", "smaller", "parameters_saved", "parameters", "change")}
+    means = {name: (name, "mean") for name in ("parameters_saved", "parameters", "change")}
+    parts = {"off": "off", "removed": "removed", "saved": "products_saved", "smaller": "parameters_saved"}
+    means |= {name: (f"{part}_percent", "mean") for name, part in parts.items()}
     grouped = own.groupby([*POINT, "threshold"], sort=False, observed=True)
     return grouped.agg(**means, low=("change", "min"), high=("change", "max"), n=("seed", "nunique")).reset_index()
 
@@ -106,14 +112,12 @@ def answer(found: pd.DataFrame) -> Statement:
         return Statement("", "not judged" if len(every) else "not trained")
     right = (rows.change >= -COST) & (rows.saved >= WORTH)
     ends = rows.iloc[[0, -1]] if len(rows) > 1 else rows
-    saves = listing(f"{percent(row.saved)} of the multiplications of {network(row.network)}" if not i
-                    else f"{percent(row.saved)} of those of {network(row.network)}" for i, row in enumerate(ends.itertuples()))  # fmt: skip
+    first, *others = [f"{percent(row.saved)} of {{}} of {network(row.network)}" for row in ends.itertuples()]
+    saves = listing([first.format("the multiplications"), *(one.format("those") for one in others)])
     worst = rows.change.min()
     costs = "no accuracy" if worst > -0.05 else f"at most {points(worst)} of accuracy"
-    text = (
-        f"{upper(after(rows.recipe.iloc[0]))} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs "
-        f"{costs}."
-    )
+    long = upper(after(rows.recipe.iloc[0]))
+    text = f"{long} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs {costs}."
     some = f"in {right.sum()} of {len(rows)} networks" if 0 < right.sum() < len(rows) else ""
     return Statement(text, "yes" if right.any() else "no", some)
 
@@ -132,17 +136,17 @@ def further(found: pd.DataFrame) -> Statement:
     )
 
 
-def whole(savings_: pd.DataFrame) -> Statement:
-    """How much less there is to cut where everything was trained, in the deepest network trained both ways. savings_: of `savings`."""
-    rows = best(differences(together(at(savings_, SMALL), "saved"), "bn", "all"))
+def whole(single: pd.DataFrame) -> Statement:
+    """How much less can go where everything was trained, in the deepest network trained both ways. single: of `savings`."""
+    rows = best(differences(together(at(single, SMALL), "products_saved_percent"), "bn", "all"))
     if not len(rows):
         return Statement("")
     row = rows.sort_values("depth").iloc[-1]
     sure = "" if row.p < LEVEL else ", a difference that may be chance"
-    return Statement(
-        f"With everything trained, {percent(row.less)} of the multiplications of {network(row.network)} can go {after(row.recipe)}, "
-        f"with γ and β alone {percent(row.more)}{sure}."
+    less = (
+        f"With everything trained, {percent(row.less)} of the multiplications of {network(row.network)} can go {after(row.recipe)}"
     )
+    return Statement(f"{less}, with γ and β alone {percent(row.more)}{sure}.")
 
 
 def to_time(runs: pd.DataFrame) -> list[str]:
@@ -157,11 +161,9 @@ def speed(timed: pd.DataFrame) -> Statement:
         return Statement("")
     own = at(timed, SMALL)
     row = own[own.depth == own.depth.max()].iloc[0]
-    where = f"a batch of {row.images} pictures goes through {network(row.network)} in {row.pruned:.0f}\u00a0ms instead of {row.whole:.0f}"
-    return Statement(
-        f"On {row.machine}, as this page was made, {where}, {percent(100 * row.ratio)} of the time (median of {row.turns} turns, in "
-        "which both were timed)."
-    )
+    times = f"{row.pruned:.0f}\u00a0ms instead of {row.whole:.0f}\u00a0ms, {percent(100 * row.ratio)} of the time"
+    without = f"{network(row.network)} without what has |γ| up to {SMALL:g}"
+    return Statement(f"In {without}, a batch of {row.images} pictures takes {times}, on {row.machine}, as this page was made.")
 
 
 def timing_table(timed: pd.DataFrame):
@@ -176,7 +178,8 @@ def timing_table(timed: pd.DataFrame):
 def savings_table(found: pd.DataFrame):
     """The rows of `replicated` at the thresholds AT as a table to read; the parameters in kB of fp32, 4 bytes each."""
     rows = at(found, *AT).sort_values(["recipe", "trainable", "depth"], kind="stable")
-    kb = lambda numbers: numbers * 4 / 1000  # noqa: E731
+    spread = [f" ({low:+.2f} to {high:+.2f})" if n > 1 else "" for low, high, n in zip(rows.low, rows.high, rows.n, strict=True)]
+    before, gone = rows.parameters * 4 / 1000, rows.parameters_saved * 4 / 1000
     shown = pd.DataFrame(
         {
             **{name: rows[name] for name in ("network", "trainable", "recipe")},
@@ -185,8 +188,10 @@ def savings_table(found: pd.DataFrame):
             "γ at 0 (%)": rows.off,
             "cut out (%)": rows.removed,
             "multiplications saved (%)": rows.saved,
-            "kB": [f"{a:,.0f} → {b:,.0f}" for a, b in zip(kb(rows.parameters), kb(rows.parameters - rows.parameters_saved), strict=True)],
-            "accuracy (points)": [f"{c:+.2f}" if c == c else "not asked" for c in rows.change.round(2) + 0.0],
+            "kB": [f"{a:,.0f} → {b:,.0f}" for a, b in zip(before, before - gone, strict=True)],
+            "accuracy (points)": [
+                f"{c:+.2f}{s}" if c == c else "not asked" for c, s in zip(rows.change.round(2) + 0.0, spread, strict=True)
+            ],
         }
     )  # fmt: skip
     return table(shown, {"|γ| ≤": "{:.2g}"})
@@ -227,9 +232,10 @@ def figure(found: pd.DataFrame) -> Figure:
         handles.append(Line2D([], [], color=MUTED, linestyle="--", label=f"{points(COST)} lost"))
         drawn.legend(handles=handles, loc="outside lower center", ncols=3)
 
-    def measure(rows):
-        row = at(rows, SMALL).iloc[0]
-        return f"{row.saved:.0f} % saved, {alt.number(row.change, '+.2f')} points at |γ| up to {SMALL:g}"
-
-    drawn.alt = alt.telling("Change of the test accuracy against the multiplications saved by cutting features out", found, measure)
+    said = [
+        f"{row.network}, {label(str(row.trainable))}, {OURS[row.recipe]}: {row.saved:.0f} % saved, {alt.number(row.change, '+.2f')} points"
+        for row in at(found, SMALL).itertuples()
+    ]
+    what = "Change of the test accuracy against the multiplications saved by cutting features out, a line for each network and set"
+    drawn.alt = f"{what}. At |γ| up to {SMALL:g}: {'; '.join(said)}."
     return drawn
