@@ -22,22 +22,23 @@ from bnlib.words import plain, shown
 
 @torch.no_grad()
 def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
-    """A new, smaller network that computes what `model` does with every γ of |γ| ≤ `threshold` set to 0; `model` is left as it is.
+    """A new, smaller network: what `model` computes with every γ up to `threshold`, of either sign, at 0. `model` is left as it is.
 
     model: a network of `build`, or torchvision's ResNet of ordinary convolutions; trained in whatever way, on any device, in any
     dtype and mode, which the new one has too. Of one in a wrapper, such as DataParallel, the network inside is taken; `random:K`
     convolutions become plain. threshold: a number from 0 on.
 
-    A feature with γ at 0 whose BatchNorm goes through a ReLU of its own straight to the next layer is removed: its filter in the
-    convolution before, its place in BatchNorm, its input in the layer behind. It was a constant, relu(β). What the next layer makes
-    of all these constants goes on in its bias, if that is the output layer; in the mean that the next BatchNorm subtracts, if the
-    convolution pads nothing; else in one channel of γ = 0 and β = 1, as at the border a constant is not the same as a bias. That
-    channel is left out if the constants are 0; a layer of which nothing else stays keeps it. Features that are added to a
-    shortcut, and those of the first layer, stay, with γ at 0: others read their place.
+    Removed is a feature whose BatchNorm, with γ at 0, goes through a ReLU of its own straight to the next layer: its filter, its
+    place in BatchNorm, and what the next layer multiplies it by. Features that are added to a shortcut, and those of a ResNet's
+    first layer, stay, with γ at 0: other layers count on their places.
 
-    The result is a network of the same class and of ordinary layers: it takes pictures of every size, trains on, and is saved, by
-    `torch.save` for one. What learns stays what learned; make a new optimiser. The sums are in fp64, so that the outputs are the
-    same to rounding. Raises ValueError, one line, for a network or a threshold that is none of these.
+    A removed feature was a constant, relu(β), and what the next layer makes of these constants goes on: in the output layer's bias;
+    in the mean that the next BatchNorm subtracts, if the convolution pads nothing; else in one channel of γ = 0 and β = 1, since at
+    a border of zeros a constant is no bias. Where the constants are 0 there is no such channel, but in a layer that would be empty.
+
+    The result is of the same class, of ordinary layers: it takes pictures of every size, trains on, and is saved, whole, by
+    `torch.save`. What learned still does; make a new optimiser. Sums are in fp64: outputs are the same to rounding.
+    Raises ValueError, one line, for a network or a threshold that is none of these.
     """
     threshold = _number(threshold)
     if not isinstance(model, nn.Module):

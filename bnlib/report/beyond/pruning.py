@@ -233,7 +233,7 @@ def figure(found: pd.DataFrame) -> Figure:
         drawn.legend(handles=handles, loc="outside lower center", ncols=3)
 
     said = [
-        f"{row.network}, {label(str(row.trainable))}, {OURS[row.recipe]}: {row.saved:.0f} % saved, {alt.number(row.change, '+.2f')} points"
+        f"{row.network}, {label(row.trainable)}, {OURS[row.recipe]}: {row.saved:.0f} %, {alt.number(row.change, '+.2f')} points"
         for row in at(found, SMALL).itertuples()
     ]
     what = "Change of the test accuracy against the multiplications saved by cutting features out, a line for each network and set"
