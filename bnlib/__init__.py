@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from bnlib.engine import evaluate
     from bnlib.freezing import count, freeze, merge
     from bnlib.models import build
+    from bnlib.pruning import prune
     from bnlib.spec import RECIPES, RunSpec
     from bnlib.store import Run, load, results
     from bnlib.store.trained import load_trained, save_trained
@@ -33,6 +34,7 @@ __all__ = [
     "load",
     "load_trained",
     "merge",
+    "prune",
     "results",
     "run",
     "save_trained",
@@ -54,6 +56,7 @@ _HOME = {
     "load": "store",
     "load_trained": "store.trained",
     "merge": "freezing",
+    "prune": "pruning",
     "results": "store",
     "run": "training",
     "save_trained": "store.trained",

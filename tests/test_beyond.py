@@ -1,12 +1,15 @@
 """The chapters beyond the paper: what each says of runs, whichever way they fall out."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from bnlib import experiments, training
-from bnlib.report import analysis, page
+from bnlib.report import analysis, questions
 from bnlib.report.beyond import order
 from bnlib.report.statements import Statement
+from bnlib.store import ROOT
 
 
 def summary(values: dict, recipe="short", network="ResNet-14", depth=14):
@@ -71,6 +74,18 @@ def test_bn_first_trains_at_equal_epochs_and_is_drawn(cifar10):
     assert len(analysis.summarise(runs)) == 2
 
 
-def test_a_question_has_its_answer_beside_it():
-    said = page.question("Is it so?", Statement("It is.", "yes"))
-    assert said.startswith('**Is it so?** **<span class="bn-badge bn-yes">yes</span>** It is.')
+@pytest.mark.parametrize("one", questions.QUESTIONS, ids=lambda one: one.page)
+def test_a_question_stands_on_its_page_and_has_an_answer(one):
+    cells = json.loads((ROOT / "notebooks" / f"{one.page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    assert one.asks in " ".join(" ".join(texts).split())
+    assert f"  - file: notebooks/{one.page}\n" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    assert one.answer().verdict in analysis.ANSWERS
+
+
+def test_the_questions_as_a_list():
+    one = questions.Question("Is it so?", "beyond_bn_first", lambda: Statement("It is.", "yes"))
+    answered, badge = [questions.Answered(one, one.answer())], '**<span class="bn-badge bn-yes">yes</span>**'
+    assert questions.short(answered) == f"- {badge} [Is it so?](beyond_bn_first.ipynb)"
+    said = questions.listing(answered)
+    assert said == f"- {badge} **Is it so?** It is. [γ and β first, then everything](beyond_bn_first.ipynb)"

@@ -24,6 +24,7 @@ ROAD = [
     "processes",
     "models",
     "freezing",
+    "pruning",
     "data",
     "engine",
     "store",
@@ -117,7 +118,7 @@ assert click.testing.CliRunner().invoke(bnlib.cli.main, ["sweep", "--help"]).exi
 sys.path.insert(0, "tests")
 import test_notebooks
 for path in test_notebooks.OF_RUNS:
-    if path.stem not in ("claims", "front", "clusters"):  # the last claim is checked by drawing a network, costs by its name
+    if path.stem not in ("claims", "front", "clusters", "beyond_pruning"):  # which draw networks, ask for costs, and time networks
         test_notebooks.cells(path)
 """
 

@@ -1,6 +1,7 @@
 """How fast a training step is on this machine, beside other ways to take it. What a step does lives in `engine`."""
 
 from bnlib.bench import exchange
+from bnlib.bench.forward import pruned
 from bnlib.bench.measure import WorkerFailed, compare, describe, ways
 from bnlib.bench.table import (
     BATCH,
@@ -35,6 +36,7 @@ __all__ = [
     "kept",
     "legend",
     "place",
+    "pruned",
     "save",
     "stored",
     "table",

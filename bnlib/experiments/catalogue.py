@@ -141,6 +141,7 @@ EXPERIMENTS = {
         recipes=("blog", "blog-short"),
     ),
     "beyond_bn_first": Experiment(BN_FIRST, SHALLOW, networks_first=False),
+    "beyond_pruning": Experiment(_sets("bn", "all"), asks="clamping"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 

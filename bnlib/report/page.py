@@ -44,11 +44,6 @@ def finding(statement: Statement, otherwise: str = "") -> Markdown:
     return Markdown(left_out() + f"{badge(statement)} {statement.text or otherwise}".strip() + "\n")
 
 
-def question(asked: str, answer: Statement) -> Markdown:
-    """The first lines of a chapter beyond the paper: what is asked, and the answer of our runs with its badge."""
-    return Markdown(f"{left_out()}**{asked}** {badge(answer)} {answer.text}\n")
-
-
 def left_out() -> str:
     """A warning that names each folder of a run that cannot be read, and so is in no figure, and why; empty if there is none."""
     found = store.unreadable(whole=True)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bnlib import experiments
 from bnlib.report import analysis, page
-from bnlib.report.beyond import order
+from bnlib.report.beyond import order, pruning
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
 
@@ -49,4 +49,15 @@ def _summary(name: str):
     return analysis.summarise(experiments.runs(name))
 
 
-QUESTIONS = (Question(order.ASKED, "beyond_bn_first", lambda: order.answer(_summary("beyond_bn_first"))),)
+QUESTIONS = (
+    Question(
+        "Is it better to train γ and β alone at first, and everything afterwards?",
+        "beyond_bn_first",
+        lambda: order.answer(_summary("beyond_bn_first")),
+    ),
+    Question(
+        "Can the features that training turned off be cut out, and what does that save?",
+        "beyond_pruning",
+        lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
+    ),
+)

@@ -14,7 +14,6 @@ from bnlib.spec import RECIPES
 
 START, *FIRST = EXPERIMENTS["beyond_bn_first"].variants
 LOOKS = dict(zip((START, *FIRST), ("all", "gamma", "bn", "beta"), strict=True))  # the sets whose colour and dash they have
-ASKED = "Is it better to train γ and β alone at first, and everything afterwards?"
 
 
 def against_start(summary: pd.DataFrame) -> pd.DataFrame:

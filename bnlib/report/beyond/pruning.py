@@ -1,0 +1,241 @@
+"""Cut the silent features out: what that saves, and what it costs, reckoned from the γ and β of stored runs and their probes.
+
+What `bnlib.prune` takes out follows from γ and β alone, also of runs whose convolutions are not stored; what accuracy that leaves
+is the probe `clamping`, as the pruned network computes what the clamped one does.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.report.analysis.accuracy import differences
+from bnlib.report.analysis.gamma import of_runs
+from bnlib.report.analysis.tables import table
+from bnlib.report.analysis.verdicts import LEVEL, POINT, best, together
+from bnlib.report.analysis.words import counts
+from bnlib.report.figures import alt
+from bnlib.report.figures.marks import recipes_of
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, label, look, order
+from bnlib.report.statements.grammar import Statement, after, listing, network, percent, points, upper
+from bnlib.spec import added, architecture
+from bnlib.store import Run
+
+# Of the probe's thresholds on |γ|: about three to a power of ten.
+AT = tuple((10 ** np.linspace(-3, 0.2, 49)).round(5)[[0, 7, 15, 22, 30]].tolist())
+SMALL = 0.01  # the threshold that the question is answered at: what the paper counts as turned off
+COST, WORTH = 0.5, 10.0  # points of accuracy that it may cost, and percent of the multiplications that it must save
+DEEPEST = 56  # of the networks that are timed while the page is made
+SHOWN = -3.0  # points of accuracy; what loses more is not in the figure
+
+
+def cut(run: Run, thresholds) -> pd.DataFrame:
+    """What `bnlib.prune` takes out of the ResNet for CIFAR of a stored run, at each threshold on |γ|: a row each.
+
+    off: features with γ at 0, of all in the network; removed: features, less the channels that carry on constants; products and
+    parameters: of the whole network, for one picture of 32×32; products_saved, parameters_saved: how many of them go.
+    """
+    convolutions = architecture(run.spec.model).convolutions()
+    products = sum(times * i * o * (kernel * side) ** 2 for times, i, o, kernel, side in convolutions)
+    weights = sum(times * i * o * kernel**2 for times, i, o, kernel, _ in convolutions)
+    features, last = sum(map(len, run.gamma.values())), len(list(run.gamma.values())[-1])
+    found = pd.DataFrame({"threshold": list(thresholds)}).assign(off=0, removed=0, products_saved=0, parameters_saved=0)
+    for layer, gamma in run.gamma.items():
+        off = np.abs(gamma)[:, None] <= found.threshold.to_numpy()[None].astype(gamma.dtype)
+        found["off"] += off.sum(0)
+        if "." not in layer or added(layer, run.gamma):
+            continue  # the stem's, and those that are added to a shortcut: they stay
+        segment, block = map(int, layer.split(".")[1:3])
+        inputs, side = len(gamma) // (2 if segment and not block else 1), 32 >> segment
+        # One channel carries on the constants of those that go, if any is above 0; it stays where nothing else does.
+        carries = (off & (run.beta[layer] > 0)[:, None]).any(0) | off.all(0)
+        removed = off.sum(0) - carries
+        found["removed"] += removed
+        found["products_saved"] += removed * 9 * (inputs + len(gamma)) * side**2
+        found["parameters_saved"] += removed * (9 * (inputs + len(gamma)) + 2)
+    return found.assign(features=features, products=products, parameters=weights + 2 * features + (last + 1) * run.classes)
+
+
+def savings(runs: pd.DataFrame) -> pd.DataFrame:
+    """What is saved at each threshold, and what accuracy changes by: a row for each run of `runs` and threshold.
+
+    The fields of the point, seed, and those of `cut`; off_percent, removed_percent, products_saved_percent and
+    parameters_saved_percent: of all there are. change: of the accuracy, in points, of the probe, at its thresholds; of a run that
+    has not been asked NaN, at those of AT.
+    """
+
+    def read(run):
+        curve = run.probe("clamping")
+        found = cut(run, curve["threshold"] if curve else AT)
+        shares = {"off": "features", "removed": "features", "products_saved": "products", "parameters_saved": "parameters"}
+        for part, total in shares.items():
+            found[f"{part}_percent"] = 100 * found[part] / found[total]
+        accuracy = np.array(curve["accuracy"]) if curve else np.full(len(found), np.nan)
+        return [found.assign(change=100 * (accuracy - accuracy[0]))]
+
+    parts = ["off", "removed", "products_saved", "parameters_saved"]
+    columns = ["threshold", *parts, "features", "products", "parameters", *(f"{part}_percent" for part in parts)]
+    return of_runs(runs, read).reindex(columns=[*POINT, "seed", *columns, "change"])
+
+
+def replicated(savings: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `savings`, replicates averaged.
+
+    The point's fields, threshold; off, removed, saved (multiplications), smaller (parameters), in percent; parameters,
+    parameters_saved; change, and low and high, the least and the greatest of the replicates; n. Of a point of which some replicates
+    have been asked for their accuracy, those alone.
+    """
+    asked = savings.groupby(POINT, sort=False, observed=True).change.transform(lambda change: change.notna().any()).astype(bool)
+    own = savings[savings.change.notna() | ~asked]
+    means = {name: (name, "mean") for name in ("parameters_saved", "parameters", "change")}
+    parts = {"off": "off", "removed": "removed", "saved": "products_saved", "smaller": "parameters_saved"}
+    means |= {name: (f"{part}_percent", "mean") for name, part in parts.items()}
+    grouped = own.groupby([*POINT, "threshold"], sort=False, observed=True)
+    return grouped.agg(**means, low=("change", "min"), high=("change", "max"), n=("seed", "nunique")).reset_index()
+
+
+def at(found: pd.DataFrame, *thresholds: float) -> pd.DataFrame:
+    """Those rows of `savings` or `replicated` that are at one of the thresholds."""
+    return found[np.isclose(found.threshold.to_numpy(float)[:, None], thresholds, rtol=1e-3, atol=0).any(1)]
+
+
+def answer(found: pd.DataFrame) -> Statement:
+    """Whether the features that training turned off can be cut out, γ and β alone, and what that saves. found: of `replicated`.
+
+    yes: at |γ| ≤ SMALL accuracy falls by at most COST points, and at least WORTH percent of the multiplications go; `of` says in
+    how many of the networks, if not in all that have been asked. no: in none.
+    """
+    every = at(found[found.trainable == "bn"], SMALL)
+    rows = best(every[every.change.notna()]).sort_values("depth")
+    if not len(rows):
+        return Statement("", "not judged" if len(every) else "not trained")
+    right = (rows.change >= -COST) & (rows.saved >= WORTH)
+    ends = rows.iloc[[0, -1]] if len(rows) > 1 else rows
+    first, *others = [f"{percent(row.saved)} of {{}} of {network(row.network)}" for row in ends.itertuples()]
+    saves = listing([first.format("the multiplications"), *(one.format("those") for one in others)])
+    worst = rows.change.min()
+    costs = "no accuracy" if worst > -0.05 else f"at most {points(worst)} of accuracy"
+    long = upper(after(rows.recipe.iloc[0]))
+    text = f"{long} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs {costs}."
+    some = f"in {right.sum()} of {len(rows)} networks" if 0 < right.sum() < len(rows) else ""
+    return Statement(text, "yes" if right.any() else "no", some)
+
+
+def further(found: pd.DataFrame) -> Statement:
+    """How far the threshold can be raised in the deepest network, γ and β alone. found: of `replicated`."""
+    own = best(found[(found.trainable == "bn") & found.change.notna()])
+    if not len(own):
+        return Statement("")
+    own = own[own.depth == own.depth.max()].sort_values("threshold")
+    lost = (own.low < -COST).to_numpy()
+    safe = own.iloc[max(0, lost.argmax() - 1)] if lost.any() else own.iloc[-1]
+    return Statement(
+        f"In {network(safe.network)} a threshold of {safe.threshold:.2g} is the largest that costs no more than {points(COST)}: it "
+        f"saves {percent(safe.saved)} of the multiplications and {percent(safe.smaller)} of the parameters."
+    )
+
+
+def whole(single: pd.DataFrame) -> Statement:
+    """How much less can go where everything was trained, in the deepest network trained both ways. single: of `savings`."""
+    rows = best(differences(together(at(single, SMALL), "products_saved_percent"), "bn", "all"))
+    if not len(rows):
+        return Statement("")
+    row = rows.sort_values("depth").iloc[-1]
+    sure = "" if row.p < LEVEL else ", a difference that may be chance"
+    less = (
+        f"With everything trained, {percent(row.less)} of the multiplications of {network(row.network)} can go {after(row.recipe)}"
+    )
+    return Statement(f"{less}, with γ and β alone {percent(row.more)}{sure}.")
+
+
+def to_time(runs: pd.DataFrame) -> list[str]:
+    """The runs whose networks are timed: γ and β alone, one a network, of the longest recipe, none deeper than DEEPEST."""
+    own = runs[(runs.trainable == "bn") & (runs.status == "finished") & (runs.depth <= DEEPEST)]
+    return list(best(own).sort_values(["depth", "seed"]).drop_duplicates("depth").id)
+
+
+def speed(timed: pd.DataFrame) -> Statement:
+    """What is gained in milliseconds in the deepest network timed. timed: of `bnlib.bench.pruned`."""
+    if not len(timed):
+        return Statement("")
+    own = at(timed, SMALL)
+    row = own[own.depth == own.depth.max()].iloc[0]
+    times = f"{row.pruned:.0f}\u00a0ms instead of {row.whole:.0f}\u00a0ms, {percent(100 * row.ratio)} of the time"
+    without = f"{network(row.network)} without what has |γ| up to {SMALL:g}"
+    return Statement(f"In {without}, a batch of {row.images} pictures takes {times}, on {row.machine}, as this page was made.")
+
+
+def timing_table(timed: pd.DataFrame):
+    """The rows of `bnlib.bench.pruned` as a table to read."""
+    names = {"threshold": "|γ| ≤", "whole": "whole (ms)", "pruned": "pruned (ms)"}
+    shown = timed.assign(share=[f"{100 * r.ratio:.0f} ({100 * r.low:.0f} to {100 * r.high:.0f})" for r in timed.itertuples()])
+    shown = shown.rename(columns={**names, "share": "of the time (%, quartiles)"})
+    columns = ["network", *names.values(), "of the time (%, quartiles)", "turns"]
+    return table(shown[columns], {"|γ| ≤": "{:.2g}", **dict.fromkeys(("whole (ms)", "pruned (ms)"), "{:.0f}")})
+
+
+def savings_table(found: pd.DataFrame):
+    """The rows of `replicated` at the thresholds AT as a table to read; the parameters in kB of fp32, 4 bytes each."""
+    rows = at(found, *AT).sort_values(["recipe", "trainable", "depth"], kind="stable")
+    spread = [f" ({low:+.2f} to {high:+.2f})" if n > 1 else "" for low, high, n in zip(rows.low, rows.high, rows.n, strict=True)]
+    before, gone = rows.parameters * 4 / 1000, rows.parameters_saved * 4 / 1000
+    shown = pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("network", "trainable", "recipe")},
+            "n": counts(rows.n),
+            "|γ| ≤": rows.threshold,
+            "γ at 0 (%)": rows.off,
+            "cut out (%)": rows.removed,
+            "multiplications saved (%)": rows.saved,
+            "kB": [f"{a:,.0f} → {b:,.0f}" for a, b in zip(before, before - gone, strict=True)],
+            "accuracy (points)": [
+                f"{c:+.2f}{s}" if c == c else "not asked" for c, s in zip(rows.change.round(2) + 0.0, spread, strict=True)
+            ],
+        }
+    )  # fmt: skip
+    return table(shown, {"|γ| ≤": "{:.2g}"})
+
+
+def figure(found: pd.DataFrame) -> Figure:
+    """What accuracy changes by against the multiplications saved, a panel for each recipe, a line for each network and set.
+
+    found: of `replicated`. Along a line the threshold grows; markers: those of AT, the filled ones SMALL. The number is the depth.
+    """
+    found = found[found.change.notna()]
+    if not len(found):
+        return nothing("no network has been asked yet")
+    recipes = recipes_of(found)
+    with house_style():
+        drawn = Figure(figsize=(6.4, 2.9 * len(recipes) + 0.7), layout="constrained")
+        axes = drawn.subplots(len(recipes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+        for ax, recipe in zip(axes, recipes, strict=True):
+            for (trainable, depth), rows in found[found.recipe == recipe].groupby(["trainable", "depth"], observed=True):
+                rows, (colour, marker, _) = rows.sort_values("threshold"), look(trainable)
+                gone = (rows.change < SHOWN).to_numpy()
+                rows = rows[: gone.argmax()] if gone.any() else rows
+                ax.plot(rows.saved, rows.change, color=colour, linewidth=1.3)
+                some, small = at(rows, *AT), at(rows, SMALL)
+                ax.plot(some.saved, some.change, marker, color=colour, markersize=4, markerfacecolor="none")
+                ax.plot(small.saved, small.change, marker, color=colour, markersize=6)
+                end = rows.iloc[-1]
+                ax.annotate(f"{depth}", (end.saved, end.change), (4, -3), textcoords="offset points", color=colour, fontsize=9,
+                            va="top", path_effects=HALO)  # fmt: skip
+            ax.axhline(0, color=FAINT, linewidth=1, zorder=0)
+            ax.axhline(-COST, color=FAINT, linewidth=1, linestyle="--", zorder=0)
+            ax.set_title(OURS[recipe], loc="left")
+            ax.set_ylabel("accuracy, change (points)")
+            ax.set_ylim(SHOWN, 0.8)
+            ax.set_xlim(left=0)
+        axes[-1].set_xlabel("multiplications saved (%)")
+        handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], label=label(one)) for one in order(set(found.trainable))]
+        handles.append(Line2D([], [], color=MUTED, linestyle="--", label=f"{points(COST)} lost"))
+        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+
+    said = [
+        f"{row.network}, {label(row.trainable)}, {OURS[row.recipe]}: {row.saved:.0f} %, {alt.number(row.change, '+.2f')} points"
+        for row in at(found, SMALL).itertuples()
+    ]
+    what = "Change of the test accuracy against the multiplications saved by cutting features out, a line for each network and set"
+    drawn.alt = f"{what}. At |γ| up to {SMALL:g}: {'; '.join(said)}."
+    return drawn
