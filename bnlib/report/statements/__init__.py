@@ -39,6 +39,7 @@ from bnlib.report.statements.grammar import (
     title,
     what,
 )
+from bnlib.report.statements.off import as_the_paper_trains, explanations, take_away, why
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
     blog,
@@ -55,6 +56,7 @@ __all__ = [
     "Statement",
     "after",
     "against_all",
+    "as_the_paper_trains",
     "beside_paper",
     "blog",
     "clamped",
@@ -66,6 +68,7 @@ __all__ = [
     "decay",
     "depth",
     "depth_or_width",
+    "explanations",
     "gain",
     "halves",
     "listing",
@@ -83,12 +86,14 @@ __all__ = [
     "small",
     "speed",
     "still_to_train",
+    "take_away",
     "title",
     "top5",
     "variants",
     "what",
     "where_small",
     "whole_cost",
+    "why",
     "width",
     "without_decay",
 ]
