@@ -35,10 +35,13 @@ from bnlib.report.statements.grammar import (
     after,
     listing,
     network,
+    number,
     percent,
     title,
+    upper,
     what,
 )
+from bnlib.report.statements.learned import alternate, as_many, quoted
 from bnlib.report.statements.off import as_the_paper_trains, explanations, take_away, why
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
@@ -56,6 +59,8 @@ __all__ = [
     "Statement",
     "after",
     "against_all",
+    "alternate",
+    "as_many",
     "as_the_paper_trains",
     "beside_paper",
     "blog",
@@ -76,9 +81,11 @@ __all__ = [
     "moved",
     "near_zero",
     "network",
+    "number",
     "overfitting",
     "overfitting_as_they_are",
     "percent",
+    "quoted",
     "reach",
     "replicates",
     "sets",
@@ -89,6 +96,7 @@ __all__ = [
     "take_away",
     "title",
     "top5",
+    "upper",
     "variants",
     "what",
     "where_small",
