@@ -40,7 +40,7 @@ def count(found: dict[str, Statement]) -> Markdown:
     """To how many of the questions there are runs, in words."""
     there = sum(one.verdict != "not trained" for one in found.values())
     return Markdown(
-        f"{say.upper(say.number(len(found)))} questions; to {say.number(there)} of them there are trained networks that say something."
+        f"{say.upper(say.number(len(found)))} questions. To {say.number(there)} of them there are runs that say something."
     )
 
 
@@ -56,7 +56,7 @@ def _claim(number: int) -> Callable[[], Statement]:
 
 def _shares():
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
-    found = say.small(shares, analysis.judge(shares, paper.small_gammas()))
+    found = say.small(shares, analysis.ordered(analysis.judge(shares, paper.small_gammas())))
     return _and(found, say.against_all(shares), say.quoted(paper.small_gammas()))
 
 
@@ -78,17 +78,18 @@ def _halves():
 def _initialisation():
     summary, base = analysis.summarise(experiments.runs("ablation_initialisation")), next(iter(experiments.INITIALISATIONS))
     found = say.variants(summary, base, "other initialisations", "the paper's start")
-    return _and(found, say.alternate(summary, base, paper.alternate()))
+    return _and(found, say.alternate(summary, base, paper.alternate()), verdict=say.differ(summary, base, better=True))
 
 
 def _recipe():
     summary = analysis.summarise(experiments.runs("ablation_recipe"))
-    return say.variants(summary, "the recipe", "other settings")
+    return _and(say.variants(summary, "the recipe", "other settings"), verdict=say.differ(summary, "the recipe"))
 
 
-def _and(found: Statement, *more: Statement) -> Statement:
-    """The statement, and what else there is to say, if it says anything."""
-    return Statement(" ".join(one.text for one in (found, *more) if one), found.verdict, found.of) if found else found
+def _and(found: Statement, *more: Statement, verdict: str = "") -> Statement:
+    """The statement, and what else there is to say, if it says anything. verdict: instead of its own."""
+    text = " ".join(one.text for one in (found, *more) if one)
+    return Statement(text, verdict or found.verdict, found.of) if found else found
 
 
 QUESTIONS = (
@@ -96,7 +97,7 @@ QUESTIONS = (
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
     Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random),
     Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),
-    Question("Does training turn features off, or is it weight decay, or a collapse?", ("why_off",), _why),
+    Question("Does training itself turn features off, not weight decay or a collapse?", ("why_off",), _why),
     Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8)),
     Question("Are more ReLUs silent than when everything is trained?", ("fig7_relu",), _claim(9)),
     Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves),

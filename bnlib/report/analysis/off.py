@@ -88,15 +88,17 @@ def _parts(shares: pd.DataFrame, accuracy: pd.DataFrame) -> list[dict]:
         base = trains_well(accuracy[(accuracy.network == network) & (accuracy.recipe == recipe)])
         bound, free = (own[own.decays == decays].set_index("lr").sort_index() for decays in (True, False))
         pairs = []
-        if base in free.index:
-            start = pd.Series({"mean": START[measure], "sd": 0.0, "n": _KNOWN})
+        asked = [lr for lr in free.index if base is not None and lr >= base]
+        if asked:
+            base = asked[0]
+            start = {"mean": START[measure], "sd": 0.0, "n": _KNOWN}
             pairs.append(("training", base, base, free.loc[base], start))
             if free.index[-1] > base:
                 pairs.append(("rate", free.index[-1], base, free.iloc[-1], free.loc[base]))
         pairs += [("decay", lr, lr, bound.loc[lr], free.loc[lr]) for lr in bound.index.intersection(free.index)]
         for part, lr, lr_less, more, less in pairs:
             row = dict(zip(_PLACE, key, strict=True)) | {"measure": measure, "part": part, "lr": lr, "lr_less": lr_less}
-            row |= {name: more[name] for name in ("mean", "sd", "n")}
+            row |= {name: more[name] for name in ("mean", "sd", "n")}  # of a point, or of what is known
             rows.append(row | {f"{name}_less": less[name] for name in ("mean", "sd", "n")})
     return rows
 

@@ -41,8 +41,8 @@ from bnlib.report.statements.grammar import (
     upper,
     what,
 )
-from bnlib.report.statements.learned import alternate, as_many, quoted
-from bnlib.report.statements.off import as_the_paper_trains, explanations, take_away, why
+from bnlib.report.statements.learned import alternate, as_many, differ, quoted
+from bnlib.report.statements.off import EXPLANATIONS, as_the_paper_trains, explanations, take_away, why
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
     blog,
@@ -56,6 +56,7 @@ from bnlib.report.statements.variants import (
 )
 
 __all__ = [
+    "EXPLANATIONS",
     "Statement",
     "after",
     "against_all",
@@ -73,6 +74,7 @@ __all__ = [
     "decay",
     "depth",
     "depth_or_width",
+    "differ",
     "explanations",
     "gain",
     "halves",

@@ -1,9 +1,9 @@
-"""Answers that no figure's own sentence gives: how many random weights γ and β are worth, which start the paper's other one may be."""
+"""Answers that no figure's own sentence gives: how many random weights γ and β are worth, what the paper's other start may be."""
 
 import pandas as pd
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.verdicts import LEVEL, TOLERANCE, best, sound
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 
 _PLACE = ["network", "depth", "width", "recipe"]
@@ -22,7 +22,8 @@ def as_many(summary: pd.DataFrame) -> Statement:
     below = own[(own.p < LEVEL) & (own.difference < 0)]
     where = f"in {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
     if own.p.isna().all():
-        text = f"{_weights(own.k.iloc[-1])} give {percent(own.more.iloc[-1])} {where}, γ and β {percent(own.less.iloc[-1])}, one run each"
+        last = own.iloc[-1]
+        text = f"{_weights(last.k)} give {percent(last.more)} {where}, γ and β {percent(last.less)}, one run each"
     elif not len(below):
         text = f"{_weights(own.k.iloc[0])} already cannot be told from γ and β, {where}"
     elif below.k.iloc[-1] == own.k.iloc[-1]:
@@ -30,10 +31,8 @@ def as_many(summary: pd.DataFrame) -> Statement:
         text = f"{_weights(last.k)} give {percent(last.more)} {where}, still {points(last.difference)} less than γ and β"
     else:
         first = own[own.k > below.k.iloc[-1]].iloc[0]
-        text = (
-            f"{_weights(first.k)} are the fewest tried that are as good, {where}: {percent(first.more)}, and {percent(first.less)}"
-        )
-        text += f" with γ and β; {_weights(below.k.iloc[-1])} are not"
+        text = f"{_weights(first.k)} are the fewest tried that are as good, {where}: they give {percent(first.more)}, γ and β "
+        text += f"{percent(first.less)}; {_weights(below.k.iloc[-1])} give less"
     tried = f" Tried: {listing(own.k.astype(str))}." if len(own) > 1 else " No other number has been tried."
     return Statement(f"{upper(text)}.{tried}", "not judged")
 
@@ -45,8 +44,9 @@ def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Stat
     within the tolerance of theirs.
     """
     low, high = reference.gain.min(), reference.gain.max()
-    theirs = f"In the paper's first version another initialisation, we do not know which, gains {low:.1f} to {points(high)} over its networks"
-    rows = best(_against(summary, base, summary.variant != base))
+    theirs = "In the paper's first version another initialisation, we do not know which, gains "
+    theirs += f"{low:.1f} to {points(high)} over its networks"
+    rows = _most(_against(summary, base, summary.variant != base))
     if not len(rows):
         return Statement(f"{theirs}.")
     sure = rows[(rows.p < LEVEL) & (rows.difference > 0) & rows.difference.between(low - TOLERANCE, high + TOLERANCE)]
@@ -54,6 +54,20 @@ def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Stat
         return Statement(f"{theirs}; none tried here gains that for sure.")
     names = dict.fromkeys(sure.sort_values("difference", ascending=False).variant)
     return Statement(f"{theirs}; here {' or '.join(names)} may be it.")
+
+
+def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
+    """Whether a variant differs from `base`, or only whether one is `better`, where `statements.variants` looks.
+
+    *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told.
+    """
+    rows = _most(_against(summary, base, summary.variant != base))
+    if not len(rows):
+        return "not trained"
+    gap = rows.difference if better else rows.difference.abs()
+    if ((rows.p < LEVEL) & (gap > 0)).any():
+        return "yes"
+    return "no" if (gap + rows.half < TOLERANCE).all() else "too close"
 
 
 def quoted(reference: pd.DataFrame) -> Statement:
@@ -73,12 +87,14 @@ def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFram
 
 
 def _most(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those of the network, at the best recipe, that has most of them; of several the deepest."""
-    rows = best(rows)
+    """Those of the network and recipe that have most of them; of several the longer recipe and the deepest network."""
+    rows = rows[rows.recipe.isin(RECIPES)]
     if not len(rows):
         return rows
-    count = rows.groupby(["depth", "network"]).size().reset_index(name="rows").sort_values(["rows", "depth"])
-    return rows[rows.network == count.network.iloc[-1]]
+    count = rows.groupby(["recipe", "depth", "network"]).size().reset_index(name="rows")
+    count = count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)}))
+    most = count.sort_values(["rows", "rank", "depth"]).iloc[-1]
+    return rows[(rows.network == most.network) & (rows.recipe == most.recipe)]
 
 
 def _weights(k: int) -> str:

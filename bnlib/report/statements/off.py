@@ -44,7 +44,7 @@ def why(accounts: pd.DataFrame) -> Statement:
         each += [f"whether by {' or '.join(open_)} cannot be told yet"] if open_ else []
         said += [f"{what} {', '.join(each)}"] if each else []
         due &= {part for part in PARTS if verdicts[part] == "not trained"}
-    rest = f" {upper(listing(CAUSES[part] for part in PARTS if part in due))} has not been tried yet." if due else ""
+    rest = f" What {listing(CAUSES[part] for part in PARTS if part in due)} adds has not been tried yet." if due else ""
     where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
     return Statement(f"{where}, {'; '.join(said)}.{rest}", answers(own[own.part == "training"].verdict))
 
