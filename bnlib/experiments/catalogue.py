@@ -78,6 +78,16 @@ def _sets(*names: str) -> dict[str, dict]:
     return {name: {"trainable": name} for name in names}
 
 
+def _decayed_or_not(*rates: float) -> dict[str, dict]:
+    """The recipe and other learning rates, each without weight decay on γ and β and with it."""
+    found = {UNDECAYED: {"decay_bn": False}, "the recipe": {}}
+    for lr in rates:
+        found[f"learning rate {lr:g}, {UNDECAYED}"] = {"lr": lr, "decay_bn": False}
+        found[f"learning rate {lr:g}"] = {"lr": lr}
+    return found
+
+
+UNDECAYED = "no weight decay on γ and β"
 FIG2 = _sets("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
 # What the paper says of ImageNet: γ and β alone (claim 1), with the output layer (claim 7), everything but γ and β (claim 4).
 FIG2_IMAGENET = _sets(*("bn", "all", "bn+output", "all-bn", "bn+shortcut+output", "shortcut+output", "output", "none", "random:2"))
@@ -96,10 +106,11 @@ TRAININGS = {
     "learning rate 0.03": {"lr": 0.03},
     "learning rate 0.3": {"lr": 0.3},
     "learning rate 1": {"lr": 1.0},
-    "no weight decay on γ and β": {"decay_bn": False},
+    UNDECAYED: {"decay_bn": False},
     "Adam, learning rate 0.001": {"optimiser": "adam", "lr": 0.001},
     "Adam, learning rate 0.01": {"optimiser": "adam", "lr": 0.01},
 }
+WHY_OFF = _decayed_or_not(1.0, 0.3, 0.03, 0.01)  # the largest rate first: there weight decay pulls most
 BLOG = {
     "γ He normal, the blog's": {"weight_init": "glorot_uniform", "bn_init": "he_normal"},
     "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
@@ -132,6 +143,7 @@ EXPERIMENTS = {
         networks_first=False,
     ),
     "ablation_recipe": Experiment(TRAININGS, SHALLOW, networks_first=False),
+    "why_off": Experiment(WHY_OFF, SHALLOW[:3], networks_first=False, asks="relu"),
     "fig2_imagenet": Experiment(FIG2_IMAGENET, IMAGENET, "imagenet", recipes=("imagenet",), dataset=IMAGENET_FOLDER),
     "blog_keras": Experiment(
         BLOG,

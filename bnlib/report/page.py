@@ -66,6 +66,12 @@ def meaning(*said: Statement | str) -> Markdown:
     return Markdown(" ".join(one.text if isinstance(one, Statement) else one for one in said if one))
 
 
+def answers(questions: dict[str, list[Statement]]) -> Markdown:
+    """Questions or theses as a list, and below each what is said of it, a line each, with its badge."""
+    said = lambda one: f"{badge(one)} {one.text}".strip()  # noqa: E731
+    return Markdown("\n".join(f"- **{asked}**\\\n  " + "\\\n  ".join(map(said, found)) for asked, found in questions.items()))
+
+
 def folded(title: str, content) -> Html:
     """`content`, a table or HTML, under a title that opens it."""
     if isinstance(content, pd.DataFrame):

@@ -83,6 +83,13 @@ def small_gammas() -> pd.DataFrame:
     return rows.assign(value=100 * rows.value, uncertainty=100 * rows.uncertainty)
 
 
+def alternate() -> pd.DataFrame:
+    """What another initialisation, not named, gains in the paper's first version: network, gain in points, of each network."""
+    rows = values("fig2", metric="test_accuracy_percent", kinds=("digitised",))
+    own, other = (rows[rows.trainable.str.fullmatch(name)].set_index("network").value for name in ("bn", r"bn \(alternate.*"))
+    return (other - own).dropna().rename("gain").reset_index()
+
+
 def with_parameters(reference: pd.DataFrame) -> pd.DataFrame:
     """Those of `reference`, as `values`, that train γ and β alone, with a column `parameters`: how many γ and β the network has."""
     counts = values("table1", metric="parameters_batchnorm").set_index("network").value

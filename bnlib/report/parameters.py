@@ -77,12 +77,12 @@ def _depths(_notebook: str, depths) -> None:
             raise ValueError(f"depths {shown(depths)}: {error}") from None
 
 
-def _numbers(_notebook: str, numbers) -> None:
-    from bnlib.report.claims import CLAIMS  # which imports all that a claim looks at
+def _numbers(notebook: str, numbers) -> None:
+    from bnlib.report import claims, learned  # which import all that a claim looks at
 
     _list("numbers", numbers, "[1, 8]")
     for number in numbers:
-        whole("numbers", number, 1, len(CLAIMS))
+        whole("numbers", number, 1, len(learned.QUESTIONS if notebook == "learned" else claims.CLAIMS))
 
 
 def _list(name: str, values, such_as: str) -> None:

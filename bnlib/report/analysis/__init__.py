@@ -22,6 +22,7 @@ from bnlib.report.analysis.gamma import (
     small_gammas,
     small_where,
 )
+from bnlib.report.analysis.off import accounts, accounts_table, alone, off, with_rates
 from bnlib.report.analysis.parameters import beside_torchvision, counts_table, judge_counts, table1
 from bnlib.report.analysis.probes import (
     clamping,
@@ -68,6 +69,9 @@ __all__ = [
     "RECIPES",
     "TOLERANCE",
     "VERDICTS",
+    "accounts",
+    "accounts_table",
+    "alone",
     "at_epochs",
     "at_equal_parameters",
     "beside_torchvision",
@@ -93,6 +97,7 @@ __all__ = [
     "ordered",
     "machines",
     "moved",
+    "off",
     "overall",
     "overfitting",
     "overfitting_as_they_are",
@@ -118,4 +123,5 @@ __all__ = [
     "whole",
     "whole_cost",
     "with_parameters",
+    "with_rates",
 ]

@@ -17,6 +17,7 @@ from bnlib.report.figures.accuracy import (
 )
 from bnlib.report.figures.curves import curve, curves
 from bnlib.report.figures.gamma import fig4_gamma, fig5_thresholds, gamma_layers
+from bnlib.report.figures.off import why_off
 from bnlib.report.figures.parameters import table1
 from bnlib.report.figures.probes import clamping_or_chance, fig6_clamping, fig7_relu, relu_layers
 from bnlib.report.figures.show import Shown, show
@@ -47,4 +48,5 @@ __all__ = [
     "table1",
     "variants",
     "vgg",
+    "why_off",
 ]

@@ -35,10 +35,14 @@ from bnlib.report.statements.grammar import (
     after,
     listing,
     network,
+    number,
     percent,
     title,
+    upper,
     what,
 )
+from bnlib.report.statements.learned import alternate, as_many, differ, quoted
+from bnlib.report.statements.off import EXPLANATIONS, as_the_paper_trains, explanations, take_away, why
 from bnlib.report.statements.speed import speed
 from bnlib.report.statements.variants import (
     blog,
@@ -52,9 +56,13 @@ from bnlib.report.statements.variants import (
 )
 
 __all__ = [
+    "EXPLANATIONS",
     "Statement",
     "after",
     "against_all",
+    "alternate",
+    "as_many",
+    "as_the_paper_trains",
     "beside_paper",
     "blog",
     "clamped",
@@ -66,6 +74,8 @@ __all__ = [
     "decay",
     "depth",
     "depth_or_width",
+    "differ",
+    "explanations",
     "gain",
     "halves",
     "listing",
@@ -73,9 +83,11 @@ __all__ = [
     "moved",
     "near_zero",
     "network",
+    "number",
     "overfitting",
     "overfitting_as_they_are",
     "percent",
+    "quoted",
     "reach",
     "replicates",
     "sets",
@@ -83,12 +95,15 @@ __all__ = [
     "small",
     "speed",
     "still_to_train",
+    "take_away",
     "title",
     "top5",
+    "upper",
     "variants",
     "what",
     "where_small",
     "whole_cost",
+    "why",
     "width",
     "without_decay",
 ]
