@@ -11,7 +11,8 @@ from bnlib.store.run import Run
 def draw(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
     """The network of `spec` at its initialisation, nothing frozen. classes: as for `skeleton`."""
     classes = outputs(spec, classes)
-    return models.draw(spec.model, spec.seed, weight_init=spec.weight_init, bn_init=spec.bn_init, classes=classes)
+    inits = {"weight_init": spec.weight_init, "bn_init": spec.bn_init}
+    return models.draw(spec.model, spec.seed, **inits, classes=classes, norm=spec.norm)
 
 
 def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
@@ -20,7 +21,7 @@ def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
     classes: how many outputs it has; by default as many as the data set of `spec` has classes. Raises ValueError if it is not
     given, and the data set is a folder of pictures, which alone knows.
     """
-    return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes)), spec.trainable, spec.seed)
+    return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes), spec.norm), spec.trainable, spec.seed)
 
 
 def outputs(spec: RunSpec, classes: int | None = None) -> int:
@@ -61,7 +62,7 @@ def trained(run: Run) -> torch.nn.Module:
 def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
     """What a run stores of its network after `freeze`: γ, β, running statistics, and, unless `features` learn, what else does."""
     keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
-    norms = {name for name, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    norms = {name for name, module in model.named_modules() if freezing.norm(module)}
     return {
         name: tensor
         for name, tensor in model.state_dict().items()
