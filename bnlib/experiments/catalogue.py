@@ -98,6 +98,15 @@ BLOG = {
     "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
 }
 SHALLOW = DEEP[:4]
+_NORMS = {"BatchNorm": "batch", "GroupNorm": "group", "LayerNorm": "layer", "InstanceNorm": "instance"}
+NORMS = {name: {"norm": norm, "trainable": "norm"} for name, norm in _NORMS.items()}
+NORMS |= {f"{name}, everything": {"norm": norm, "trainable": "all"} for name, norm in _NORMS.items()}
+# SGD at 0.1 is a ResNet's recipe; transformers are usually trained with Adam.
+ADAM = {"optimiser": "adam", "lr": 0.001}
+TRANSFORMER = _sets("norm", "output", "norm+output", "none", "all")
+TRANSFORMER |= {
+    f"{name}, Adam": {"trainable": trainable, **ADAM} for name, trainable in (("everything", "all"), ("γ and β", "norm"))
+}
 PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
 
 # What `bnlib sweep` trains and a notebook asks for, by name.
@@ -127,6 +136,8 @@ EXPERIMENTS = {
         recipes=("blog", "blog-short"),
     ),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
+    "beyond_norms": Experiment(NORMS, DEEP[:2], networks_first=False),
+    "beyond_transformer": Experiment(TRANSFORMER, ("vit6",), "vit", networks_first=False),
 }
 
 

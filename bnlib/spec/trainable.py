@@ -61,8 +61,8 @@ def canonical(trainable: str, network: str = "", kind: str = "bn", parts: tuple[
         return _of_other(trainable, groups, k, network, kind, parts)
     if others := [word for word in map(str.strip, str(trainable).split("+")) if word in OTHERS]:
         raise ValueError(
-            f"trainable {words.shown(trainable)}: {others[0]!r} is of networks with other normalisation; those of a run have "
-            "BatchNorm alone, unless its norm says otherwise; nearest: bn"
+            f"trainable {words.shown(trainable)}: {others[0]!r} is of networks with other normalisation; "
+            f"{network or 'this one'} has BatchNorm alone; nearest: bn"
         )
     groups &= frozenset(GROUPS)
     k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
