@@ -198,7 +198,7 @@ def architecture(name: str) -> Architecture:
 
 def check_norm(name: str, norm: str) -> str:
     """Return `norm`, if it may stand in BatchNorm's place in the network `name`. Raises ValueError, one line, if not."""
-    one_of("norm", norm, NORMALISATIONS)
+    one_of("norm", norm, tuple(NORMALISATIONS))
     arch = architecture(name)
     if norm not in arch.normalisations:
         only = "LayerNorm, and nothing in its place" if arch.family == "vit" else "BatchNorm alone"

@@ -24,6 +24,11 @@ def skeleton(spec: RunSpec, classes: int | None = None) -> torch.nn.Module:
     return freezing.freeze(models.skeleton(spec.model, outputs(spec, classes), spec.norm), spec.trainable, spec.seed)
 
 
+def layout(spec: RunSpec) -> torch.memory_format:
+    """How the network of `spec` lies in memory: channels last with BatchNorm; first with others, which take half the time so."""
+    return torch.channels_last if spec.kind == "bn" else torch.contiguous_format
+
+
 def outputs(spec: RunSpec, classes: int | None = None) -> int:
     """How many outputs the network of `spec` has. classes, raises: see `skeleton`."""
     found = classes or spec.classes
@@ -47,7 +52,7 @@ def restored(spec: RunSpec, classes: int, weights_checksum: str, tensors: dict, 
         raise StoreError(f"{whose}: seed {spec.seed} draws other weights on this machine than the training began with")
     freezing.freeze(model, spec.trainable, spec.seed)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, strict=False)
-    return model.to(memory_format=torch.channels_last).eval()
+    return model.to(memory_format=layout(spec)).eval()
 
 
 def trained(run: Run) -> torch.nn.Module:

@@ -35,7 +35,7 @@ class Trainer(Loop):
         model = networks.draw(spec, dataset.classes)
         self.weights_checksum = models.checksum(model)
         freezing.freeze(model, spec.trainable, spec.seed)
-        model = model.to(device=device, memory_format=torch.channels_last).train()
+        model = model.to(device=device, memory_format=networks.layout(spec)).train()
         if device.type == "cuda":
             data.constants(device)
         super().__init__(
