@@ -53,8 +53,8 @@ def bias(seed: int, layer: str, shape: tuple[int, ...], kind: str = "kaiming_nor
 
 
 def places(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """What a vision transformer adds to its patches, by their places, at the start: normal of variance 1, fp32."""
-    return stream("places", seed, name).standard_normal(shape).astype(np.float32)
+    """What a vision transformer adds to its patches, by their places, at the start: normal of standard deviation 0.02, fp32."""
+    return (0.02 * stream("places", seed, name).standard_normal(shape)).astype(np.float32)
 
 
 def gamma(seed: int, layer: str, features: int, bn_init: str = "uniform") -> np.ndarray:

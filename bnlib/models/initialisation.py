@@ -17,9 +17,8 @@ def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_norma
     """Draw every convolution, linear and normalisation layer of `model` anew, each tensor from its own stream of the seed.
 
     γ and β of GroupNorm, LayerNorm and InstanceNorm are those that BatchNorm would have in their place. Of an attention, queries,
-    keys and values are a linear layer like the others; of a vision transformer, the class token and the places of its patches are
-    normal of variance 1, so that a frozen network sees where a patch lies beside what is in it: torchvision's small ones, of
-    standard deviation 0.02, have to learn first.
+    keys and values are a linear layer like the others; of a vision transformer, the class token and what is added for the place of
+    a patch are normal with the standard deviation 0.02, which torchvision gives the latter.
 
     Raises ValueError for a seed that is none, or an initialiser that does not exist.
     """
