@@ -52,6 +52,11 @@ def bias(seed: int, layer: str, shape: tuple[int, ...], kind: str = "kaiming_nor
     return stream("bias", seed, layer).uniform(-bound, bound, shape[:1]).astype(np.float32)
 
 
+def places(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """What a vision transformer adds to its patches, by their places, at the start: normal of standard deviation 0.02, fp32."""
+    return (0.02 * stream("places", seed, name).standard_normal(shape)).astype(np.float32)
+
+
 def gamma(seed: int, layer: str, features: int, bn_init: str = "uniform") -> np.ndarray:
     """γ of the BatchNorm called `layer` at the start, (features,), fp32: to be had without drawing the network."""
     if bn_init in ("ones", "oneone"):

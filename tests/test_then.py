@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from bnlib import RunSpec, data, engine, models, store, training
-from bnlib.spec.trainable import union
 from bnlib.store.verification import verify
 from bnlib.training import trainer
 from bnlib.training.costs import work
@@ -102,10 +101,26 @@ def test_a_spec_says_what_learns_when():
 
 
 @pytest.mark.parametrize(
-    ("sets", "both"), [(("bn", "all-bn"), "all"), (("none", "none"), "none"), (("gamma", "beta+output"), "bn+output")], ids=str
+    ("sets", "both"),
+    [
+        (("bn", "all-bn"), "all"),
+        (("none", "gamma"), "gamma"),
+        (("gamma", "beta+output"), "bn+output"),
+        (("bn", "output"), "bn+output"),
+    ],
+    ids=str,
 )
 def test_the_union_of_two_sets(sets, both):
-    assert union(*sets) == union(*reversed(sets)) == both
+    for first, then in (sets, sets[::-1]):
+        assert RunSpec("resnet14", trainable=first, then=then, switch=1).learned == both
+
+
+def test_other_normalisation_may_learn_first_too():
+    spec = RunSpec("resnet14", trainable="norm", then="all", switch=1, norm="group")
+    assert (spec.learned, spec.learning(0)) == ("all", "norm")
+    assert RunSpec("vit2", trainable="output", then="norm", switch=1).learned == "norm+output"
+    with pytest.raises(ValueError, match="nearest: norm"):
+        RunSpec("vit2", trainable="norm", then="bn", switch=1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,16 @@ import time
 import click
 
 from bnlib.spec import RECIPES
-from bnlib.spec.choices import AUGMENTATIONS, BN_INITS, DATASETS, DEVICES, OPTIMISERS, PRECISIONS, WEIGHT_INITS
+from bnlib.spec.choices import (
+    AUGMENTATIONS,
+    BN_INITS,
+    DATASETS,
+    DEVICES,
+    NORMALISATIONS,
+    OPTIMISERS,
+    PRECISIONS,
+    WEIGHT_INITS,
+)
 from bnlib.words import Mendable, nearest
 
 
@@ -169,7 +178,9 @@ def spec_options(command):
 
     options = [
         click.argument("model"),
-        click.option("--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn."),
+        click.option(
+            "--trainable", default="bn", show_default=True, help="Groups joined by +, or all, none, all-bn; norm of other norms."
+        ),
         click.option("--then", metavar="GROUPS", help="What learns instead, after --switch epochs."),
         click.option("--switch", type=int, metavar="EPOCHS", help="After so many epochs the groups of --then learn."),
         recipe,
@@ -177,6 +188,13 @@ def spec_options(command):
         click.option("--seed", default=0, show_default=True, help="The replicate."),
         click.option("--weight-init", type=Choice(WEIGHT_INITS), default="kaiming_normal", show_default=True, help="All but γ, β."),
         click.option("--bn-init", type=Choice(BN_INITS), default="uniform", show_default=True, help="γ and β."),
+        click.option(
+            "--norm",
+            type=Choice(list(NORMALISATIONS)),
+            default="batch",
+            show_default=True,
+            help="In BatchNorm's place; resnetN, wrnN-W.",
+        ),
         click.option("--precision", type=Choice(PRECISIONS), default="bf16", show_default=True),
         click.option("--epochs", type=int, help="Instead of the recipe's; moves its milestones and its warm-up in proportion."),
         click.option("--milestones", callback=epochs, metavar="E,E", help="Epochs at which the learning rate drops."),

@@ -166,9 +166,14 @@ def probe(names, asked, device, data_root):
     asked = asked or PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
     can = [one for one in runs if names or one.spec.redrawn]
-    missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, asked))]
+    missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, _asked(one, asked)))]
     for one in runs if names else ():
-        if all(map(one.probe, asked)):
+        if all(map(one.probe, _asked(one, asked))):
             click.echo(f"{one.id} has its probes already")
     due = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
     training.ask(due, device=device, data_root=data_root, names=asked)
+
+
+def _asked(run, names) -> list[str]:
+    """Those of the probes `names` that the network of a run can be asked."""
+    return [name for name in names if name in run.spec.probes]

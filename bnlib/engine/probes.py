@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnlib import data, models, seeds
+from bnlib import data, freezing, models, seeds
 from bnlib.engine.evaluation import evaluate
-from bnlib.engine.step import Fused, Plain
+from bnlib.engine.step import Fused, Plain, fits
 from bnlib.spec import RunSpec, added
 from bnlib.spec.choices import PROBES
 
@@ -23,7 +23,8 @@ OFF = (0.9, 0.99, 0.999)  # a unit counts as off if it is 0 for more than this s
 def probe(model: nn.Module, dataset: data.Dataset, spec: RunSpec, known: dict | None = None, names=PROBES) -> dict:
     """The probes `names` of `model`, trained as `spec` says, as plain JSON values; those that are `known` already are kept.
 
-    clamping and relu over the test images, train over the training images; as many of them as the recipe uses.
+    clamping and relu over the test images, train over the training images; as many of them as the recipe uses. A network is not
+    asked what makes no sense for it, see `RunSpec.probes`.
     """
     settings = spec.settings
     ask = {
@@ -34,7 +35,7 @@ def probe(model: nn.Module, dataset: data.Dataset, spec: RunSpec, known: dict | 
         ),
     }
     known = known or {}
-    return known | {name: ask[name]() for name in names if name not in known}
+    return known | {name: ask[name]() for name in names if name in spec.probes and name not in known}
 
 
 @torch.no_grad()
@@ -54,9 +55,9 @@ def clamping(
     as many features drawn at random set to 0 instead and β kept, at every `every`-th threshold, 0.01 among them, and None
     between. Accuracies are fractions, computed in `precision`.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in model.modules() if freezing.norm(module)]
     before = [(bn.weight.clone(), bn.bias.clone()) for bn in norms]
-    step = (Fused if isinstance(model, models.ResNet) else Plain)(model, precision)
+    step = (Fused if fits(model) else Plain)(model, precision)
     sizes = [gamma.numel() for gamma, _ in before]
     features = torch.cat([gamma for gamma, _ in before]).abs().cpu()
     lot = torch.from_numpy(seeds.stream("clamping").permutation(len(features)))  # who goes first if chance decides
@@ -108,10 +109,10 @@ def relu_activity(model: nn.Module, dataset: data.Dataset, *, images: int | None
 
         return hook
 
-    norms = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [name for name, module in model.named_modules() if freezing.norm(module)]
     for name, module in model.named_modules():
         # What enters a ReLU is at most 0 where the ReLU is off, as is what leaves it.
-        if models.ends_in_relu(module) or (isinstance(module, nn.BatchNorm2d) and not added(name, norms)):
+        if models.ends_in_relu(module) or (freezing.norm(module) and not added(name, norms)):
             hooks.append(module.register_forward_hook(count(name)))
     with contextlib.ExitStack() as stack:
         for hook in hooks:

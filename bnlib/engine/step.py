@@ -150,7 +150,7 @@ class _Layer:
 
 
 class Fused(Plain):
-    """The fast step for the networks of `bnlib.build`, whatever learns; the fewer convolutions do, the more it saves.
+    """The fast step for the networks that `fits` names, whatever learns; the fewer convolutions do, the more it saves.
 
     make_passes: what lies between two convolutions, given the dtype that values are rounded to and the one that convolutions
     compute in; `passes_c.InC`, or `passes.InTorch`, the default, which needs no compiler. To be made anew when `freeze` has
@@ -229,6 +229,11 @@ class Fused(Plain):
             torch._foreach_add_([p.grad for p, _ in pairs], [g for _, g in pairs])
 
 
+def fits(model: nn.Module) -> bool:
+    """Whether `Fused` knows the network: a CIFAR ResNet of `bnlib.build`, with BatchNorm."""
+    return isinstance(model, models.ResNet) and isinstance(model.bn, nn.BatchNorm2d)
+
+
 def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...], depth: int) -> Plain:
     """The step to train `model` with, for so many `steps` of batches of `sizes`: `Fused` where it pays, else `Plain`.
 
@@ -237,7 +242,7 @@ def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...]
     there is no working compiler.
     """
     on_cpu = next(model.parameters()).device.type == "cpu"
-    if steps * depth < (3_000 if on_cpu else 30_000) or not isinstance(model, models.ResNet):
+    if steps * depth < (3_000 if on_cpu else 30_000) or not fits(model):
         return Plain(model, precision)
     try:
         if on_cpu:

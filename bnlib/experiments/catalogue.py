@@ -123,6 +123,15 @@ BN_FIRST = {
     "γ and β for half, then everything": {"then": "all", "switch": 1 / 2},
 }
 SHALLOW = DEEP[:4]
+_NORMS = {"BatchNorm": "batch", "GroupNorm": "group", "LayerNorm": "layer", "InstanceNorm": "instance"}
+NORMS = {name: {"norm": norm, "trainable": "norm"} for name, norm in _NORMS.items()}
+NORMS |= {f"{name}, everything": {"norm": norm, "trainable": "all"} for name, norm in _NORMS.items()}
+# SGD at 0.1 is a ResNet's recipe; transformers are usually trained with Adam.
+ADAM = {"optimiser": "adam", "lr": 0.001}
+TRANSFORMER = _sets("norm", "output", "norm+output", "none", "all")
+TRANSFORMER |= {
+    f"{name}, Adam": {"trainable": trainable, **ADAM} for name, trainable in (("everything", "all"), ("γ and β", "norm"))
+}
 PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
 
 # What `bnlib sweep` trains and a notebook asks for, by name.
@@ -155,6 +164,8 @@ EXPERIMENTS = {
     "beyond_bn_first": Experiment(BN_FIRST, SHALLOW, networks_first=False),
     "beyond_pruning": Experiment(_sets("bn", "all"), asks="clamping"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
+    "beyond_norms": Experiment(NORMS, DEEP[:2], networks_first=False),
+    "beyond_transformer": Experiment(TRANSFORMER, ("vit6",), "vit", networks_first=False),
 }
 
 

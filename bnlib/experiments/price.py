@@ -40,7 +40,7 @@ def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
     rows = []
     for device in dict.fromkeys(run.info["device"] for run in store.all_runs()):
         known = costs.paces(device)
-        found = [costs.reckon(spec, known[costs.kind(spec)]).whole for spec in specs if costs.kind(spec) in known]
+        found = [costs.reckon(spec, paces).whole for spec in specs if (paces := costs.alike(spec, known))]
         runs = [pace for kind in {costs.kind(spec) for spec in specs} for pace in known.get(kind, ())]
         if found and len(found) == len(specs) and len({pace.work for pace in runs}) > 1:
             rows.append((device, costs.on_gpu(device), len(runs), len(specs), sum(found), max(found)))

@@ -4,7 +4,8 @@ Everything here works on any PyTorch network, not on those of `models` alone. Pa
 """
 
 from bnlib.freezing.grouping import groups
+from bnlib.freezing.layers import norm
 from bnlib.freezing.learning import count, freeze
 from bnlib.freezing.subset import RandomSubset, merge
 
-__all__ = ["RandomSubset", "count", "freeze", "groups", "merge"]
+__all__ = ["RandomSubset", "count", "freeze", "groups", "merge", "norm"]

@@ -9,10 +9,16 @@ from bnlib import seeds
 from bnlib.spec.choices import BN_INITS, SEEDS, WEIGHT_INITS
 from bnlib.words import one_of, whole
 
+NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform") -> None:
-    """Draw every convolution, linear and BatchNorm layer of `model` anew, each tensor from its own stream of the seed.
+    """Draw every convolution, linear and normalisation layer of `model` anew, each tensor from its own stream of the seed.
+
+    γ and β of GroupNorm, LayerNorm and InstanceNorm are those that BatchNorm would have in their place. Of an attention, queries,
+    keys and values are a linear layer like the others; of a vision transformer, the class token and what is added for the place of
+    a patch are normal with the standard deviation 0.02, which torchvision gives the latter.
 
     Raises ValueError for a seed that is none, or an initialiser that does not exist.
     """
@@ -25,11 +31,18 @@ def initialise(model: nn.Module, seed: int, *, weight_init: str = "kaiming_norma
             module.weight.copy_(torch.from_numpy(seeds.weights(seed, name, shape, weight_init)))
             if module.bias is not None:  # torch's default, which the authors' code leaves as it is; or Keras's
                 module.bias.copy_(torch.from_numpy(seeds.bias(seed, name, shape, weight_init)))
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()  # γ = 1, β = 0, running mean 0 and variance 1
-            module.weight.copy_(torch.from_numpy(seeds.gamma(seed, name, module.num_features, bn_init)))
+        elif isinstance(module, nn.MultiheadAttention):
+            own, shape = f"{name}.in_proj", tuple(module.in_proj_weight.shape)
+            module.in_proj_weight.copy_(torch.from_numpy(seeds.weights(seed, own, shape, weight_init)))
+            module.in_proj_bias.copy_(torch.from_numpy(seeds.bias(seed, own, shape, weight_init)))
+        elif isinstance(module, NORMS):
+            module.reset_parameters()  # γ = 1, β = 0; of BatchNorm, running mean 0 and variance 1
+            module.weight.copy_(torch.from_numpy(seeds.gamma(seed, name, len(module.weight), bn_init)))
             if bn_init == "oneone":
                 module.bias.fill_(1.0)
+    for name, parameter in model.named_parameters():
+        if name in ("class_token", "encoder.pos_embedding"):
+            parameter.copy_(torch.from_numpy(seeds.places(seed, name, tuple(parameter.shape))))
 
 
 def checksum(model: nn.Module) -> str:

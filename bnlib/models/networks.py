@@ -1,34 +1,65 @@
 """The paper's networks, by name.
 
 ResNet-N for CIFAR (N = 6D+2) and its wide form WRN-N-W, after section 3 of the paper and the authors' code; VGG-N for CIFAR
-after the same code; ImageNet's ResNets of torchvision's blocks, and those of Keras.
+after the same code; ImageNet's ResNets of torchvision's blocks, and those of Keras. Beyond the paper: the CIFAR ResNets with
+another normalisation in BatchNorm's place, and a small vision transformer of torchvision's.
 """
 
 import functools
 import logging
+import math
 
 import torch
 from torch import nn
 
 from bnlib.models.initialisation import initialise
 from bnlib.models.keras import Bottleneck, KerasResNet
-from bnlib.spec.architecture import IMAGENET_SEGMENTS, VGG_FEATURES, VGG_SEGMENTS, architecture, namesake
+from bnlib.spec.architecture import IMAGENET_SEGMENTS, VGG_FEATURES, VGG_SEGMENTS, VIT, architecture, check_norm, namesake
 from bnlib.spec.choices import CLASSES, SEEDS
 from bnlib.words import whole
 
+# GroupNorm's authors take 32 groups, or 16 features a group, of layers of 64 features and more. Of 16 features 32 groups are too
+# many, and 16 a group would be LayerNorm in a third of the network: with 8 each layer differs from LayerNorm and from InstanceNorm.
+GROUPS = 8
+
+
+class GroupNorm(nn.GroupNorm):
+    """PyTorch's, which is given its input with the channels first.
+
+    Last, on a CPU, it takes up to twenty times as long; and where γ learns and the input needs no gradient, as behind a frozen
+    stem, its backward pass ends the process. Seen with PyTorch 2.11.
+    """
+
+    def forward(self, x):
+        """Normalise (N, C, H, W) over each image's groups of features."""
+        return super().forward(x.contiguous())
+
+
+def normalisation(norm: str, features: int) -> nn.Module:
+    """What stands in BatchNorm's place, of so many features, with γ and β of one number a feature: see `build`."""
+    if norm == "group":
+        return GroupNorm(math.gcd(GROUPS, features), features)
+    if norm == "layer":
+        return GroupNorm(1, features)
+    return nn.InstanceNorm2d(features, affine=True) if norm == "instance" else nn.BatchNorm2d(features)
+
 
 class BasicBlock(nn.Module):
-    """conv – BN – ReLU – conv – BN, plus the shortcut, then ReLU: (N, C, H, W) → (N, C', H/stride, W/stride)."""
+    """conv – BN – ReLU – conv – BN, plus the shortcut, then ReLU: (N, C, H, W) → (N, C', H/stride, W/stride).
 
-    def __init__(self, inputs: int, features: int, stride: int):
+    norm: see `build`; what stands in BatchNorm's place has its name, and so draws the same γ.
+    """
+
+    def __init__(self, inputs: int, features: int, stride: int, norm: str = "batch"):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, features, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(features)
+        self.bn1 = normalisation(norm, features)
         self.conv2 = nn.Conv2d(features, features, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(features)
+        self.bn2 = normalisation(norm, features)
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != features:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, features, 1, stride=stride, bias=False), nn.BatchNorm2d(features))
+            project = nn.Conv2d(inputs, features, 1, stride=stride, bias=False)
+            self.shortcut = nn.Sequential(project, normalisation(norm, features))
 
     def forward(self, x):
         """Map (N, C, H, W) to the block's output."""
@@ -41,17 +72,18 @@ class ResNet(nn.Module):
 
     Takes images (N, 3, 32, 32), gives logits (N, classes). 16W, 32W and 64W features; the first block of the
     second and third segment halves the resolution and has a 1×1 convolution with its own BatchNorm as shortcut.
+    norm: what stands in BatchNorm's place.
     """
 
-    def __init__(self, depth: int, width: int = 1, classes: int = 10):
+    def __init__(self, depth: int, width: int = 1, classes: int = 10, norm: str = "batch"):
         super().__init__()
         self.conv = nn.Conv2d(3, 16 * width, 3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(16 * width)
+        self.bn = normalisation(norm, 16 * width)
         segments, inputs = [], 16 * width
         for index, features in enumerate((16 * width, 32 * width, 64 * width)):
             blocks = []
             for block in range((depth - 2) // 6):
-                blocks.append(BasicBlock(inputs, features, stride=2 if index and not block else 1))
+                blocks.append(BasicBlock(inputs, features, 2 if index and not block else 1, norm))
                 inputs = features
             segments.append(nn.Sequential(*blocks))
         self.segments = nn.Sequential(*segments)
@@ -86,21 +118,26 @@ class VGG(nn.Module):
         return self.output(self.segments(x).mean(dim=(2, 3)))
 
 
-def skeleton(name: str, classes: int | None = None) -> nn.Module:
+def skeleton(name: str, classes: int | None = None, norm: str = "batch") -> nn.Module:
     """The network `name` without numbers, on the meta device: names and shapes, for counting. Costs no memory.
 
-    name: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given. In fp32, whatever torch's default
-    is. Raises ValueError as `build`.
+    name, norm: as for `build`. classes: 10 for CIFAR networks and 1000 for ImageNet's unless given. In fp32, whatever torch's
+    default is. Raises ValueError as `build`.
     """
-    arch = architecture(name)
-    classes = (10 if arch.family in ("resnet", "vgg") else 1000) if classes is None else whole("classes", classes, *CLASSES)
+    arch, norm = architecture(name), check_norm(name, norm)
+    classes = (10 if arch.family in ("resnet", "vgg", "vit") else 1000) if classes is None else whole("classes", classes, *CLASSES)
     with torch.device("meta"):
         if arch.family == "resnet":
-            return ResNet(arch.depth, arch.width, classes).float()
+            return ResNet(arch.depth, arch.width, classes, norm).float()
         if arch.family == "vgg":
             return VGG(arch.depth, classes).float()
         if arch.family == "keras":
             return KerasResNet(arch.depth, classes).float()
+        if arch.family == "vit":
+            from torchvision.models import VisionTransformer
+
+            sides = {"image_size": arch.least, "patch_size": VIT["patch"], "hidden_dim": VIT["features"], "mlp_dim": VIT["hidden"]}
+            return VisionTransformer(**sides, num_layers=arch.depth, num_heads=VIT["heads"], num_classes=classes).float()
         from torchvision.models import resnet  # which takes a second, and most networks do without
 
         block = resnet.Bottleneck if arch.bottleneck else resnet.BasicBlock
@@ -125,23 +162,36 @@ def work(name: str, images: int, size: int = 32) -> tuple[int, int]:
 
 
 def draw(
-    name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform", classes: int | None = None
+    name: str,
+    seed: int = 0,
+    *,
+    weight_init: str = "kaiming_normal",
+    bn_init: str = "uniform",
+    classes: int | None = None,
+    norm: str = "batch",
 ) -> nn.Module:
     """As `build`, without a word: for networks that are drawn again, or whose spec has been read."""
     seed = whole("seed", seed, *SEEDS)  # before a large network takes its memory
     # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
-    model = skeleton(name, classes).to_empty(device="cpu")
+    model = skeleton(name, classes, norm).to_empty(device="cpu")
     initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
     return model
 
 
 def build(
-    name: str, seed: int = 0, *, weight_init: str = "kaiming_normal", bn_init: str = "uniform", classes: int | None = None
+    name: str,
+    seed: int = 0,
+    *,
+    weight_init: str = "kaiming_normal",
+    bn_init: str = "uniform",
+    classes: int | None = None,
+    norm: str = "batch",
 ) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, `imagenet-resnetN` (torchvision's layout), or `keras-resnetN` (Keras's). Of a
-    name that torchvision has for another network, such as `resnet50`, a line is logged that says which one this is.
+    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, `imagenet-resnetN` (torchvision's layout), `keras-resnetN` (Keras's), or
+    `vitN`, a vision transformer for CIFAR of N blocks, from 1 to 24 (torchvision's, of 4×4 patches and 128 features). Of a name
+    that torchvision has for another network, such as `resnet50`, a line is logged that says which one this is.
     seed: a whole number from 0 to 2⁶³ − 1. classes: 10, or 1000 for ImageNet's networks, unless given; up to 100,000.
     weight_init: convolutions and the output layer (all but `orthogonal` after their size):
         `kaiming_normal` (the paper's, fan-in, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std),
@@ -150,10 +200,13 @@ def build(
     bn_init: `uniform` (the paper's: γ ~ U[0, 1], β = 0), `ones` (γ = 1, β = 0), `oneone` (γ = β = 1),
         `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative), `he_normal` (Keras's of that name:
         γ normal of variance 2 / features, cut off at two standard deviations; β = 0).
-    Raises ValueError for a name or an initialiser that does not exist, and for a seed or a number of classes that is none.
-    Source: paper, section 3; authors' code; Keras.
+    norm: what stands in BatchNorm's place in `resnetN` and `wrnN-W`, with as many γ and β, drawn alike: `batch`; `group`, GroupNorm
+        of 8 groups, as few as 2 of the 16 features and as many as 8 of the 64 are one group's; `layer`, LayerNorm of all features
+        and pixels of an image, a GroupNorm of one group; `instance`, InstanceNorm of each feature of an image.
+    Raises ValueError for a name or an initialiser that does not exist, for a norm that the network cannot have, and for a seed or a
+    number of classes that is none. Source: paper, section 3; authors' code; Keras; torchvision.
     """
-    model = draw(name, seed, weight_init=weight_init, bn_init=bn_init, classes=classes)
+    model = draw(name, seed, weight_init=weight_init, bn_init=bn_init, classes=classes, norm=norm)
     say_which(name)
     return model
 

@@ -3,7 +3,7 @@
 Nothing here needs PyTorch.
 """
 
-from bnlib.spec.architecture import Architecture, added, architecture, check_depth, namesake, place, smallest_filter
+from bnlib.spec.architecture import Architecture, added, architecture, check_depth, check_norm, namesake, place, smallest_filter
 from bnlib.spec.datasets import dataset, image_folder
 from bnlib.spec.run_spec import RECIPES, Recipe, RunSpec
 from bnlib.spec.trainable import GROUPS, canonical, check_random, parse
@@ -18,6 +18,7 @@ __all__ = [
     "architecture",
     "canonical",
     "check_depth",
+    "check_norm",
     "check_random",
     "dataset",
     "image_folder",

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bnlib.spec.choices import LAYERS, MOST_WEIGHTS, SIZES
-from bnlib.words import nearest, plain, shown
+from bnlib.spec.choices import LAYERS, MOST_WEIGHTS, NORMALISATIONS, SIZES
+from bnlib.spec.datasets import SIDE
+from bnlib.words import nearest, one_of, plain, shown
 
 # Convolutions in each of the five segments of a VGG; a segment ends by halving the resolution.
 VGG_SEGMENTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -22,7 +23,14 @@ IMAGENET_SEGMENTS = {
 }
 IMAGENET_FEATURES = (64, 128, 256, 512)  # of a block's first convolution; a bottleneck gives four times as many
 KERAS_DEPTHS = (50, 101, 152)
-_DEPTHS = {"vgg": tuple(VGG_SEGMENTS), "imagenet-resnet": tuple(IMAGENET_SEGMENTS), "keras-resnet": KERAS_DEPTHS}
+VIT_DEPTHS = tuple(range(1, 25))
+VIT = {"patch": 4, "features": 128, "hidden": 512, "heads": 4}  # side of a patch in pixels; of a token, of the layer between
+_DEPTHS = {
+    "vgg": tuple(VGG_SEGMENTS),
+    "imagenet-resnet": tuple(IMAGENET_SEGMENTS),
+    "keras-resnet": KERAS_DEPTHS,
+    "vit": VIT_DEPTHS,
+}
 _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth in depths)
 
 
@@ -30,8 +38,8 @@ _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth i
 class Architecture:
     """What a model's name says: `depth` layers and `width`, the factor W on 16, 32 and 64 features of a CIFAR ResNet.
 
-    family: `resnet` (for CIFAR, 6D+2 layers), `vgg`, `imagenet` (ImageNet's ResNets as torchvision has them), or `keras` (the
-    same as Keras has them).
+    family: `resnet` (for CIFAR, 6D+2 layers), `vgg`, `imagenet` (ImageNet's ResNets as torchvision has them), `keras` (the
+    same as Keras has them), or `vit` (a small vision transformer of `depth` blocks).
     """
 
     depth: int
@@ -41,8 +49,8 @@ class Architecture:
     @property
     def name(self) -> str:
         """The name a user types. A width of 1 is the plain ResNet: `wrn14-1` and `resnet14` are one network."""
-        if self.family == "vgg":
-            return f"vgg{self.depth}"
+        if self.family in ("vgg", "vit"):
+            return f"{self.family}{self.depth}"
         if self.family != "resnet":
             return f"{self.family}-resnet{self.depth}"
         return f"resnet{self.depth}" if self.width == 1 else f"wrn{self.depth}-{self.width}"
@@ -50,8 +58,8 @@ class Architecture:
     @property
     def title(self) -> str:
         """The name in figures and tables, such as the paper's ResNet-110 or WRN-14-2; ImageNet ResNet-50, Keras ResNet-50."""
-        if self.family == "vgg":
-            return f"VGG-{self.depth}"
+        if self.family in ("vgg", "vit"):
+            return f"{'VGG' if self.family == 'vgg' else 'ViT'}-{self.depth}"
         before = {"imagenet": "ImageNet ", "keras": "Keras "}.get(self.family, "")
         return f"{before}ResNet-{self.depth}" if self.width == 1 else f"WRN-{self.depth}-{self.width}"
 
@@ -63,13 +71,32 @@ class Architecture:
     @property
     def least(self) -> int:
         """The smallest side of pictures that it takes."""
-        return 16 if self.family == "vgg" else SIZES[0]  # four maximum pools
+        return {"vgg": 16, "vit": SIDE}.get(self.family, SIZES[0])  # four maximum pools; a place for each patch is drawn
+
+    @property
+    def most(self) -> int:
+        """The largest side of pictures that it takes."""
+        return SIDE if self.family == "vit" else SIZES[1]
+
+    @property
+    def normalisations(self) -> tuple[str, ...]:
+        """What may stand in BatchNorm's place, BatchNorm first."""
+        return tuple(NORMALISATIONS) if self.family == "resnet" else tuple(NORMALISATIONS)[:1]
+
+    def kind(self, norm: str = "batch") -> str:
+        """The group that `freeze` counts its γ and β in, with `norm` in BatchNorm's place: `bn`, `gn`, `in`, or `ln` of a ViT."""
+        return "ln" if self.family == "vit" else NORMALISATIONS[norm]
 
     def convolutions(self, size: int = 32) -> list[tuple[int, int, int, int, int]]:
         """Its convolutions, the stem's first: how many alike, inputs, outputs, kernel's side, output's side.
 
-        size: the side of the pictures.
+        size: the side of the pictures. Of a ViT its linear layers, each a 1×1 convolution of the patches: without the one token
+        more and without the products of attention, together a tenth of what there is to multiply.
         """
+        if self.family == "vit":
+            side, f, hidden = size // VIT["patch"], VIT["features"], VIT["hidden"]
+            each = [(3 * f, f), (f, f), (hidden, f), (f, hidden)]  # of a block: queries, keys and values; what attention gives; two
+            return [(1, 3, f, VIT["patch"], side), *((self.depth, i, o, 1, side) for o, i in each)]
         if self.family == "vgg":
             layers = [(f, size >> i) for i, f in enumerate(VGG_FEATURES) for _ in range(VGG_SEGMENTS[self.depth][i])]
             return [(1, before, f, 3, side) for (before, _), (f, side) in zip([(3, size), *layers], layers, strict=False)]
@@ -128,15 +155,18 @@ def check_depth(depth: int) -> int:
 
 
 def architecture(name: str) -> Architecture:
-    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, `vggN`, `imagenet-resnetN` or `keras-resnetN`.
+    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`.
 
-    A VGG's N is one of 11, 13, 16 and 19; of ImageNet's ResNets 18, 34, 50, 101, 152 and 200; of Keras's 50, 101 and 152. In
-    capitals or not. Raises ValueError for any other name, with the nearest valid one; and for a network of more than 10,000
-    layers or a thousand million weights.
+    A VGG's N is one of 11, 13, 16 and 19; of ImageNet's ResNets 18, 34, 50, 101, 152 and 200; of Keras's 50, 101 and 152; a ViT's
+    is 1 to 24. In capitals or not. Raises ValueError for any other name, with the nearest valid one; and for a network of more
+    than 10,000 layers or a thousand million weights.
     """
     name = plain(name)
-    if listed := re.fullmatch(r"(vgg|imagenet-resnet|keras-resnet)(\d+)", str(name).lower()):
+    if listed := re.fullmatch(r"(vgg|imagenet-resnet|keras-resnet|vit)(\d+)", str(name).lower()):
         kind, layers = listed[1], counted(listed[2])
+        if kind == "vit" and layers not in VIT_DEPTHS:
+            near = min(max(layers, VIT_DEPTHS[0]), VIT_DEPTHS[-1])
+            raise ValueError(f"model {shown(name)}: a ViT has from {VIT_DEPTHS[0]} to {VIT_DEPTHS[-1]} blocks; nearest: vit{near}")
         if layers not in _DEPTHS[kind]:
             near = min(_DEPTHS[kind], key=lambda depth: abs(depth - layers))
             *some, last = map(str, _DEPTHS[kind])
@@ -147,7 +177,7 @@ def architecture(name: str) -> Architecture:
     if match is None:
         raise ValueError(
             f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4), vggN (vgg16), "
-            f"imagenet-resnetN or keras-resnetN (keras-resnet50){_hint(str(name))}"
+            f"imagenet-resnetN, keras-resnetN (keras-resnet50) or vitN (vit6){_hint(str(name))}"
         )
     depth, width = counted(match[1] or match[2]), counted(match[3] or "1")
     try:
@@ -164,6 +194,18 @@ def architecture(name: str) -> Architecture:
         widest = next(one for w in range(about, 0, -1) if (one := Architecture(depth, w)).weights <= MOST_WEIGHTS)
         raise ValueError(f"model {shown(name)}: a network has at most {MOST_WEIGHTS} weights; nearest: {widest.name}")
     return arch
+
+
+def check_norm(name: str, norm: str) -> str:
+    """Return `norm`, if it may stand in BatchNorm's place in the network `name`. Raises ValueError, one line, if not."""
+    one_of("norm", norm, tuple(NORMALISATIONS))
+    arch = architecture(name)
+    if norm not in arch.normalisations:
+        only = "LayerNorm, and nothing in its place" if arch.family == "vit" else "BatchNorm alone"
+        raise ValueError(
+            f"norm {norm!r}: {arch.name} has {only}; the CIFAR ResNets, resnetN and wrnN-W, have others; nearest: batch"
+        )
+    return norm
 
 
 def namesake(name: str) -> str:
@@ -206,13 +248,13 @@ def added(layer: str, layers: Iterable[str] = ()) -> bool:
 
 
 def place(layer: str) -> tuple:
-    """A key that sorts the BatchNorm layers of a network as they lie in it: `segments.0.10.bn1` behind `segments.0.9.bn2`."""
-    return tuple(int(part) if part.isdigit() else part for part in layer.split("."))
+    """A key that sorts the normalisation layers of a network as they lie in it: `segments.0.10.bn1` behind `segments.0.9.bn2`."""
+    return tuple(tuple(int(one) if one.isdigit() else one for one in re.split(r"(\d+)", part)) for part in layer.split("."))
 
 
 def _hint(name: str) -> str:
     """A guess at what a malformed model name meant, for the error line."""
-    if len(name) < 40 and re.search("vgg|imagenet|keras", name.lower()) and (near := nearest(name.lower(), _LISTED)):
+    if len(name) < 40 and re.search("vgg|imagenet|keras|vit", name.lower()) and (near := nearest(name.lower(), _LISTED)):
         return near.replace("'", "")
     digits = re.findall(r"\d+", name)
     if not digits or not LAYERS[0] <= counted(digits[0]) <= LAYERS[1]:

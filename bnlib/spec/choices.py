@@ -4,6 +4,9 @@ DATASETS = ("cifar10", "digits", "cifar100", "svhn")  # and a folder of pictures
 WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary", "glorot_uniform")
 BN_INITS = ("uniform", "ones", "oneone", "signed_uniform", "he_normal")
 PRECISIONS = ("bf16", "fp32")
+# What may stand in BatchNorm's place in a CIFAR ResNet, and the group that `freeze` counts its γ and β in: `layer` is a GroupNorm
+# of one group.
+NORMALISATIONS = {"batch": "bn", "group": "gn", "layer": "gn", "instance": "in"}
 OPTIMISERS = ("sgd", "adam")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none", "flip+resized")
 PROBES = ("clamping", "relu", "train")  # what a trained network can be asked

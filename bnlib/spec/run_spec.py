@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from numbers import Real
 
 from bnlib.spec import datasets
-from bnlib.spec.architecture import architecture, smallest_filter
+from bnlib.spec.architecture import architecture, check_norm, smallest_filter
 from bnlib.spec.choices import (
     AUGMENTATIONS,
     BATCH_SIZES,
@@ -15,6 +15,7 @@ from bnlib.spec.choices import (
     IMAGES,
     OPTIMISERS,
     PRECISIONS,
+    PROBES,
     RATES,
     SEEDS,
     SIZES,
@@ -92,15 +93,18 @@ SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batc
 class RunSpec:
     """One training: everything that decides its outcome, and nothing else.
 
-    model: `resnetN` (N = 6D+2), `wrn14-W`, `vggN`, `imagenet-resnetN` or `keras-resnetN`. trainable: groups joined by `+`, or
-    `all`, `none`, `all-bn`. recipe: one of RECIPES, such as `paper`, `short` and `imagenet`. dataset: `cifar10`, `digits`,
-    `cifar100`, `svhn`, or `imagefolder:PATH`, a folder of one's own pictures; where PATH begins with an environment variable, as
-    in `imagefolder:$BNLIB_IMAGENET`, the run has the same name on every machine. seed: the replicate; draws the weights, the
+    model: `resnetN` (N = 6D+2), `wrn14-W`, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`. trainable: groups joined by `+`,
+    or `all`, `none`, `all-bn`; of a network without BatchNorm `norm`, γ and β of what it has instead. recipe: one of RECIPES,
+    such as `paper`, `short` and `imagenet`. dataset: `cifar10`, `digits`, `cifar100`, `svhn`, or `imagefolder:PATH`, a folder of
+    one's own pictures; where PATH begins with an environment variable, as in `imagefolder:$BNLIB_IMAGENET`, the run has the same
+    name on every machine. seed: the replicate; draws the weights, the
     order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
     convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32. sync_bn: where several
     processes train, BatchNorm's statistics are of all their images, not of each process's own. then, switch: after `switch` epochs
     the groups of `then` learn instead of those of `trainable`. The learning rate goes on along its schedule; the optimiser begins
     anew, with no momentum.
+    processes train, BatchNorm's statistics are of all their images, not of each process's own. norm: what stands in BatchNorm's
+    place in a CIFAR ResNet: `batch`, `group`, `layer` or `instance`, see `bnlib.build`.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content
@@ -133,13 +137,16 @@ class RunSpec:
     sync_bn: bool = False
     then: str | None = None
     switch: int | None = None
+    norm: str = "batch"
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
         for field in fields(self):
             put(field.name, plain(getattr(self, field.name)))
-        put("model", architecture(self.model).name)
-        put("trainable", canonical(self.trainable))
+        arch = architecture(self.model)
+        put("model", arch.name)
+        check_norm(arch.name, self.norm)
+        put("trainable", self._canonical(self.trainable))
         one_of("recipe", self.recipe, tuple(RECIPES))
         put("dataset", datasets.dataset(self.dataset))
         one_of("weight_init", self.weight_init, WEIGHT_INITS)
@@ -148,6 +155,10 @@ class RunSpec:
         put("seed", whole("seed", self.seed, *SEEDS))
         if not isinstance(self.sync_bn, bool):
             raise ValueError(f"sync_bn {shown(self.sync_bn)}: use True or False")
+        if self.sync_bn and self.kind != "bn":
+            raise ValueError(
+                f"sync_bn True: {self._network} has no BatchNorm, and its statistics are of each image; nearest: False"
+            )
         check_random(self.trainable, smallest_filter(self.model), self.model)
         if self.milestones is not None:
             if not isinstance(self.milestones, list | tuple):
@@ -174,6 +185,16 @@ class RunSpec:
         return datasets.CLASSES.get(self.dataset)
 
     @property
+    def kind(self) -> str:
+        """The group that `freeze` counts γ and β of its network in: `bn`, or `gn`, `in`, `ln` of one without BatchNorm."""
+        return architecture(self.model).kind(self.norm)
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """What its trained network can be asked: of PROBES all but `relu` where it has no ReLU."""
+        return tuple(name for name in PROBES if name != "relu" or architecture(self.model).family != "vit")
+
+    @property
     def text(self) -> str:
         """The canonical text: the model and every field that is not at its default, in alphabetical order."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name == "model" or getattr(self, f.name) != f.default}
@@ -195,11 +216,24 @@ class RunSpec:
     @property
     def learned(self) -> str:
         """The set of all that learns in some epoch: `trainable`, unless another comes `then`."""
-        return union(self.trainable, self.then) if self.then else self.trainable
+        return self._canonical(union(self.trainable, self.then, self._parts)) if self.then else self.trainable
 
     def learning(self, epoch: int) -> str:
         """The set that learns in `epoch`, counted from 0."""
         return self.then if self.then and epoch >= self.switch else self.trainable
+
+    @property
+    def _network(self) -> str:
+        """Its network in words, for a message."""
+        return self.model + (f" with norm {self.norm!r}" if self.norm != "batch" else "")
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """The groups of its network besides γ and β."""
+        return ("features", "output") if architecture(self.model).family == "vit" else ("features", "shortcut", "output")
+
+    def _canonical(self, trainable: str) -> str:
+        return canonical(trainable, self._network, self.kind, self._parts)
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""
@@ -236,7 +270,7 @@ def _check_phases(spec: RunSpec) -> None:
         raise ValueError(f"{given} {shown(getattr(spec, given))}: {lacks} is needed too, {such}")
     if epochs < 2:
         raise ValueError(f"then {shown(spec.then)}: there is but 1 epoch; give epochs=2 or more")
-    object.__setattr__(spec, "then", canonical(spec.then))
+    object.__setattr__(spec, "then", spec._canonical(spec.then))
     object.__setattr__(spec, "switch", whole("switch", spec.switch, 1, epochs - 1))
     for name in ("trainable", "then"):
         if parse(getattr(spec, name))[1]:
@@ -247,9 +281,11 @@ def _check_phases(spec: RunSpec) -> None:
 
 def _check_pictures(spec: RunSpec) -> None:
     """Raise ValueError if the data set, the network and what is made of the pictures do not go together."""
-    size, augment, least = spec.settings.size, spec.settings.augment, architecture(spec.model).least
-    if size < least:
-        raise ValueError(f"size {size}: {spec.model} needs pictures of at least {least}×{least}; nearest: {least}")
+    size, augment, arch = spec.settings.size, spec.settings.augment, architecture(spec.model)
+    if size < arch.least:
+        raise ValueError(f"size {size}: {spec.model} needs pictures of at least {arch.least}×{arch.least}; nearest: {arch.least}")
+    if size > arch.most:
+        raise ValueError(f"size {size}: {spec.model} takes pictures of up to {arch.most}×{arch.most}; nearest: {arch.most}")
     if spec.classes is None or (size == datasets.SIDE and augment != "flip+resized"):
         return
     side, other = f"{datasets.SIDE}×{datasets.SIDE}", f"the dataset {datasets.FOLDER}PATH takes pictures of any size"

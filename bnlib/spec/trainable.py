@@ -9,6 +9,7 @@ GROUPS = ("gamma", "beta", "features", "shortcut", "output")  # of the networks 
 OTHERS = ("ln", "gn", "in", "rms")  # normalisation that only other networks have: LayerNorm, GroupNorm, InstanceNorm, RMSNorm
 NORMS = ("gamma", "beta", *OTHERS)
 _BN = frozenset({"gamma", "beta"})
+_PARTS = ("features", "shortcut", "output")  # what is no normalisation
 _SETS = {
     "all": frozenset({*GROUPS, *OTHERS}),
     "none": frozenset(),
@@ -48,16 +49,20 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
     return groups, k
 
 
-def canonical(trainable: str) -> str:
+def canonical(trainable: str, network: str = "", kind: str = "bn", parts: tuple[str, ...] = _PARTS) -> str:
     """The one spelling of a run's trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`.
 
-    The networks of runs have BatchNorm alone: `norm` is `bn` there, and what is of other normalisation raises ValueError.
+    network: in words, for a message. kind: the group of its normalisation. With BatchNorm, `bn`, `norm` is `bn`; with any other γ
+    and β are `norm`, and its own group is another word for that. parts: the groups besides that it has, without `shortcut` those
+    without random weights either. Raises ValueError, which names the nearest, for what the network has not.
     """
     groups, k = parse(trainable)
+    if kind != "bn":
+        return _of_other(trainable, groups, k, network, kind, parts)
     if others := [word for word in map(str.strip, str(trainable).split("+")) if word in OTHERS]:
         raise ValueError(
-            f"trainable {words.shown(trainable)}: {others[0]!r} is of networks of your own, with bnlib.freeze; those of runs have "
-            "BatchNorm alone; nearest: bn"
+            f"trainable {words.shown(trainable)}: {others[0]!r} is of networks with other normalisation; "
+            f"{network or 'this one'} has BatchNorm alone; nearest: bn"
         )
     groups &= frozenset(GROUPS)
     k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
@@ -66,13 +71,37 @@ def canonical(trainable: str) -> str:
             return f"{name}+random:{k}" if k else name
     parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
     parts += [f"random:{k}"] if k else []
-    return "+".join(parts + [g for g in ("features", "shortcut", "output") if g in groups])
+    return "+".join(parts + [g for g in _PARTS if g in groups])
 
 
-def union(first: str, second: str) -> str:
-    """The one spelling of what learns in `first` or in `second`, two sets without `random:K`."""
-    groups = (parse(first)[0] | parse(second)[0]) & frozenset(GROUPS)
-    return canonical("+".join(sorted(groups)) or "none")
+def _of_other(trainable: str, groups: frozenset[str], k: int, network: str, kind: str, parts: tuple[str, ...]) -> str:
+    """As `canonical`, of a network without BatchNorm."""
+    said = list(map(str.strip, str(trainable).split("+")))
+    own = {"norm", "all", "none", kind, *parts, *(("random",) if "shortcut" in parts else ())}
+    if strange := [word for word in said if word.partition(":")[0] not in own]:
+        near = ["norm" if word in NORMS or word == "bn" else word for word in said]
+        near = [*parts] if said == ["all-bn"] else [word for word in near if word.partition(":")[0] in own]
+        what = "BatchNorm" if strange[0] in ("bn", "all-bn", "gamma", "beta") else f"group {strange[0]!r}"
+        raise ValueError(
+            f"trainable {words.shown(trainable)}: {network} has no {what}; γ and β of its normalisation are called norm, all else "
+            f"{', '.join(parts)}; nearest: {'+'.join(dict.fromkeys(near)) or 'norm'}"
+        )
+    k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
+    found = ["norm"] if groups & set(NORMS) else []
+    found += [f"random:{k}"] if k else []
+    found += [part for part in parts if part in groups]
+    return "all" if found == ["norm", *parts] else "+".join(found) or "none"
+
+
+def union(first: str, second: str, parts: tuple[str, ...] = _PARTS) -> str:
+    """What learns in `first` or in `second`, two sets without `random:K` of a network that has `parts` besides its γ and β.
+
+    As a set that `canonical` takes: with BatchNorm and γ or β alone that one, else `norm` for both.
+    """
+    groups = parse(first)[0] | parse(second)[0]
+    norms = groups & set(NORMS)
+    own = [name for name in ("gamma", "beta") if name in norms] if norms < _BN else ["norm"] if norms else []
+    return "+".join(own + [part for part in parts if part in groups]) or "none"
 
 
 def check_random(trainable: str, smallest: int, name: str) -> None:

@@ -24,6 +24,7 @@ TOP5 = "test_top5"
 MANY = [*HISTORY[:-1], TOP5, HISTORY[-1]]  # its columns where there are more than 10 classes
 COUNTS = {"total", "trainable", "bn", *GROUPS}
 NORM = ("weight", "bias", "running_mean", "running_var")
+OTHER = ("weight", "bias")  # of a normalisation that is not BatchNorm: it keeps no statistics
 
 
 def _number(value, most=math.inf) -> bool:
@@ -64,7 +65,7 @@ FIELDS = {
     "train_loss": (lambda value: value is None or _number(value), "a number of at least 0, or null"),
     "test_images": (lambda value: _whole(value) and value, "a whole number above 0"),
     "counts": (
-        lambda value: isinstance(value, dict) and set(value) == COUNTS and all(map(_whole, value.values())),
+        lambda value: isinstance(value, dict) and value.keys() >= COUNTS and all(map(_whole, value.values())),
         f"whole numbers by the names {', '.join(sorted(COUNTS))}",
     ),
     "seconds": (lambda value: _number(value, 1e12), "a number of at least 0"),
@@ -117,11 +118,23 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
         return found, None, [*wrong, f"its spec is none: {shown(error)[:200]}"]
     if (due := spec.classes) and classes(found, spec) != due:
         wrong.append(f"classes is {found['classes']}, and {spec.dataset} has {due}")
+    if wrong_counts := _counts(found["counts"], spec.kind):
+        wrong.append(f"counts is {_say(found['counts'])}, {wrong_counts}")
     if spec.id != name:
         wrong.append(f"its spec belongs to {spec.id}")
     if found["id"] != name:
         wrong.append(f"its id is {shown(found['id'])[:80]}")
     return found, spec, wrong
+
+
+def _counts(counts: dict, kind: str) -> str:
+    """What is wrong with the names of `counts`, of a network whose γ and β are in the group `kind`; empty if nothing is."""
+    due = COUNTS if kind == "bn" else {*COUNTS, kind, "norm"}
+    if set(counts) != due:
+        return f"not whole numbers by the names {', '.join(sorted(due))}"
+    if kind != "bn" and (counts["norm"] != counts[kind] or any(counts[name] for name in ("bn", "gamma", "beta"))):
+        return f"and all γ and β of its network are in {kind}"
+    return ""
 
 
 def classes(about: dict, spec: RunSpec) -> int:
@@ -195,19 +208,36 @@ def tensors(data: bytes) -> dict[str, np.ndarray]:
         raise ValueError(str(error)) from None
 
 
-def layers(found: dict[str, np.ndarray], about: dict) -> list[str]:
-    """What is wrong with the `tensors`, given what run.json says: fp32, γ, β and statistics of each layer, finite numbers."""
+def norms(found: dict[str, np.ndarray], kind: str) -> list[str]:
+    """The names of the normalisation layers in `tensors`, as they stand there; kind: the group of their γ and β.
+
+    Of BatchNorm those that have statistics; of others those whose weights are one number a feature, as no other layer's are.
+    """
+    if kind == "bn":
+        return [name.removesuffix(".running_mean") for name in found if name.endswith(".running_mean")]
+    return [name.removesuffix(".weight") for name, one in found.items() if name.endswith(".weight") and one.ndim == 1]
+
+
+def layers(found: dict[str, np.ndarray], about: dict, kind: str = "bn") -> list[str]:
+    """What is wrong with the `tensors`, given what run.json says: fp32, γ, β and statistics of each layer, finite numbers.
+
+    kind: the group of the network's γ and β. Of another than `bn` there are no statistics.
+    """
     wrong = [f"{shown(name)[:80]} is {one.dtype}, not float32" for name, one in found.items() if one.dtype != np.float32]
-    norms = {name.rpartition(".")[0] for name in found if name.endswith((".running_mean", ".running_var"))}
-    for layer in sorted(norms):
-        shapes = {getattr(found.get(f"{layer}.{name}"), "shape", None) for name in NORM}
+    moving = {name.rpartition(".")[0] for name in found if name.endswith((".running_mean", ".running_var"))}
+    own, due = (moving, NORM) if kind == "bn" else ({*norms(found, kind)}, OTHER)
+    if kind != "bn":
+        wrong += [f"{shown(layer)[:80]} has running statistics, and no layer is BatchNorm" for layer in sorted(moving)]
+    for layer in sorted(own):
+        shapes = {getattr(found.get(f"{layer}.{name}"), "shape", None) for name in due}
         if len(shapes) > 1 or len(shapes.pop() or ()) != 1:
-            wrong.append(f"{shown(layer)[:80]} does not have {', '.join(NORM)} of one length")
-    if not wrong and sum(len(found[f"{layer}.weight"]) for layer in norms) != about["counts"]["gamma"]:
-        wrong.append(f"it does not hold the {about['counts']['gamma']} γ that run.json counts")
+            wrong.append(f"{shown(layer)[:80]} does not have {', '.join(due)} of one length")
+    gammas = about["counts"]["gamma"] if kind == "bn" else about["counts"]["norm"] / 2
+    if not wrong and sum(len(found[f"{layer}.weight"]) for layer in own) != gammas:
+        wrong.append(f"it does not hold the {gammas:.10g} γ that run.json counts")
     if about["status"] == "finished" and about["test_loss"] is not None:  # else it may hold what no number is
         wrong += [f"{shown(name)[:80]} is not finite everywhere" for name, one in found.items() if not np.isfinite(one).all()]
-        wrong += [f"{name}.running_var is below 0" for name in sorted(norms) if np.any(found.get(f"{name}.running_var", 0) < 0)]
+        wrong += [f"{name}.running_var is below 0" for name in sorted(moving) if np.any(found.get(f"{name}.running_var", 0) < 0)]
     return wrong
 
 

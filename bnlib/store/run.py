@@ -89,7 +89,7 @@ class Run:
         """What is stored of the network, by name: γ, β, running statistics, what else was trained. Raises StoreError if damaged."""
         data = files.stored(self.folder, "bn.safetensors")
         found = self._read("bn.safetensors", lambda: form.tensors(data))
-        self._right("bn.safetensors", form.layers(found, self.info))
+        self._right("bn.safetensors", form.layers(found, self.info, self.spec.kind))
         return found
 
     @cached_property
@@ -134,16 +134,16 @@ class Run:
 
     @cached_property
     def gamma(self) -> dict[str, np.ndarray]:
-        """γ of every BatchNorm layer, by the layer's name, in the order of the network: arrays (features,)."""
-        return self._bn("weight")
+        """γ of every normalisation layer, by the layer's name, in the order of the network: arrays (features,)."""
+        return self._of_norms("weight")
 
     @cached_property
     def beta(self) -> dict[str, np.ndarray]:
-        """β of every BatchNorm layer, as `gamma`."""
-        return self._bn("bias")
+        """β of every normalisation layer, as `gamma`."""
+        return self._of_norms("bias")
 
-    def _bn(self, name: str) -> dict[str, np.ndarray]:
-        layers = [key.removesuffix(".running_mean") for key in self.tensors if key.endswith(".running_mean")]
+    def _of_norms(self, name: str) -> dict[str, np.ndarray]:
+        layers = form.norms(self.tensors, self.spec.kind)
         return {layer: self.tensors[f"{layer}.{name}"] for layer in sorted(layers, key=place)}
 
     def model(self):

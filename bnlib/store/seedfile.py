@@ -1,10 +1,10 @@
 """A trained network in one small file: its seed, from which the frozen weights are drawn again, and what was trained.
 
 The file is a safetensors file with the tensors `gamma`, `beta`, `running_mean` and `running_var`, each of all BatchNorm layers one
-after the other, and whatever else was trained by its name. Its metadata have, under `bnlib`, one JSON text: the spec, the test
-accuracy, the checksum of the drawn weights, of a folder of pictures how many classes it has, and a digest of all of it. The same
-run gives the same bytes. The digest finds damage, not malice: who edits a file can write its digest anew. Nothing in a file is
-ever run.
+after the other (of other normalisation `gamma` and `beta` alone), and whatever else was trained by its name. Its metadata have,
+under `bnlib`, one JSON text: the spec, the test accuracy, the checksum of the drawn weights, of a folder of pictures how many
+classes it has, and a digest of all of it. The same run gives the same bytes. The digest finds damage, not malice: who edits a file
+can write its digest anew. Nothing in a file is ever run.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from bnlib import __version__, models
+from bnlib import __version__, freezing, models
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import CLASSES
 from bnlib.store import networks
@@ -31,7 +31,7 @@ from bnlib.words import shown, whole
 
 # What a file may ask of the machine that reads it, before anything in it is believed.
 HEADER = 1_000_000  # bytes; the names of a thousand layers' random weights are 100,000
-_OF_BATCHNORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+_OF_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def sizes(spec: RunSpec, classes: int | None = None) -> tuple[int, int]:
 
     classes: of its images, where the spec does not say.
     """
-    state = models.skeleton(spec.model, networks.outputs(spec, classes)).state_dict()
+    state = models.skeleton(spec.model, networks.outputs(spec, classes), spec.norm).state_dict()
     tensors = {name: np.zeros(shape, "<f4") for shapes in _parts(spec, classes).values() for name, shape in shapes.items()}
     file = _bytes(spec, classes, 0.1234, "0" * 64, tensors)
     return sum(tensor.numel() * tensor.element_size() for tensor in state.values()), len(file)
@@ -154,11 +154,11 @@ def _parts(spec: RunSpec, classes: int | None) -> dict[str, dict[str, tuple[int,
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
         raise ValueError(f"trainable {spec.learned!r} comes back from no seed")
-    kept = networks.kept(spec, networks.skeleton(spec, classes))
-    parts = {}
-    for name, tensor in kept.items():
+    network, parts = networks.skeleton(spec, classes), {}
+    norms = {name for name, module in network.named_modules() if freezing.norm(module)}
+    for name, tensor in networks.kept(spec, network).items():
         layer, _, kind = name.rpartition(".")
-        place = _OF_BATCHNORM[kind] if f"{layer}.running_mean" in kept else name
+        place = _OF_NORM[kind] if layer in norms else name
         parts.setdefault(place, {})[name] = tuple(tensor.shape)
     return parts
 

@@ -57,7 +57,13 @@ def _passes(spec: RunSpec) -> float:
 def kind(spec: RunSpec) -> tuple:
     """What trainings have in common of which the time of an epoch goes with the multiplications."""
     settings = spec.settings
-    return spec.dataset, settings.size, spec.precision, settings.batch_size, settings.train_images, settings.test_images
+    images = settings.train_images, settings.test_images
+    return spec.dataset, settings.size, spec.precision, settings.batch_size, *images, spec.kind  # without BatchNorm, the plain step
+
+
+def alike(spec: RunSpec, known: dict[tuple, list[Pace]]) -> list[Pace]:
+    """The paces that say most of `spec`: of its kind; where there are none, of networks with BatchNorm that see the same images."""
+    return known.get(kind(spec)) or known.get((*kind(spec)[:-1], "bn"), [])
 
 
 def paces(device: str, runs: Iterable[store.Run] | None = None) -> dict[tuple, list[Pace]]:

@@ -40,7 +40,7 @@ class Trainer(Loop):
             self.changing = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
             freezing.freeze(model, spec.trainable, spec.seed)
         self.trainable = spec.trainable
-        model = model.to(device=device, memory_format=torch.channels_last).train()
+        model = model.to(device=device, memory_format=networks.layout(spec)).train()
         if device.type == "cuda":
             data.constants(device)
         super().__init__(

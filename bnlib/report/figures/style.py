@@ -20,7 +20,9 @@ PAGE = "#FFFFFF"  # what a figure lies on
 SETS = {
     "all": ("#000000", "s", "-"),
     "bn": ("#0072B2", "o", "-"),
+    "norm": ("#0072B2", "o", "-"),  # γ and β of what stands in BatchNorm's place
     "bn+output": ("#009E73", "^", "--"),
+    "norm+output": ("#009E73", "^", "--"),
     "bn+shortcut+output": ("#00684B", "v", "-."),
     "shortcut+output": ("#AA4499", "P", (0, (4, 1, 1, 1, 1, 1))),
     "output": ("#C46FA0", "D", (0, (1, 1))),
@@ -49,7 +51,9 @@ DARK = {
 NAMES = {
     "all": "everything",
     "bn": "γ and β",
+    "norm": "γ and β",
     "bn+output": "γ, β and output layer",
+    "norm+output": "γ, β and output layer",
     "bn+shortcut+output": "γ, β, output layer and shortcuts",
     "shortcut+output": "output layer and shortcuts",
     "output": "output layer",

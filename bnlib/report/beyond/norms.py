@@ -1,0 +1,220 @@
+"""Other normalisations: γ and β of GroupNorm, LayerNorm, InstanceNorm in BatchNorm's place, and those of a random transformer."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.tables import difference_table
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, sound, spread, tested
+from bnlib.report.figures.marks import recipes_of
+from bnlib.report.figures.panels import groups, nothing
+from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost
+from bnlib.report.statements.accuracy import all_diverged
+from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points
+
+BASE = "BatchNorm"
+OTHERS = ("GroupNorm", "LayerNorm", "InstanceNorm")
+EVERYTHING = ", everything"  # how the name of a variant ends in which all weights learn
+_PLACE = ["network", "depth", "width", "recipe"]
+
+
+def against_batch(summary: pd.DataFrame, ending: str = "") -> pd.DataFrame:
+    """How much better γ and β of BatchNorm do than those of each other normalisation, in each network and recipe.
+
+    summary: of `analysis.summarise`, of the experiment `beyond_norms`. ending: `EVERYTHING` for the networks of which all learns.
+    Returns rows as `analysis.differences`, with `other`, the normalisation: more is BatchNorm's accuracy, less the other's; p is
+    corrected for the number of rows of a recipe.
+    """
+    own = sound(summary)
+    sides = [*_PLACE, "mean", "sd", "n", "diverged"]
+    others = own[own.variant.isin([name + ending for name in OTHERS])]
+    others = others[sides].assign(
+        other=others.variant.astype(str).str.removesuffix(ending) if ending else others.variant.astype(str)
+    )
+    return differing(own[own.variant == BASE + ending][sides].merge(others, on=_PLACE, suffixes=("", "_less")), own)
+
+
+def verdict(rows: pd.DataFrame) -> str:
+    """Whether it has to be BatchNorm, by the rows of one network: `no`, `yes` or `too close`.
+
+    no: another one does better, or the 95 % interval of what it loses ends below the tolerance. yes: each of the three others is
+    there and does worse by more than chance.
+    """
+    worse = (rows.p < LEVEL) & (rows.difference > 0)
+    good = ((rows.p < LEVEL) & (rows.difference < 0)) | (rows.difference + rows.half < TOLERANCE)
+    if good.any():
+        return "no"
+    return "yes" if worse.all() and set(rows.other) == set(OTHERS) else "too close"
+
+
+def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
+    """Does it have to be BatchNorm? compared: of `against_batch`, γ and β alone. summary: what it was made of.
+
+    Said of the deepest network; the verdict is of all: `no` if it is that of one, `yes` if it is that of each.
+    """
+    rows = best(compared[compared.recipe.isin(RECIPES)])
+    if not len(rows):
+        return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
+    each = {name: verdict(own) for name, own in rows.groupby("network")}
+    said = "no" if "no" in each.values() else "yes" if set(each.values()) == {"yes"} else "too close"
+    place = next(name for name in rows.sort_values("depth", ascending=False).network if said == "too close" or each[name] == said)
+    own = rows[rows.network == place]
+    top = own.loc[own.less.astype(float).idxmax()]
+    where = f"in {network(place)} {after(top.recipe)}"
+    both = f"{top.other}'s reach {percent(top.less)} {where}, BatchNorm's {percent(top.more)}"
+    texts = {
+        "no": f"No: γ and β of another normalisation do as well or better. Alone, {both}",
+        "yes": f"For the best result, yes: no other's γ and β do as well. Of the others {both}",
+        "too close": f"That cannot be told yet: {both}, which may be chance or is not yet known of all",
+    }
+    gone = summary[(summary.diverged > 0) & (summary.recipe == top.recipe) & (summary.network == place)]
+    gone = diverged(gone[~gone.variant.astype(str).str.endswith(EVERYTHING)], lambda row: f"with {row.variant}")
+    return Statement(f"{texts[said]}{f'; {gone}' if gone else ''}.", said)
+
+
+def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
+    """What γ and β of each other normalisation reach alone, in the deepest network. guess: what chance gives, in percent."""
+    rows = best(compared[compared.recipe.isin(RECIPES)])
+    if not len(rows):
+        return Statement("")
+    own = rows[rows.depth == rows.depth.max()].sort_values("less", ascending=False)
+    each = listing(f"{percent(row.less)} with {row.other}" for row in own.itertuples())
+    low = own.less.astype(float).min()
+    how = "all far above chance" if low > 2 * guess else "not all far above chance"
+    return Statement(f"γ and β alone reach {each} in {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}: {how}.")
+
+
+def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
+    """How far the normalisations lie apart with γ and β alone, and with everything trained. Both of `against_batch`."""
+    rows = best(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")))
+    rows = rows[rows.depth == rows.depth.max()]
+    if len(rows) < 2:
+        return Statement("")
+    apart = [
+        max(rows[more].max(), rows[less].max()) - rows[less].min() for more, less in (("more", "less"), ("more_all", "less_all"))
+    ]
+    return Statement(
+        f"The choice matters {'more' if apart[0] > apart[1] else 'less'} where γ and β learn alone: from the best to the worst "
+        f"normalisation it is {points(apart[0])} there, and {points(apart[1])} where everything learns, in "
+        f"{network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}."
+    )
+
+
+def transformer(summary: pd.DataFrame) -> Statement:
+    """Does a random transformer learn by its norms alone? summary: of `analysis.summarise`, of `beyond_transformer`.
+
+    yes: γ and β alone do better than the network as it was drawn, by more than chance.
+    """
+    at, spreads = _deepest(summary)
+    if not {"norm", "none"} <= set(at.index):
+        return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
+    gap, p = _gap(at, spreads, "norm", "none")
+    where = f"in {network(at.network.iloc[0])} {after(at.recipe.iloc[0])}"
+    reached = f"γ and β of LayerNorm alone reach {percent(at['mean']['norm'])} {where}"
+    if not p < LEVEL:
+        chance = "no more than chance" if p == p else "one run each, so that it may be chance"
+        return Statement(f"That cannot be told: {reached}, {chance}.", "too close")
+    said = f"{'Yes' if gap > 0 else 'No'}: {reached}; untrained it has {percent(at['mean']['none'])}"
+    said += f", with everything trained {percent(at['mean']['all'])}" if "all" in at.index else ""
+    return Statement(f"{said}.", "yes" if gap > 0 else "no")
+
+
+def beside_output(summary: pd.DataFrame) -> Statement:
+    """Whether γ and β of a transformer do more than its output layer alone, and what both together do. As `transformer`."""
+    at, spreads = _deepest(summary)
+    if not {"norm", "output"} <= set(at.index):
+        return Statement("")
+    gap, p = _gap(at, spreads, "norm", "output")
+    doubt = "" if p < LEVEL else ", which may be chance"
+    both = f"; both together reach {percent(at['mean']['norm+output'])}" if "norm+output" in at.index else ""
+    how = f"{points(gap)} {'more' if gap > 0 else 'less'} than the output layer alone{doubt}"
+    return Statement(f"In {network(at.network.iloc[0])} γ and β alone give {how}{both}.")
+
+
+def adam(summary: pd.DataFrame) -> Statement:
+    """What Adam changes in a transformer, with γ and β alone and with everything trained. As `transformer`."""
+    (at, spreads), said = _deepest(summary), []
+    for sgd, name in (("norm", "γ and β"), ("all", "everything")):
+        if {sgd, f"{name}, Adam"} <= set(at.index):
+            gap, p = _gap(at, spreads, f"{name}, Adam", sgd)
+            doubt = "" if p < LEVEL else ", which may be chance"
+            said.append(f"is {points(gap)} {'better' if gap > 0 else 'worse'} with {label(sgd)} trained{doubt}")
+    return Statement(f"Adam at a learning rate of 0.001 {listing(said)}, against SGD as in the recipe." if said else "")
+
+
+def _deepest(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The points of the deepest transformer of which γ and β were trained, at the best recipe, by variant; all of that."""
+    own = best(sound(summary))
+    deepest = own.depth == own[own.variant == "norm"].depth.max()
+    return own[deepest].set_index("variant"), own
+
+
+def _gap(at: pd.DataFrame, spreads: pd.DataFrame, one: str, other: str) -> tuple[float, float]:
+    """By how much one variant is better than another, and p; spreads: points that say how much a single run scatters."""
+    gap = float(at["mean"][one] - at["mean"][other])
+    return gap, tested(gap, (at.sd[one], at.n[one]), (at.sd[other], at.n[other]), spread(spreads))[0]
+
+
+def table(compared: pd.DataFrame):
+    """The rows of `against_batch` as a table to read."""
+    shown = compared[["other", *(name for name in compared if name != "other")]].rename(columns={"other": "against"})
+    return difference_table(shown, "BatchNorm", "the other")
+
+
+def figure(resnets: pd.DataFrame, transformers: pd.DataFrame) -> Figure:
+    """Test accuracy of every normalisation, a row each, γ and β alone and everything; of a transformer, of every trainable set.
+
+    Both of `analysis.summarise`. A panel for each network and recipe. Bars: one standard deviation of three or more replicates.
+    """
+    found = [
+        (key, own.assign(row=own.variant.astype(str).str.removesuffix(EVERYTHING)), (BASE, *OTHERS)) for key, own in groups(resnets)
+    ]
+    for key, own in groups(transformers):
+        names = own.assign(row=own.variant.astype(str).map(label))
+        found.append((key, names, dict.fromkeys(names.sort_values("mean").row)))
+    found = [(key, own, [name for name in names if name in set(own.row)]) for key, own, names in found]
+    if not found:
+        return nothing()
+    with house_style():
+        heights = [0.42 * len(names) + 0.3 for *_, names in found]
+        figure = Figure(figsize=(6.4, sum(heights) + 0.45 * len(found) + 0.9), layout="constrained")
+        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        for ax, ((place, recipe), own, names) in zip(axes, found, strict=True):
+            for y, name in enumerate(names):
+                for row in own[own.row == name].itertuples():
+                    _mark(ax, row, y)
+            ax.axvline(10, color=GREY, linestyle="--", linewidth=1, zorder=1)
+            ax.set_yticks(range(len(names)), names)
+            ax.grid(axis="y", visible=False)
+            ax.set_ylim(len(names) - 0.5, -0.7)
+            ax.set_title(f"{place}: {OURS[recipe]}", loc="left")
+        axes[-1].set_xlim(0, 100)
+        axes[-1].set_xlabel("test accuracy (%)")
+        sets = list(dict.fromkeys(name for _, own, _ in found for name in own.trainable.replace("bn", "norm")))
+        handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], linestyle="", label=label(one)) for one in sets]
+        handles.append(Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="chance"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.alt = _alt(found)
+    return figure
+
+
+def _mark(ax, row, y: int) -> None:
+    """A point of the figure, its spread, and its value in words."""
+    colour, mark, _ = look(row.trainable)
+    ax.errorbar(row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=mark, color=colour, alpha=1 if row.n else PALE)
+    if row.n == 2:
+        ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
+    words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))
+    ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9).set_path_effects(HALO)
+
+
+def _alt(found: list) -> str:
+    """The figure in words: of each network at its best recipe every point."""
+    longest = recipes_of(pd.concat([own for _, own, _ in found]))[0]
+    said = []
+    for (place, recipe), own, names in found:
+        own = own.assign(rank=own.row.map(names.index)).sort_values("rank")
+        values = (f"{row.row}, {label(row.trainable)}, {row.mean:.0f} %" for row in own[own.n > 0].itertuples())
+        said.append(f"{place}, {OURS[recipe]}: {'; '.join(values)}." if recipe == longest or len(found) < 4 else "")
+    return " ".join(["Test accuracy of networks with each normalisation.", *filter(None, said)])
