@@ -97,7 +97,7 @@ QUESTIONS = (
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
     Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random),
     Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),
-    Question("Does training itself turn features off, not weight decay or a collapse?", ("why_off",), _why),
+    Question("Does training learn to turn features off, or is it weight decay or a collapse?", ("why_off",), _why),
     Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8)),
     Question("Are more ReLUs silent than when everything is trained?", ("fig7_relu",), _claim(9)),
     Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves),

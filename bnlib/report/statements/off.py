@@ -7,14 +7,14 @@ from bnlib.report.analysis.verdicts import LEVEL, RECIPES
 from bnlib.report.statements.grammar import Statement, after, listing, network, percent, upper
 from bnlib.spec import RECIPES as SETTINGS
 
-WHAT = {"gamma": f"γ below {SMALL:g}", "relu": "silent units"}  # the measures, as a sentence says them
-OF = {"gamma": "(small γ)", "relu": "(silent ReLUs)"}  # and a badge
+OF = {"gamma": "(small γ)", "relu": "(silent ReLUs)"}  # the measures, as a badge says them
 EXPLANATIONS = {
-    "training": "Training itself turns features off, as the paper reads it",
+    "training": "Training learns to turn features off, as the paper reads it",
     "rate": "BatchNorm with ReLU lets features collapse, the more the larger the learning rate",
     "decay": "Weight decay pulls γ to 0",
 }
-CAUSES = {"training": "training itself", "rate": "a larger learning rate", "decay": "weight decay"}
+DOES = {"gamma": ("γ end near 0", "no γ ends near 0"), "relu": ("ReLUs fall silent", "no ReLU falls silent")}  # and does not
+WHERE = {"training": "without weight decay", "rate": "at a larger learning rate", "decay": "with weight decay"}
 
 
 def place(accounts: pd.DataFrame) -> pd.DataFrame:
@@ -29,24 +29,40 @@ def place(accounts: pd.DataFrame) -> pd.DataFrame:
 
 
 def why(accounts: pd.DataFrame) -> Statement:
-    """Does training turn features off, as the paper says? And what else does. accounts: of `analysis.accounts`."""
+    """When features go off; the verdict is on whether training learns it, of both measures. accounts: of `analysis.accounts`."""
     own = place(accounts)
     if not len(own):
         return Statement("", "not judged" if len(accounts) else "not trained")
-    said, due = [], set(PARTS)
-    for measure, what in {"relu": "ReLUs fall silent", "gamma": "γ end near 0"}.items():
-        verdicts = {part: answers(own[(own.measure == measure) & (own.part == part)].verdict) for part in PARTS}
-        held, not_, open_ = (
-            [CAUSES[part] for part in PARTS if verdicts[part] in which] for which in (("yes", "in part"), ("no",), ("too close",))
-        )
-        each = [f"by {listing(held)}"] if held else []
-        each += [f"not by {' or '.join(not_)}"] if not_ else []
-        each += [f"whether by {' or '.join(open_)} cannot be told yet"] if open_ else []
-        said += [f"{what} {', '.join(each)}"] if each else []
-        due &= {part for part in PARTS if verdicts[part] == "not trained"}
-    rest = f" What {listing(CAUSES[part] for part in PARTS if part in due)} adds has not been tried yet." if due else ""
+    found = {measure: _found(own[own.measure == measure]) for measure in ("relu", "gamma")}
+    said = [_when(measure, verdicts) for measure, verdicts in found.items() if set(verdicts.values()) != {"not trained"}]
+    due = [WHERE[part] for part in PARTS if all(verdicts[part] == "not trained" for verdicts in found.values())]
+    rest = f" Whether more do {' or '.join(due)} has not been tried yet." if due else ""
     where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
-    return Statement(f"{where}, {'; '.join(said)}.{rest}", answers(own[own.part == "training"].verdict))
+    return Statement(f"{where}, {'; '.join(said)}.{rest}", answers(map(_learnt, found.values())))
+
+
+def _found(own: pd.DataFrame) -> dict[str, str]:
+    """The verdict on each part, of one measure."""
+    return {part: answers(own[own.part == part].verdict) for part in PARTS}
+
+
+def _learnt(found: dict[str, str]) -> str:
+    """Whether training learns it: features go off without decay, and no more at a larger rate, which would be a collapse."""
+    known = {"no": "yes", "yes": "in part", "too close": "too close"}
+    return known.get(found["rate"], "not judged") if found["training"] == "yes" else found["training"]
+
+
+def _when(measure: str, found: dict[str, str]) -> str:
+    does, does_not = DOES[measure]
+    said = {"yes": f"{does} {WHERE['training']}", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
+    each = [said] if said else []
+    for part in PARTS[1:]:
+        words = {"yes": f"more {WHERE[part]}", "in part": f"more {WHERE[part]} at some rates", "no": f"no more {WHERE[part]}"}
+        each += [words[found[part]]] if found[part] in words else []
+    open_ = [WHERE[part] for part in PARTS if found[part] == "too close"]
+    if open_:
+        each.append(f"{'whether more do' if each else f'whether {does}'} {' or '.join(open_)} cannot be told yet")
+    return ", ".join(each)
 
 
 def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, list[Statement]]:
@@ -59,9 +75,11 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
     found = {}
     for part, title in EXPLANATIONS.items():
         rows = own[own.part == part]
-        said = [(measure, rows[rows.measure == measure]) for measure in WHAT]
+        said = [(measure, rows[rows.measure == measure]) for measure in OF]
         tell, none = TELL[part]
-        found[title] = [Statement(tell(one, of, percents), answers(of.verdict), OF[one]) for one, of in said if len(of)]
+        verdicts = {one: _found(own[own.measure == one]) for one in OF}
+        judged = {one: _learnt(verdicts[one]) if part == "training" else verdicts[one][part] for one in OF}
+        found[title] = [Statement(tell(one, of, percents), judged[one], OF[one]) for one, of in said if len(of)]
         found[title] = found[title] or [Statement(none, "not trained")]
     return found
 
@@ -141,17 +159,17 @@ def as_the_paper_trains(shares: pd.DataFrame, accounts: pd.DataFrame) -> Stateme
 def take_away(accounts: pd.DataFrame) -> Statement:
     """What a reader can take away, in plain words, of what could be told. accounts: of `analysis.accounts`."""
     own = place(accounts)
-    of = lambda measure, part: answers(own[(own.measure == measure) & (own.part == part)].verdict)  # noqa: E731
+    gamma, relu = (_found(own[own.measure == measure]) for measure in ("gamma", "relu"))
     held, said = ("yes", "in part"), []
-    if of("gamma", "decay") in held:
+    if gamma["decay"] in held:
         said.append(
             "how many γ are near 0 says little by itself: weight decay brings them there, by learning rate times decay times "
             "steps, so hold it against what decay alone would bring"
         )
-    if of("relu", "training") in held:
-        said.append("ReLUs fall silent without any decay, so training does turn features off")
-    elif of("relu", "training") == "no":
-        said.append("without decay ReLUs stay on, so it is not training that silences them")
-    if of("relu", "rate") in held or of("gamma", "rate") in held:
+    if relu["training"] == "yes":
+        said.append("ReLUs fall silent without any weight decay, so it is not what silences them")
+    elif relu["training"] == "no":
+        said.append("without weight decay ReLUs stay on where training goes well, so there it has not learnt to silence them")
+    if relu["rate"] == "yes" or gamma["rate"] == "yes":
         said.append("a larger learning rate turns off more and is no more accurate for it, so a feature that is off need not help")
     return Statement(f"{upper('; '.join(said))}." if said else "")
