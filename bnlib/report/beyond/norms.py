@@ -214,7 +214,8 @@ def _alt(found: list) -> str:
     longest = recipes_of(pd.concat([own for _, own, _ in found]))[0]
     said = []
     for (place, recipe), own, names in found:
-        own = own.assign(rank=own.row.map(names.index)).sort_values("rank")
-        values = (f"{row.row}, {label(row.trainable)}, {row.mean:.0f} %" for row in own[own.n > 0].itertuples())
-        said.append(f"{place}, {OURS[recipe]}: {'; '.join(values)}." if recipe == longest or len(found) < 4 else "")
-    return " ".join(["Test accuracy of networks with each normalisation.", *filter(None, said)])
+        if recipe == longest or len(found) < 4:
+            own = own[own.n > 0].assign(rank=own.row.map(names.index)).sort_values(["rank", "mean"])
+            each = (f"{row.row}{', everything' if EVERYTHING in row.variant else ''}, {row.mean:.0f} %" for row in own.itertuples())
+            said.append(f"{place}, {OURS[recipe]}: {'; '.join(each)}.")
+    return " ".join(["Test accuracy with each normalisation, with γ and β alone unless it says otherwise.", *said])
