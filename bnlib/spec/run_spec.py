@@ -92,7 +92,7 @@ SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batc
 class RunSpec:
     """One training: everything that decides its outcome, and nothing else.
 
-    model: `resnetN` (N = 6D+2), `wrn14-W`, `vggN`, `imagenet-resnetN` or `keras-resnetN`. trainable: groups joined by `+`, or
+    model: `resnetN` (N = 6D+2), `wrnN-W`, `vggN`, `imagenet-resnetN` or `keras-resnetN`. trainable: groups joined by `+`, or
     `all`, `none`, `all-bn`. recipe: one of RECIPES, such as `paper`, `short` and `imagenet`. dataset: `cifar10`, `digits`,
     `cifar100`, `svhn`, or `imagefolder:PATH`, a folder of one's own pictures; where PATH begins with an environment variable, as
     in `imagefolder:$BNLIB_IMAGENET`, the run has the same name on every machine. seed: the replicate; draws the weights, the

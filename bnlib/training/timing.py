@@ -11,6 +11,7 @@ from tqdm import tqdm
 from bnlib import machine
 from bnlib.engine.evaluation import evaluate
 from bnlib.engine.probes import THRESHOLDS
+from bnlib.spec.choices import FORMATS
 from bnlib.words import duration
 
 SOME = 500  # images of the test set that an evaluation is measured by
@@ -80,7 +81,7 @@ def next_epoch(training) -> float:
 
 def probes_seconds(test: float) -> float:
     """About how long asking a trained network takes, if an evaluation takes `test` seconds."""
-    return (2.2 * len(THRESHOLDS) + 5) * test
+    return (2.2 * len(THRESHOLDS) + 5 + len(FORMATS)) * test
 
 
 def estimate(training) -> str:
