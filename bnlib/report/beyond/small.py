@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
-from bnlib.report.analysis.tables import table
+from bnlib.report.analysis.tables import difference_table, table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, together
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
@@ -18,7 +18,6 @@ from bnlib.report.statements.grammar import Statement, after, listing, network, 
 from bnlib.spec.architecture import Architecture
 from bnlib.spec.choices import FORMATS
 
-ASKED = "Is a seed with γ and β the smallest way to keep a network of this accuracy?"
 SEED, DENSE = "bn", "all"  # the two ways
 CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
 DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
@@ -47,8 +46,9 @@ def frontier(points_: pd.DataFrame) -> pd.DataFrame:
 def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
     """What a fully trained network of `size` bytes reaches, in the format in which that is most; None if all are larger or smaller.
 
-    points_: of `kept`, of one recipe. Interpolated between the networks of one format, linear in the logarithm of the bytes. mean_less,
-    sd_less and n_less: the percentage; of the two networks beside it the greater spread and the fewer replicates; form.
+    points_: of `kept`, of one recipe. Interpolated between the networks of one format, linear in the logarithm of the bytes.
+    mean_less, sd_less, n_less: the percentage; of the two networks beside it the greater spread and the fewer replicates. smaller,
+    smaller_work: the one of no more bytes, and its multiplications.
     """
     found = []
     for form in FORMATS:
@@ -57,7 +57,8 @@ def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
         if len(line) > 1 and sizes[0] <= size <= sizes[-1]:
             place = max(1, int(np.searchsorted(sizes, size)))
             near, mean = line.iloc[place - 1 : place + 1], np.interp(np.log(size), np.log(sizes), line["mean"].astype(float))
-            found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), "smaller": near.iloc[0]})
+            beside = {"smaller": near.network.iloc[0], "smaller_work": multiplications(near.iloc[0])}
+            found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
     return max(found, key=lambda one: one["mean_less"], default=None)
 
 
@@ -65,8 +66,8 @@ def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
     """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
 
     points_: of `kept`. Of its formats that counts in which the seed does best against `dense_at`; nothing is extrapolated. Returns
-    network, depth, width, recipe, format, bytes, smaller (the largest fully trained network of no more bytes), more (the seed's
-    accuracy), less (the other's), difference, half, p, n: as `analysis.differences`.
+    network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's), difference,
+    half, p, n: as `analysis.differences`.
     """
     rows = []
     for _, own in points_.groupby("recipe", sort=False):
@@ -75,27 +76,29 @@ def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
                 names = (*_PLACE, "format", "bytes", "mean", "sd", "n")
                 rows.append({name: getattr(seed, name) for name in names} | dense)
     sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
-    found = pd.DataFrame(rows, columns=[*_PLACE, "format", "bytes", "smaller", *sides])
+    found = pd.DataFrame(rows, columns=[*_PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
     gap = (found["mean"] - found.mean_less).astype(float)
     found = found.loc[gap.groupby([found.recipe, found.network], sort=False).idxmax()] if len(found) else found
     # How a single run scatters is that of the runs, once: their formats scatter together.
     return differing(found.reset_index(drop=True), points_[points_.format == FORMATS[0]])
 
 
-def answer(compared: pd.DataFrame) -> Statement:
-    """Whether seeds are ahead of fully trained networks of the same bytes, at the longest recipe that there is.
+def answer(points_: pd.DataFrame) -> Statement:
+    """Whether a seed with γ and β is the smallest way to keep a network of its accuracy, at the longest recipe that says so.
 
-    compared: of `at_equal_bytes`. *no*: they are behind, by a test, at one size at least; `of` says at how many. *yes*: they are
-    ahead, and behind at none.
+    points_: of `kept`. *no*: fully trained networks of as many bytes do better, by a test, at one size at least; `of` says at how
+    many. *yes*: seeds do better, and nowhere worse.
     """
-    rows = best(compared).sort_values("bytes")
+    rows = best(at_equal_bytes(points_)).sort_values("bytes")
     if not len(rows):
-        return Statement("", "not trained")
+        return Statement("", "not judged" if len(points_) else "not trained")
     behind, ahead = rows[(rows.p < LEVEL) & (rows.difference < 0)], rows[(rows.p < LEVEL) & (rows.difference > 0)]
     verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
-    said = [f"{percent(row.more)} in {size(row.bytes)}, where a narrow network, fully trained, reaches {percent(row.less)}"
-            for row in (rows.iloc[[0, -1]] if len(rows) > 1 else rows).itertuples()]  # fmt: skip
-    text = f"{upper(after(rows.recipe.iloc[0]))} a seed with γ and β reaches {'; and '.join(said)}"
+    first, last = rows.iloc[0], rows.iloc[-1]
+    narrow = f"where a narrow network trained as a whole reaches {percent(first.less)}"
+    text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
+    if len(rows) > 1:
+        text += f"; and {percent(last.more)} in {size(last.bytes)}, against {percent(last.less)}"
     if rows.p.isna().all():
         return Statement(f"{text}. One run each, so no order can be told.", "not judged")
     if verdict == "too close":
@@ -113,15 +116,21 @@ def critique(compared: pd.DataFrame) -> Statement:
         return Statement("")
     gap, half = -rows.difference, rows.half.fillna(0)
     low, high = CRITIQUE
-    said = np.select([gap + half < low, gap - half > high], ["smaller", "larger"], "as it says")
-    each = [f"{words} at {number((said == words).sum())}" for words in ("as it says", "smaller", "larger") if (said == words).any()]
-    right = (said == "as it says").mean()
+    kinds = ("as it says", "smaller", "larger", "the other way round")
+    said = np.select([gap + half < 0, gap + half < low, gap - half > high], [kinds[3], kinds[1], kinds[2]], kinds[0])
+    right = (said == kinds[0]).mean()
     who = "It is right here" if right == 1 else "It is not right here" if right == 0 else "It is right here for some sizes only"
-    more = "" if right == 1 else f": of the {number(len(rows))} seeds that can be compared, the gap is {listing(each)}"
-    ends = listing(dict.fromkeys(_behind(gap[at]) for at in (gap.idxmin(), gap.idxmax())))
+    found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
+    each = listing(found) if len(found) > 1 else f"{said[0]} at each"
+    more = "" if right == 1 else f": of the {number(len(rows))} seeds compared, the gap is {each}"
+    least, most = sorted((gap.min(), gap.max()), key=abs)
+    side = lambda one: "behind" if one > 0 else "ahead"  # noqa: E731
+    ends = f"{abs(least):.1f} to {points(most)} {side(most)}"
+    if len(rows) == 1 or side(least) != side(most):
+        ends = " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
     return Statement(
         f"A public critique says that seeds with coefficients are {low:.0f} to {high:.0f} points behind small dense networks of "
-        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are, at the extremes, {ends}. {who}{more}."
+        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are {ends}. {who}{more}."
     )
 
 
@@ -140,10 +149,10 @@ def work(compared: pd.DataFrame) -> Statement:
     if not len(rows):
         return Statement("")
     seed = rows.iloc[-1]
-    one, two = (multiplications(row) / 1e6 for row in (seed, seed.smaller))
     return Statement(
-        f"{network(seed.network)} drawn from its seed computes as much as if it were stored whole: {one:,.0f} million "
-        f"multiplications an image, where {network(seed.smaller.network)}, which no more bytes keep, takes {two:,.1f} million."
+        f"{network(seed.network)} drawn from its seed computes as much as if it were stored whole: "
+        f"{multiplications(seed) / 1e6:,.0f} million multiplications an image, where {network(seed.smaller)}, which no more bytes "
+        f"keep, takes {seed.smaller_work / 1e6:,.1f} million."
     )
 
 
@@ -156,7 +165,7 @@ def multiplications(point) -> int:
 def figure(points_: pd.DataFrame) -> Figure:
     """Test accuracy against the bytes that keep the network, a line for each way and format, a panel for each recipe.
 
-    points_: of `kept`. Labels stand at 8 bits: N of ResNet-N, W of WRN-14-W.
+    points_: of `kept`. Labels: N of ResNet-N, W of WRN-14-W.
     """
     if not len(points_):
         return nothing("no network has been asked yet")
@@ -169,10 +178,11 @@ def figure(points_: pd.DataFrame) -> Figure:
                 (colour, marker, _), rows = look(way), rows.sort_values("bytes")
                 ax.plot(rows.bytes, rows["mean"], color=colour, marker=marker, markersize=4, linestyle=DASHES[form], linewidth=1.3)
                 band(ax, rows, "bytes", colour)
-                for row in rows[rows.format == "int8"].itertuples():
-                    text = f"{row.depth}" if row.width == 1 else f"{row.width:g}"
+                # Blue ones at the left of the blue lines, black ones at the right of the black: there is room.
+                for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
+                    text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (f"{row.width:g}", (5, -11), "left")
                     text = ax.annotate(
-                        text, (row.bytes, row.mean), (-4, 5), textcoords="offset points", ha="right", fontsize=9, color=colour
+                        text, (row.bytes, row.mean), place, textcoords="offset points", ha=align, fontsize=9, color=colour
                     )
                     text.set_path_effects(HALO)
             ax.set_xscale("log")
@@ -214,6 +224,7 @@ def size(count: float) -> str:
     return f"{count / unit:.{0 if count / unit >= 10 else 1}f}".removesuffix(".0") + f"\u00a0{name}"
 
 
-def _behind(gap: float) -> str:
-    """How far a seed is behind, or ahead."""
-    return f"{points(gap)} {'behind' if gap > 0 else 'ahead'}"
+def compared_table(compared: pd.DataFrame):
+    """The rows of `at_equal_bytes` as a table to read."""
+    rows = compared.sort_values(["recipe", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
+    return difference_table(rows.assign(bytes=rows.bytes.map(size)), "seed", "fully trained")

@@ -1,0 +1,101 @@
+"""Answers that no figure's own sentence gives: how many random weights γ and β are worth, what the paper's other start may be."""
+
+import pandas as pd
+
+from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+
+_PLACE = ["network", "depth", "width", "recipe"]
+
+
+def as_many(summary: pd.DataFrame) -> Statement:
+    """With how many random weights a channel training is as good as with γ and β; in the network with most numbers tried.
+
+    As good is what cannot be told from it, or is better, as is every larger number tried. summary: of `summarise`, of `bn` and
+    `random:K`.
+    """
+    own = _most(_against(summary, "bn", summary.trainable.str.startswith("random:")))
+    if not len(own):
+        return Statement("", "not trained")
+    own = own.assign(k=own.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
+    below = own[(own.p < LEVEL) & (own.difference < 0)]
+    where = f"in {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
+    if own.p.isna().all():
+        last = own.iloc[-1]
+        text = f"{_weights(last.k)} give {percent(last.more)} {where}, γ and β {percent(last.less)}, one run each"
+    elif not len(below):
+        text = f"{_weights(own.k.iloc[0])} already cannot be told from γ and β, {where}"
+    elif below.k.iloc[-1] == own.k.iloc[-1]:
+        last = own.iloc[-1]
+        text = f"{_weights(last.k)} give {percent(last.more)} {where}, still {points(last.difference)} less than γ and β"
+    else:
+        first = own[own.k > below.k.iloc[-1]].iloc[0]
+        text = f"{_weights(first.k)} are the fewest tried that are as good, {where}: they give {percent(first.more)}, γ and β "
+        text += f"{percent(first.less)}; {_weights(below.k.iloc[-1])} give less"
+    tried = f" Tried: {listing(own.k.astype(str))}." if len(own) > 1 else " No other number has been tried."
+    return Statement(f"{upper(text)}.{tried}", "not judged")
+
+
+def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Statement:
+    """Which initialisations gain as much over `base` as the paper's first version says that another one, not named, does.
+
+    summary: of `summarise`. reference: rows of `paper.alternate`, the gain of each network. A gain counts if it is no chance, and
+    within the tolerance of theirs.
+    """
+    low, high = reference.gain.min(), reference.gain.max()
+    theirs = "In the paper's first version another initialisation, we do not know which, gains "
+    theirs += f"{low:.1f} to {points(high)} over its networks"
+    rows = _most(_against(summary, base, summary.variant != base))
+    if not len(rows):
+        return Statement(f"{theirs}.")
+    sure = rows[(rows.p < LEVEL) & (rows.difference > 0) & rows.difference.between(low - TOLERANCE, high + TOLERANCE)]
+    if not len(sure):
+        return Statement(f"{theirs}; none tried here gains that for sure.")
+    names = dict.fromkeys(sure.sort_values("difference", ascending=False).variant)
+    return Statement(f"{theirs}; here {' or '.join(names)} may be it.")
+
+
+def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
+    """Whether a variant differs from `base`, or only whether one is `better`, where `statements.variants` looks.
+
+    *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told.
+    """
+    rows = _most(_against(summary, base, summary.variant != base))
+    if not len(rows):
+        return "not trained"
+    gap = rows.difference if better else rows.difference.abs()
+    if ((rows.p < LEVEL) & (gap > 0)).any():
+        return "yes"
+    return "no" if (gap + rows.half < TOLERANCE).all() else "too close"
+
+
+def quoted(reference: pd.DataFrame) -> Statement:
+    """The paper's shares of small γ. reference: of `paper.small_gammas`."""
+    own = reference.set_index("trainable").value
+    return Statement(
+        f"Quoted from the paper, presumably of {network(reference.network.iloc[0])}: {own['bn']:.0f}\u00a0% with γ and β alone, "
+        f"{own['all']:.0f}\u00a0% with everything trained."
+    )
+
+
+def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFrame:
+    """Each of the `others` against the variant `base` in the same network and recipe, tested: as `differences`, with variant."""
+    sides = [*_PLACE, "mean", "sd", "n", "diverged"]
+    own, first = sound(summary[others]), sound(summary[summary.variant == base])[sides]
+    return differing(own.merge(first, on=_PLACE, suffixes=("", "_less")), sound(summary))
+
+
+def _most(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of the network and recipe that have most of them; of several the longer recipe and the deepest network."""
+    rows = rows[rows.recipe.isin(RECIPES)]
+    if not len(rows):
+        return rows
+    count = rows.groupby(["recipe", "depth", "network"]).size().reset_index(name="rows")
+    count = count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)}))
+    most = count.sort_values(["rows", "rank", "depth"]).iloc[-1]
+    return rows[(rows.network == most.network) & (rows.recipe == most.recipe)]
+
+
+def _weights(k: int) -> str:
+    return f"{number(int(k))} random weight{'s' if k > 1 else ''} a channel"

@@ -1,0 +1,157 @@
+"""Why features go off: what each of three explanations adds, in words."""
+
+import pandas as pd
+
+from bnlib.report.analysis.off import PARTS, SMALL, alone, answers
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES
+from bnlib.report.statements.grammar import Statement, after, listing, network, percent, upper
+from bnlib.spec import RECIPES as SETTINGS
+
+WHAT = {"gamma": f"γ below {SMALL:g}", "relu": "silent units"}  # the measures, as a sentence says them
+OF = {"gamma": "(small γ)", "relu": "(silent ReLUs)"}  # and a badge
+EXPLANATIONS = {
+    "training": "Training itself turns features off, as the paper reads it",
+    "rate": "BatchNorm with ReLU lets features collapse, the more the larger the learning rate",
+    "decay": "Weight decay pulls γ to 0",
+}
+CAUSES = {"training": "training itself", "rate": "a larger learning rate", "decay": "weight decay"}
+
+
+def place(accounts: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the network and recipe of which most can be said; of several the longer recipe and the deepest network."""
+    own = accounts[accounts.recipe.isin(RECIPES)]
+    if not len(own):
+        return own
+    rank = own.recipe.map({name: -i for i, name in enumerate(RECIPES)})
+    count = own.assign(rank=rank).groupby(["network", "depth", "width", "recipe", "rank"]).size().reset_index(name="rows")
+    best = count.sort_values(["rows", "rank", "depth"]).iloc[-1]
+    return own[(own.network == best.network) & (own.recipe == best.recipe)]
+
+
+def why(accounts: pd.DataFrame) -> Statement:
+    """Does training turn features off, as the paper says? And what else does. accounts: of `analysis.accounts`."""
+    own = place(accounts)
+    if not len(own):
+        return Statement("", "not judged" if len(accounts) else "not trained")
+    said, due = [], set(PARTS)
+    for measure, what in {"relu": "ReLUs fall silent", "gamma": "γ end near 0"}.items():
+        verdicts = {part: answers(own[(own.measure == measure) & (own.part == part)].verdict) for part in PARTS}
+        held, not_, open_ = (
+            [CAUSES[part] for part in PARTS if verdicts[part] in which] for which in (("yes", "in part"), ("no",), ("too close",))
+        )
+        each = [f"by {listing(held)}"] if held else []
+        each += [f"not by {' or '.join(not_)}"] if not_ else []
+        each += [f"whether by {' or '.join(open_)} cannot be told yet"] if open_ else []
+        said += [f"{what} {', '.join(each)}"] if each else []
+        due &= {part for part in PARTS if verdicts[part] == "not trained"}
+    rest = f" What {listing(CAUSES[part] for part in PARTS if part in due)} adds has not been tried yet." if due else ""
+    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
+    return Statement(f"{where}, {'; '.join(said)}.{rest}", answers(own[own.part == "training"].verdict))
+
+
+def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, list[Statement]]:
+    """Each explanation, and what the runs say of it: of small γ and of silent ReLUs, with a verdict on each.
+
+    accounts: of `analysis.accounts`. accuracy: of `analysis.with_rates`; how it moves along.
+    """
+    own = place(accounts)
+    percents = accuracy.merge(own[["network", "recipe"]].drop_duplicates()).set_index(["decays", "lr"])["mean"]
+    found = {}
+    for part, title in EXPLANATIONS.items():
+        rows = own[own.part == part]
+        said = [(measure, rows[rows.measure == measure]) for measure in WHAT]
+        tell, none = TELL[part]
+        found[title] = [Statement(tell(one, of, percents), answers(of.verdict), OF[one]) for one, of in said if len(of)]
+        found[title] = found[title] or [Statement(none, "not trained")]
+    return found
+
+
+def _training(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
+    row = rows.iloc[0]
+    which = "the smallest that trains well" if len(percents[False]) > 1 else "the only one tried"
+    start = f"{percent(row.less)} start there" if measure == "gamma" else "in an untrained network hardly any"
+    return f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, {which}; {start}{_doubt(row)}."
+
+
+def _rate(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
+    row = rows.iloc[0]
+    said = (
+        f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, and {percent(row.less)} at "
+        f"{row.lr_less:g}{_doubt(row)}."
+    )
+    if measure == "relu":
+        return said
+    return f"{said} Accuracy there is {percent(percents[False, row.lr])} and {percent(percents[False, row.lr_less])}."
+
+
+def _decay(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
+    row = rows.sort_values("lr").iloc[-1]
+    would = alone(measure, row.recipe, row.lr)
+    does = f"decay alone would bring {percent(would)}" if would else "decay alone would bring none, as it shrinks γ and β alike"
+    said = f"At learning rate {row.lr:g}, {percent(row.more)} {_noun(measure)} with weight decay and {percent(row.less)} without"
+    others = rows[rows.lr != row.lr].sort_values("lr")
+    sure = [f"{lr:g}" for lr in others.lr[others.p < LEVEL]]
+    rest = (
+        f" It also makes a difference at {listing(sure)}."
+        if sure
+        else " At the other rates it cannot be told."
+        if len(others)
+        else ""
+    )
+    return f"{said}{_doubt(row)}; {does}.{rest}"
+
+
+def _noun(measure: str) -> str:
+    return f"of γ end below {SMALL:g}" if measure == "gamma" else "of the units behind ReLUs are silent"
+
+
+def _doubt(row) -> str:
+    return "" if row.p < LEVEL else ", which may be chance" if row.p == row.p else ", one run each"
+
+
+TELL = {  # of each explanation: its sentences, and what is said where nothing has been run
+    "training": (_training, "Nothing has been trained without weight decay yet."),
+    "rate": (_rate, "No larger learning rate has been tried without weight decay yet."),
+    "decay": (_decay, "No learning rate has been tried both with and without weight decay yet."),
+}
+
+
+def as_the_paper_trains(shares: pd.DataFrame, accounts: pd.DataFrame) -> Statement:
+    """At the paper's recipe: the share of small γ, what weight decay alone would bring, and without decay, if that has been run.
+
+    shares: of `analysis.off`. The deepest network trained so.
+    """
+    own = shares[(shares.recipe == "paper") & (shares.lr == SETTINGS["paper"].lr) & (shares.measure == "gamma") & shares.decays]
+    if not len(own):
+        return Statement(f"No network has been trained as the paper trains, for {SETTINGS['paper'].epochs}\u00a0epochs, yet.")
+    tried = accounts[(accounts.part == "decay") & (accounts.recipe == "paper") & (accounts.measure == "gamma")]
+    tried = tried[tried.lr == SETTINGS["paper"].lr]
+    row = own[own.network.isin(tried.network) | (not len(tried))].sort_values("depth").iloc[-1]
+    would = alone("gamma", "paper", row.lr)
+    less = tried[tried.network == row.network]
+    free = "without it none has been trained yet"
+    if len(less):
+        free = f"without it {percent(less.less.iloc[0])} do{_doubt(less.iloc[0])}"
+    return Statement(
+        f"As the paper trains, {after('paper')}, {percent(row['mean'])} of γ end below {SMALL:g} in {network(row.network)}. Weight "
+        f"decay alone would bring {percent(would)} there; {free}."
+    )
+
+
+def take_away(accounts: pd.DataFrame) -> Statement:
+    """What a reader can take away, in plain words, of what could be told. accounts: of `analysis.accounts`."""
+    own = place(accounts)
+    of = lambda measure, part: answers(own[(own.measure == measure) & (own.part == part)].verdict)  # noqa: E731
+    held, said = ("yes", "in part"), []
+    if of("gamma", "decay") in held:
+        said.append(
+            "how many γ are near 0 says little by itself: weight decay brings them there, by learning rate times decay times "
+            "steps, so hold it against what decay alone would bring"
+        )
+    if of("relu", "training") in held:
+        said.append("ReLUs fall silent without any decay, so training does turn features off")
+    elif of("relu", "training") == "no":
+        said.append("without decay ReLUs stay on, so it is not training that silences them")
+    if of("relu", "rate") in held or of("gamma", "rate") in held:
+        said.append("a larger learning rate turns off more and is no more accurate for it, so a feature that is off need not help")
+    return Statement(f"{upper('; '.join(said))}." if said else "")
