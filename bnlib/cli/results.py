@@ -149,7 +149,7 @@ def clean(yes):
 @results.command()
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option(
-    "--only", "asked", type=options.Choice(PROBES), multiple=True, help="May be given more than once.  [default: all three]"
+    "--only", "asked", type=options.Choice(PROBES), multiple=True, help="May be given more than once.  [default: all four]"
 )
 @options.device
 @options.data
@@ -158,8 +158,8 @@ def probe(names, asked, device, data_root):
     """Ask the networks of stored runs what they have not been asked.
 
     That is: accuracy with small γ set to 0 (clamping, which takes longest), how often ReLUs are off (relu), accuracy on the
-    training images as they are (train). Of all runs, or of those named. Their networks are drawn again from the seed, but not
-    where convolutions were trained.
+    training images as they are (train), kept at 32, 16 and 8 bits (quantised). Of all runs, or of those named. Their networks are
+    drawn again from the seed, but not where convolutions were trained.
     """
     from bnlib import store, training
 

@@ -1,4 +1,4 @@
-"""What a trained network can be asked: accuracy when small γ are set to 0, how often each ReLU is off, training accuracy.
+"""What a trained network can be asked: accuracy when small γ are 0, how often ReLUs are off, training accuracy, in few bytes.
 
 Stored with a run because they need its whole network. Paper, the sections on γ and on ReLU activity. What the paper counts as an
 off ReLU is not known: three definitions are kept.
@@ -12,6 +12,7 @@ from torch import nn
 
 from bnlib import data, freezing, models, seeds
 from bnlib.engine.evaluation import evaluate
+from bnlib.engine.quantised import quantised
 from bnlib.engine.step import Fused, Plain, fits
 from bnlib.spec import RunSpec, added
 from bnlib.spec.choices import PROBES
@@ -23,8 +24,8 @@ OFF = (0.9, 0.99, 0.999)  # a unit counts as off if it is 0 for more than this s
 def probe(model: nn.Module, dataset: data.Dataset, spec: RunSpec, known: dict | None = None, names=PROBES) -> dict:
     """The probes `names` of `model`, trained as `spec` says, as plain JSON values; those that are `known` already are kept.
 
-    clamping and relu over the test images, train over the training images; as many of them as the recipe uses. A network is not
-    asked what makes no sense for it, see `RunSpec.probes`.
+    clamping, relu and quantised over the test images, train over the training images; as many of them as the recipe uses. A network
+    is not asked what makes no sense for it, see `RunSpec.probes`.
     """
     settings = spec.settings
     ask = {
@@ -33,6 +34,7 @@ def probe(model: nn.Module, dataset: data.Dataset, spec: RunSpec, known: dict | 
         "train": lambda: dict(
             zip(("accuracy", "loss"), evaluate(model, dataset, images=settings.train_images, train=True), strict=True)
         ),
+        "quantised": lambda: quantised(model, dataset, images=settings.test_images),
     }
     known = known or {}
     return known | {name: ask[name]() for name in names if name in spec.probes and name not in known}

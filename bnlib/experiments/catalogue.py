@@ -12,6 +12,7 @@ DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
 DEEP = tuple(f"resnet{depth}" for depth in DEPTHS)
 WIDE = tuple(f"wrn14-{width}" for width in WIDTHS)
+NARROW = tuple(f"wrn14-{width}" for width in (0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5))
 IMAGENET = tuple(f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200))
 # Where a user's ImageNet lies, as bnlib.spec has it: so its runs have the same names on every machine.
 IMAGENET_FOLDER = "imagefolder:$BNLIB_IMAGENET"
@@ -25,9 +26,10 @@ class Experiment:
     variants: what the figure calls each, and the fields of RunSpec that make it, most valuable first; `switch` as a share of the
     recipe's epochs.
     networks: those of the paper, in order of value. along: how else they may grow, for a user's own: `depth` takes every
-    ResNet-N, `width` every WRN-14-W, `both` either, and a family of networks, such as `vgg`, all of that. networks_first: the
-    order in which a sweep trains; a figure is worth most with one line over all networks, an ablation with all variants of one
-    network. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
+    ResNet-N, `width` every WRN-14-W of W ≥ 1, `both` either, `narrow` every ResNet-N and WRN-N-W of W < 1, and a family of
+    networks, such as `vgg`, all of that. networks_first: the order in which a sweep trains; a figure is worth most with one line
+    over all networks, an ablation with all variants of one network. only: of a variant those of the networks that it needs, if not
+    all. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
     first; `smoke`, a test, does for each. dataset: what it is trained on; of a folder of pictures the figure shows
     those of 1,000 classes, wherever they lie.
     """
@@ -36,17 +38,22 @@ class Experiment:
     networks: tuple[str, ...] = DEEP
     along: str = "depth"
     networks_first: bool = field(default=True, kw_only=True)
+    only: dict[str, tuple[str, ...]] = field(default_factory=dict, kw_only=True)
     asks: str | None = field(default=None, kw_only=True)
     recipes: tuple[str, ...] = field(default=("paper", "short"), kw_only=True)
     dataset: str = field(default="cifar10", kw_only=True)
 
     def specs(self, recipe: str, seed: int, networks: tuple[str, ...] = (), dataset: str | None = None) -> list[RunSpec]:
-        """The trainings of one seed, in order of value; on `networks`, `dataset` instead of the experiment's own if given."""
-        networks = networks or self.networks
+        """The trainings of one seed, in order of value; on `networks`, `dataset` instead of the experiment's own if given.
+
+        On the experiment's own networks those that it needs; on others every variant.
+        """
+        names, due = networks or self.networks, {} if networks else self.only
         if self.networks_first:
-            pairs = [(fields, network) for fields in self.variants.values() for network in networks]
+            pairs = [(variant, network) for variant in self.variants for network in names]
         else:
-            pairs = [(fields, network) for network in networks for fields in self.variants.values()]
+            pairs = [(variant, network) for network in names for variant in self.variants]
+        pairs = [(self.variants[variant], network) for variant, network in pairs if network in due.get(variant, names)]
         dataset = dataset or self.dataset
         pairs = [(_in_epochs(fields, recipe), network) for fields, network in pairs]
         return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
@@ -54,8 +61,10 @@ class Experiment:
     def takes(self, network: str) -> bool:
         """Whether the figure has a place for this network, be it the paper's or not."""
         arch = architecture(network)
-        if arch.family != "resnet" or self.along not in ("depth", "width", "both"):
+        if arch.family != "resnet" or self.along not in ("depth", "width", "both", "narrow"):
             return arch.family == self.along
+        if self.along == "narrow" or arch.width < 1:
+            return self.along == "narrow" and arch.width <= 1
         return (self.along != "width" and arch.width == 1) or (self.along != "depth" and arch.depth == 14)
 
     @property
@@ -163,6 +172,14 @@ EXPERIMENTS = {
     ),
     "beyond_bn_first": Experiment(BN_FIRST, SHALLOW, networks_first=False),
     "beyond_pruning": Experiment(_sets("bn", "all"), asks="clamping"),
+    "beyond_bytes": Experiment(
+        _sets("bn", "all"),
+        ("resnet14", *NARROW, *DEEP[1:]),
+        "narrow",
+        networks_first=False,
+        only={"bn": DEEP, "all": ("resnet14", *NARROW)},
+        asks="quantised",
+    ),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
     "beyond_norms": Experiment(NORMS, DEEP[:2], networks_first=False),
     "beyond_transformer": Experiment(TRANSFORMER, ("vit6",), "vit", networks_first=False),

@@ -26,7 +26,9 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
         variants = {one: variants[one] for one in there if store.load(one).info.get("classes") == IMAGENET_CLASSES}
     frame["variant"] = pd.Categorical(frame.id.map(variants), list(own.variants))
     keep = frame.variant.notna() & (frame.network.isin(networks) | frame.model.isin(networks) if networks else True)
-    return frame[keep].sort_values(["recipe", "width", "depth", "variant", "seed"]).reset_index(drop=True)
+    found = frame[keep].sort_values(["recipe", "width", "depth", "variant", "seed"]).reset_index(drop=True)
+    whole = (found.width.astype(float) % 1 == 0).all()  # as everywhere but where narrow networks are shown
+    return found.astype({"width": int}) if whole else found
 
 
 def precisions() -> pd.DataFrame:

@@ -75,12 +75,13 @@ class ResNet(nn.Module):
     norm: what stands in BatchNorm's place.
     """
 
-    def __init__(self, depth: int, width: int = 1, classes: int = 10, norm: str = "batch"):
+    def __init__(self, depth: int, width: int | float = 1, classes: int = 10, norm: str = "batch"):
         super().__init__()
-        self.conv = nn.Conv2d(3, 16 * width, 3, padding=1, bias=False)
-        self.bn = normalisation(norm, 16 * width)
-        segments, inputs = [], 16 * width
-        for index, features in enumerate((16 * width, 32 * width, 64 * width)):
+        filters = round(16 * width)
+        self.conv = nn.Conv2d(3, filters, 3, padding=1, bias=False)
+        self.bn = normalisation(norm, filters)
+        segments, inputs = [], filters
+        for index, features in enumerate((filters, 2 * filters, 4 * filters)):
             blocks = []
             for block in range((depth - 2) // 6):
                 blocks.append(BasicBlock(inputs, features, 2 if index and not block else 1, norm))
@@ -189,9 +190,10 @@ def build(
 ) -> nn.Module:
     """The network `name` at its random initialisation: on the CPU, fp32, a function of its arguments alone.
 
-    name: `resnetN` with N = 6D+2, `wrnN-W`, `vggN`, `imagenet-resnetN` (torchvision's layout), `keras-resnetN` (Keras's), or
-    `vitN`, a vision transformer for CIFAR of N blocks, from 1 to 24 (torchvision's, of 4×4 patches and 128 features). Of a name
-    that torchvision has for another network, such as `resnet50`, a line is logged that says which one this is.
+    name: `resnetN` with N = 6D+2, `wrnN-W`, W whole or below 1 a multiple of 1/16, `vggN`, `imagenet-resnetN` (torchvision's
+    layout), `keras-resnetN` (Keras's), or `vitN`, a vision transformer for CIFAR of N blocks, from 1 to 24 (torchvision's, of 4×4
+    patches and 128 features). Of a name that torchvision has for another network, such as `resnet50`, a line is logged that says
+    which one this is.
     seed: a whole number from 0 to 2⁶³ − 1. classes: 10, or 1000 for ImageNet's networks, unless given; up to 100,000.
     weight_init: convolutions and the output layer (all but `orthogonal` after their size):
         `kaiming_normal` (the paper's, fan-in, gain √2), `kaiming_uniform`, `orthogonal`, `binary` (signs times the layer's std),

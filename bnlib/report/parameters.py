@@ -114,7 +114,8 @@ def _trainable(notebook: str, trainable) -> None:
 def _model(notebook: str, model) -> None:
     architecture(model)
     if notebook in experiments.EXPERIMENTS and not experiments.EXPERIMENTS[notebook].takes(model):
-        raise ValueError(f"model {shown(model)}: {notebook} has a place for resnetN and wrn14-W")
+        networks = "wrnN-W of W below 1" if experiments.EXPERIMENTS[notebook].along == "narrow" else "wrn14-W"
+        raise ValueError(f"model {shown(model)}: {notebook} has a place for resnetN and {networks}")
 
 
 def _recipe(notebook: str, recipe) -> None:

@@ -31,6 +31,8 @@ _DEPTHS = {
     "keras-resnet": KERAS_DEPTHS,
     "vit": VIT_DEPTHS,
 }
+# Widths below 1, as a name writes them: those at which 16W is a whole number of features.
+NARROW = {f"{k / 16}": k / 16 for k in range(1, 16)}
 _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth in depths)
 
 
@@ -38,12 +40,13 @@ _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth i
 class Architecture:
     """What a model's name says: `depth` layers and `width`, the factor W on 16, 32 and 64 features of a CIFAR ResNet.
 
-    family: `resnet` (for CIFAR, 6D+2 layers), `vgg`, `imagenet` (ImageNet's ResNets as torchvision has them), `keras` (the
-    same as Keras has them), or `vit` (a small vision transformer of `depth` blocks).
+    width: a whole number, or below 1 a multiple of 1/16. family: `resnet` (for CIFAR, 6D+2 layers), `vgg`, `imagenet`
+    (ImageNet's ResNets as torchvision has them), `keras` (the same as Keras has them), or `vit` (a small vision transformer of
+    `depth` blocks).
     """
 
     depth: int
-    width: int = 1
+    width: int | float = 1
     family: str = "resnet"
 
     @property
@@ -102,7 +105,7 @@ class Architecture:
             return [(1, before, f, 3, side) for (before, _), (f, side) in zip([(3, size), *layers], layers, strict=False)]
         if self.family != "resnet":
             return self._of_four_segments(size)
-        f, blocks = 16 * self.width, (self.depth - 2) // 6
+        f, blocks = round(16 * self.width), (self.depth - 2) // 6
         found = [(1, 3, f, 3, size), (2 * blocks, f, f, 3, size)]
         for wide in (2 * f, 4 * f):
             size = _half(size)
@@ -155,11 +158,11 @@ def check_depth(depth: int) -> int:
 
 
 def architecture(name: str) -> Architecture:
-    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2 and W ≥ 1, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`.
+    """Read a model's name: `resnetN` or `wrnN-W` with N = 6D+2, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`.
 
-    A VGG's N is one of 11, 13, 16 and 19; of ImageNet's ResNets 18, 34, 50, 101, 152 and 200; of Keras's 50, 101 and 152; a ViT's
-    is 1 to 24. In capitals or not. Raises ValueError for any other name, with the nearest valid one; and for a network of more
-    than 10,000 layers or a thousand million weights.
+    W is a whole number, or below 1 a multiple of 1/16, such as 0.25. A VGG's N is one of 11, 13, 16 and 19; of ImageNet's ResNets
+    18, 34, 50, 101, 152 and 200; of Keras's 50, 101 and 152; a ViT's is 1 to 24. In capitals or not. Raises ValueError for any
+    other name, with the nearest valid one; and for a network of more than 10,000 layers or a thousand million weights.
     """
     name = plain(name)
     if listed := re.fullmatch(r"(vgg|imagenet-resnet|keras-resnet|vit)(\d+)", str(name).lower()):
@@ -173,26 +176,25 @@ def architecture(name: str) -> Architecture:
             what = f"{'a VGG has' if kind == 'vgg' else f'use {kind}N with N one of'} {', '.join(some)} or {last}"
             raise ValueError(f"model {shown(name)}: {what}{' layers' if kind == 'vgg' else ''}; nearest: {kind}{near}")
         return Architecture(layers, family=kind.removesuffix("-resnet"))
-    match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+)", str(name).lower())
+    match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+(?:[.]\d*)?|[.]\d+)", str(name).lower())
     if match is None:
         raise ValueError(
-            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4), vggN (vgg16), "
-            f"imagenet-resnetN, keras-resnetN (keras-resnet50) or vitN (vit6){_hint(str(name))}"
+            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4, wrn14-0.25), "
+            f"vggN (vgg16), imagenet-resnetN, keras-resnetN (keras-resnet50) or vitN (vit6){_hint(str(name))}"
         )
-    depth, width = counted(match[1] or match[2]), counted(match[3] or "1")
+    depth, (width, exact) = counted(match[1] or match[2]), _factor(match[3] or "1")
     try:
         arch = Architecture(check_depth(depth), width)
     except ValueError as error:
         other = f"; ImageNet's is called imagenet-resnet{depth}" if match[1] and depth in IMAGENET_SEGMENTS else ""
         raise ValueError(f"model {shown(name)}: {error}{other}") from None
-    if width < 1:
-        raise ValueError(
-            f"model {shown(name)}: the width factor W must be at least 1; nearest: wrn{depth}-1, which is resnet{depth}"
-        )
     if arch.weights > MOST_WEIGHTS:
         about = math.isqrt(MOST_WEIGHTS * width**2 // arch.weights)  # all but the stem's grow with the square of the width
         widest = next(one for w in range(about, 0, -1) if (one := Architecture(depth, w)).weights <= MOST_WEIGHTS)
         raise ValueError(f"model {shown(name)}: a network has at most {MOST_WEIGHTS} weights; nearest: {widest.name}")
+    if not exact:
+        allowed = "the width factor W must be whole and at least 1, or a multiple of 1/16 below 1"
+        raise ValueError(f"model {shown(name)}: {allowed}; nearest: {arch.name}")
     return arch
 
 
@@ -208,6 +210,18 @@ def check_norm(name: str, norm: str) -> str:
     return norm
 
 
+def _factor(digits: str) -> tuple[int | float, bool]:
+    """The width factor next to the number that a name says in `digits`, and whether it is just that."""
+    whole, _, part = digits.partition(".")
+    whole, part = counted(whole), part.rstrip("0")
+    if whole and not part:
+        return whole, True
+    said = f"{whole}.{part}"
+    if said in NARROW:
+        return NARROW[said], True
+    return min((*NARROW.values(), max(1, whole), whole + 1), key=lambda width: abs(width - float(said))), False
+
+
 def namesake(name: str) -> str:
     """Which network `name` is, where torchvision or ImageNet has another of that name, in one line; empty where none does.
 
@@ -219,7 +233,7 @@ def namesake(name: str) -> str:
             f"{arch.name} is the network for CIFAR, with BatchNorm and one linear layer; "
             f"ImageNet's is torchvision.models.{arch.name}_bn"
         )
-    if arch.family != "resnet" or arch.width > 1 or arch.depth not in IMAGENET_SEGMENTS:
+    if arch.family != "resnet" or arch.width != 1 or arch.depth not in IMAGENET_SEGMENTS:
         return ""
     return f"{arch.name} is the network for CIFAR, of three segments; ImageNet's is called imagenet-{arch.name}"
 

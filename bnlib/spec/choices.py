@@ -9,7 +9,8 @@ PRECISIONS = ("bf16", "fp32")
 NORMALISATIONS = {"batch": "bn", "group": "gn", "layer": "gn", "instance": "in"}
 OPTIMISERS = ("sgd", "adam")
 AUGMENTATIONS = ("flip+crop", "crop", "flip", "none", "flip+resized")
-PROBES = ("clamping", "relu", "train")  # what a trained network can be asked
+PROBES = ("clamping", "relu", "train", "quantised")  # what a trained network can be asked
+FORMATS = ("fp32", "fp16", "int8")  # in which `quantised` keeps it
 DEVICES = ("cpu", "cuda")
 
 # From the least to the most. More is a slip of the hand: nothing that is known of such trainings comes near.

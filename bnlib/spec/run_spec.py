@@ -93,7 +93,7 @@ SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batc
 class RunSpec:
     """One training: everything that decides its outcome, and nothing else.
 
-    model: `resnetN` (N = 6D+2), `wrn14-W`, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`. trainable: groups joined by `+`,
+    model: `resnetN` (N = 6D+2), `wrnN-W`, `vggN`, `imagenet-resnetN`, `keras-resnetN` or `vitN`. trainable: groups joined by `+`,
     or `all`, `none`, `all-bn`; of a network without BatchNorm `norm`, γ and β of what it has instead. recipe: one of RECIPES,
     such as `paper`, `short` and `imagenet`. dataset: `cifar10`, `digits`, `cifar100`, `svhn`, or `imagefolder:PATH`, a folder of
     one's own pictures; where PATH begins with an environment variable, as in `imagefolder:$BNLIB_IMAGENET`, the run has the same
@@ -102,9 +102,8 @@ class RunSpec:
     convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32. sync_bn: where several
     processes train, BatchNorm's statistics are of all their images, not of each process's own. then, switch: after `switch` epochs
     the groups of `then` learn instead of those of `trainable`. The learning rate goes on along its schedule; the optimiser begins
-    anew, with no momentum.
-    processes train, BatchNorm's statistics are of all their images, not of each process's own. norm: what stands in BatchNorm's
-    place in a CIFAR ResNet: `batch`, `group`, `layer` or `instance`, see `bnlib.build`.
+    anew, with no momentum. norm: what stands in BatchNorm's place in a CIFAR ResNet: `batch`, `group`, `layer` or `instance`, see
+    `bnlib.build`.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from bnlib.spec import GROUPS, RunSpec
+from bnlib.spec.choices import FORMATS
 from bnlib.store.files import document, shown
 
 FORMAT = 2  # of run.json; 1, which does not say it, had no digests
@@ -269,6 +270,13 @@ def probes(found) -> list[str]:
             wrong.append("relu does not have images, layers and total, each with units, zero and off")
     if (train := found.get("train")) is not None and not (share(train.get("accuracy")) and _number(train.get("loss"))):
         wrong.append("train does not have an accuracy and a loss")
+    if (kept := found.get("quantised")) is not None:
+        each = [kept.get(form) for form in FORMATS]
+        right = lambda one: isinstance(one, dict) and _whole(one.get("bytes")) and one["bytes"] and share(one.get("accuracy"))  # noqa: E731
+        if set(kept) != set(FORMATS) or not all(map(right, each)):
+            wrong.append(f"quantised does not have {', '.join(FORMATS)}, each with bytes and accuracy")
+        elif each[0]["bytes"] <= each[1]["bytes"]:
+            wrong.append("quantised has no more bytes in fp32 than in fp16")
     return wrong
 
 

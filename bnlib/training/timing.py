@@ -12,6 +12,7 @@ from bnlib import machine
 from bnlib.engine.evaluation import evaluate
 from bnlib.engine.probes import THRESHOLDS
 from bnlib.spec import parse
+from bnlib.spec.choices import FORMATS
 from bnlib.words import duration
 
 SOME = 500  # images of the test set that an evaluation is measured by
@@ -89,7 +90,7 @@ def passes(trainable: str) -> int:
 
 def probes_seconds(test: float) -> float:
     """About how long asking a trained network takes, if an evaluation takes `test` seconds."""
-    return (2.2 * len(THRESHOLDS) + 5) * test
+    return (2.2 * len(THRESHOLDS) + 5 + len(FORMATS)) * test
 
 
 def estimate(training) -> str:

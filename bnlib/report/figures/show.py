@@ -19,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 LEGIBLE = 11  # px: no text of a figure gets smaller; where a page is too narrow for that, the figure scrolls in its box
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
-NAME = re.compile(r"(?:ResNet|WRN|VGG)-\d+(?:-\d+)?")
+NAME = re.compile(r"(?:ResNet|WRN|VGG)-\d+(?:-\d+(?:[.]\d+)?)?")
 
 # A notebook has no style sheet of the book's: where its page is dark, it says so on its body. One that is not trusted is shown
 # without any style and without SVG: then the SVG's box stays hidden, and the PNG is seen. (The book leaves out the PNG.)

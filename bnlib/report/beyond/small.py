@@ -1,0 +1,230 @@
+"""How few bytes keep a network of some accuracy: a seed with γ and β, against a narrow network trained as a whole."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.gamma import of_runs
+from bnlib.report.analysis.probes import probed
+from bnlib.report.analysis.tables import difference_table, table
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, together
+from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.figures.marks import band, recipes_of
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, look
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+from bnlib.spec.architecture import Architecture
+from bnlib.spec.choices import FORMATS
+
+SEED, DENSE = "bn", "all"  # the two ways
+CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
+DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
+_PLACE = ["network", "depth", "width", "recipe"]
+
+
+def kept(runs: pd.DataFrame) -> pd.DataFrame:
+    """What the networks of `runs` that have been asked reach from how many bytes: a row for each point and format.
+
+    runs: of `experiments.runs("beyond_bytes")`. The point's fields; format, bytes; mean, sd, n, each, seeds: as of `summarise`.
+    """
+
+    def read(run):
+        rows = [{"format": form, **kept} for form, kept in run.probe("quantised").items()]
+        return [pd.DataFrame(rows).assign(percent=lambda frame: 100 * frame.accuracy)]
+
+    return together(of_runs(probed(runs, "quantised"), read), "percent", "format", "bytes")
+
+
+def frontier(points_: pd.DataFrame) -> pd.DataFrame:
+    """Those of `points_`, of one recipe, way and format, that no other reaches with as few bytes; by bytes."""
+    rows = points_.sort_values(["bytes", "mean"], ascending=[True, False])
+    return rows[rows["mean"] > rows["mean"].cummax().shift(fill_value=-np.inf)]
+
+
+def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
+    """What a fully trained network of `size` bytes reaches, in the format in which that is most; None if all are larger or smaller.
+
+    points_: of `kept`, of one recipe. Interpolated between the networks of one format, linear in the logarithm of the bytes.
+    mean_less, sd_less, n_less: the percentage; of the two networks beside it the greater spread and the fewer replicates. smaller,
+    smaller_work: the one of no more bytes, and its multiplications.
+    """
+    found = []
+    for form in FORMATS:
+        line = frontier(points_[(points_.variant == DENSE) & (points_.format == form)])
+        sizes = line.bytes.to_numpy(float)
+        if len(line) > 1 and sizes[0] <= size <= sizes[-1]:
+            place = max(1, int(np.searchsorted(sizes, size)))
+            near, mean = line.iloc[place - 1 : place + 1], np.interp(np.log(size), np.log(sizes), line["mean"].astype(float))
+            beside = {"smaller": near.network.iloc[0], "smaller_work": multiplications(near.iloc[0])}
+            found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
+    return max(found, key=lambda one: one["mean_less"], default=None)
+
+
+def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
+    """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
+
+    points_: of `kept`. Of its formats that counts in which the seed does best against `dense_at`; nothing is extrapolated. Returns
+    network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's), difference,
+    half, p, n: as `analysis.differences`.
+    """
+    rows = []
+    for _, own in points_.groupby("recipe", sort=False):
+        for seed in own[own.variant == SEED].itertuples():
+            if dense := dense_at(own, seed.bytes):
+                names = (*_PLACE, "format", "bytes", "mean", "sd", "n")
+                rows.append({name: getattr(seed, name) for name in names} | dense)
+    sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
+    found = pd.DataFrame(rows, columns=[*_PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
+    gap = (found["mean"] - found.mean_less).astype(float)
+    found = found.loc[gap.groupby([found.recipe, found.network], sort=False).idxmax()] if len(found) else found
+    # How a single run scatters is that of the runs, once: their formats scatter together.
+    return differing(found.reset_index(drop=True), points_[points_.format == FORMATS[0]])
+
+
+def answer(points_: pd.DataFrame) -> Statement:
+    """Whether a seed with γ and β is the smallest way to keep a network of its accuracy, at the longest recipe that says so.
+
+    points_: of `kept`. *no*: fully trained networks of as many bytes do better, by a test, at one size at least; `of` says at how
+    many. *yes*: seeds do better, and nowhere worse.
+    """
+    rows = best(at_equal_bytes(points_)).sort_values("bytes")
+    if not len(rows):
+        return Statement("", "not judged" if len(points_) else "not trained")
+    behind, ahead = rows[(rows.p < LEVEL) & (rows.difference < 0)], rows[(rows.p < LEVEL) & (rows.difference > 0)]
+    verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
+    first, last = rows.iloc[0], rows.iloc[-1]
+    narrow = f"where a narrow network trained as a whole reaches {percent(first.less)}"
+    text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
+    if len(rows) > 1:
+        text += f"; and {percent(last.more)} in {size(last.bytes)}, against {percent(last.less)}"
+    if rows.p.isna().all():
+        return Statement(f"{text}. One run each, so no order can be told.", "not judged")
+    if verdict == "too close":
+        return Statement(f"{text}. They are no further apart than by chance.", verdict)
+    of = "" if len(decided) == len(rows) else f"at {len(decided)} of {len(rows)} sizes"
+    if len(behind) and len(ahead):
+        text += f". It is ahead up to {size(ahead.bytes.max())}"
+    return Statement(f"{text}.", verdict, of)
+
+
+def critique(compared: pd.DataFrame) -> Statement:
+    """Whether the public critique is right: what it says against what is measured, at each size. compared: of `at_equal_bytes`."""
+    rows = best(compared).sort_values("bytes")
+    if not len(rows):
+        return Statement("")
+    gap, half = -rows.difference, rows.half.fillna(0)
+    low, high = CRITIQUE
+    kinds = ("as it says", "smaller", "larger", "the other way round")
+    said = np.select([gap + half < 0, gap + half < low, gap - half > high], [kinds[3], kinds[1], kinds[2]], kinds[0])
+    right = (said == kinds[0]).mean()
+    who = "It is right here" if right == 1 else "It is not right here" if right == 0 else "It is right here for some sizes only"
+    found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
+    each = listing(found) if len(found) > 1 else f"{said[0]} at each"
+    more = "" if right == 1 else f": of the {number(len(rows))} seeds compared, the gap is {each}"
+    least, most = sorted((gap.min(), gap.max()), key=abs)
+    side = lambda one: "behind" if one > 0 else "ahead"  # noqa: E731
+    ends = f"{abs(least):.1f} to {points(most)} {side(most)}"
+    if len(rows) == 1 or side(least) != side(most):
+        ends = " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
+    return Statement(
+        f"A public critique says that seeds with coefficients are {low:.0f} to {high:.0f} points behind small dense networks of "
+        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are {ends}. {who}{more}."
+    )
+
+
+def rounding(points_: pd.DataFrame) -> Statement:
+    """What 8 bits cost in accuracy, of each way at most. points_: of `kept`."""
+    own = points_[points_.recipe.isin(RECIPES)].pivot(index=["recipe", "network", "variant"], columns="format", values="mean")
+    worst = (own[FORMATS[0]] - own["int8"]).groupby("variant", observed=True).max() if len(own) else own
+    names = {SEED: "of a seed with γ and β", DENSE: "of a fully trained network"}
+    each = [f"{'no accuracy' if worst[way] < 0.05 else points(worst[way])} {name}" for way, name in names.items() if way in worst]
+    return Statement(f"Eight bits a number instead of 32 cost at most {listing(each)}." if each else "")
+
+
+def work(compared: pd.DataFrame) -> Statement:
+    """What computing costs: the largest seed that was compared, beside the fully trained network that no more bytes keep."""
+    rows = best(compared).sort_values("bytes")
+    if not len(rows):
+        return Statement("")
+    seed = rows.iloc[-1]
+    return Statement(
+        f"{network(seed.network)} drawn from its seed computes as much as if it were stored whole: "
+        f"{multiplications(seed) / 1e6:,.0f} million multiplications an image, where {network(seed.smaller)}, which no more bytes "
+        f"keep, takes {seed.smaller_work / 1e6:,.1f} million."
+    )
+
+
+def multiplications(point) -> int:
+    """How many multiplications the convolutions of a point's network take for an image of 32×32."""
+    layers = Architecture(int(point.depth), point.width).convolutions()
+    return sum(times * inputs * outputs * kernel**2 * side**2 for times, inputs, outputs, kernel, side in layers)
+
+
+def figure(points_: pd.DataFrame) -> Figure:
+    """Test accuracy against the bytes that keep the network, a line for each way and format, a panel for each recipe.
+
+    points_: of `kept`. Labels: N of ResNet-N, W of WRN-14-W.
+    """
+    if not len(points_):
+        return nothing("no network has been asked yet")
+    recipes = recipes_of(points_)
+    with house_style():
+        drawn = Figure(figsize=(6.4, 3.6 * len(recipes) + 0.9), layout="constrained")
+        axes = drawn.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        for ax, recipe in zip(axes, recipes, strict=True):
+            for (way, form), rows in points_[points_.recipe == recipe].groupby(["variant", "format"], observed=True):
+                (colour, marker, _), rows = look(way), rows.sort_values("bytes")
+                ax.plot(rows.bytes, rows["mean"], color=colour, marker=marker, markersize=4, linestyle=DASHES[form], linewidth=1.3)
+                band(ax, rows, "bytes", colour)
+                # Blue ones at the left of the blue lines, black ones at the right of the black: there is room.
+                for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
+                    text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (f"{row.width:g}", (5, -11), "left")
+                    text = ax.annotate(
+                        text, (row.bytes, row.mean), place, textcoords="offset points", ha=align, fontsize=9, color=colour
+                    )
+                    text.set_path_effects(HALO)
+            ax.set_xscale("log")
+            ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
+            ax.minorticks_off()
+            ax.set_xlim(0.8 * points_.bytes.min(), 1.2 * points_.bytes.max())
+            ax.set_ylim(0, 100)
+            ax.set_ylabel("test accuracy (%)")
+            ax.set_title(OURS[recipe], loc="left")
+        axes[-1].set_xlabel("bytes that keep the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
+        names = {SEED: "seed, γ and β", DENSE: "no seed, everything"}
+        handles = [Line2D([], [], color=look(way)[0], marker=look(way)[1], markersize=4, label=name) for way, name in names.items()]
+        handles += [Line2D([], [], color=MUTED, linestyle=dash, label=form) for form, dash in reversed(DASHES.items())]
+        drawn.legend(handles=handles, loc="outside lower center", ncols=5)
+    own = points_[(points_.recipe == recipes[0]) & (points_.format == "int8")].sort_values("bytes")
+    said = [
+        f"{names[way]}: " + ", ".join(f"{row.mean:.0f} % from {size(row.bytes)}" for row in own[own.variant == way].itertuples())
+        for way in names
+        if (own.variant == way).any()
+    ]
+    drawn.alt = f"Test accuracy against the bytes that keep the network, at 8 bits, {OURS[recipes[0]]}. {'; '.join(said)}."
+    return drawn
+
+
+def kept_table(points_: pd.DataFrame):
+    """The rows of `kept` as a table to read, with what computing takes."""
+    rows = points_.sort_values(["recipe", "variant", "bytes"], kind="stable")
+    shown = rows[["network", "trainable", "recipe", "format", "bytes"]].assign(
+        accuracy=mean_and_sd(rows), n=rows.n, work=[multiplications(row) / 1e6 for row in rows.itertuples()]
+    )
+    return table(shown.rename(columns={"work": "million multiplications"}), {"bytes": "{:,.0f}"})
+
+
+def size(count: float) -> str:
+    """Bytes as a person says them: 940 bytes, 1.3 kB, 178 kB; a kB is 1,000 bytes."""
+    if count < 1000:
+        return f"{count:.0f}\u00a0bytes"
+    unit, name = (1e6, "MB") if count >= 999_500 else (1e3, "kB")
+    return f"{count / unit:.{0 if count / unit >= 10 else 1}f}".removesuffix(".0") + f"\u00a0{name}"
+
+
+def compared_table(compared: pd.DataFrame):
+    """The rows of `at_equal_bytes` as a table to read."""
+    rows = compared.sort_values(["recipe", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
+    return difference_table(rows.assign(bytes=rows.bytes.map(size)), "seed", "fully trained")
