@@ -74,18 +74,20 @@ def test_bn_first_trains_at_equal_epochs_and_is_drawn(cifar10):
     assert len(analysis.summarise(runs)) == 2
 
 
-@pytest.mark.parametrize("one", questions.QUESTIONS, ids=lambda one: one.page)
+@pytest.mark.parametrize("one", questions.BEYOND, ids=lambda one: one.pages[0])
 def test_a_question_stands_on_its_page_and_has_an_answer(one):
-    cells = json.loads((ROOT / "notebooks" / f"{one.page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((ROOT / "notebooks" / f"{one.pages[0]}.ipynb").read_text(encoding="utf-8"))["cells"]
     texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
     assert one.asks in " ".join(" ".join(texts).split())
-    assert f"  - file: notebooks/{one.page}\n" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
-    assert one.answer().verdict in analysis.ANSWERS
+    assert f"  - file: notebooks/{one.pages[0]}\n" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    assert one.evidence().verdict in analysis.ANSWERS
 
 
 def test_the_questions_as_a_list():
-    one = questions.Question("Is it so?", "beyond_bn_first", lambda: Statement("It is.", "yes"))
-    answered, badge = [questions.Answered(one, one.answer())], '**<span class="bn-badge bn-yes">yes</span>**'
-    assert questions.short(answered) == f"- {badge} [Is it so?](beyond_bn_first.ipynb)"
-    said = questions.listing(answered)
-    assert said == f"- {badge} **Is it so?** It is. [γ and β first, then everything](beyond_bn_first.ipynb)"
+    one = questions.Question("Is it so?", ("beyond_bn_first",), lambda: Statement("It is.", "yes"))
+    none = questions.Question("And so?", ("beyond_bytes",), lambda: Statement(""))
+    found, badge = questions.answers((one, none)), '**<span class="bn-badge bn-yes">yes</span>**'
+    assert questions.short(found).splitlines()[0] == f"- {badge} [Is it so?](beyond_bn_first.ipynb)"
+    said = questions.listing(found)
+    assert f"- **Is it so?**\\\n  {badge} It is. [γ and β first, then everything](beyond_bn_first.ipynb)" in said
+    assert "Nothing of this has been trained yet." in said and questions.count(found).startswith("Two questions. To one of them")

@@ -14,7 +14,7 @@ from test_statements import plain
 
 from bnlib import RunSpec, experiments, models, store
 from bnlib.engine import probes
-from bnlib.report import analysis, claims, figures, learned, paper
+from bnlib.report import analysis, claims, figures, paper, questions
 from bnlib.report import statements as say
 from bnlib.report.analysis.off import START, answers, trains_well
 from bnlib.spec import RECIPES
@@ -316,22 +316,22 @@ def test_whether_a_variant_differs():
 
 
 def test_every_question_is_answered_by_the_runs_or_says_that_there_are_none(monkeypatch):
-    found = learned.answers()
-    assert list(found) == [one.asks for one in learned.QUESTIONS] and all(one.text and one.verdict for one in found.values())
+    found = questions.answers(questions.LEARNED)
+    assert list(found) == [*questions.LEARNED] and all(one.text and one.verdict for one in found.values())
     settled = {one.number: one.found for one in claims.settle()}
     for number in (2, 5, 8, 9):
         assert any(one.text == settled[number].text or not settled[number] for one in found.values()), number
-    text = learned.listing(learned.answers([1, 5]))
+    text = questions.listing(questions.answers(questions.LEARNED, [1, 5]))
     assert text.count("\n- ") == 1 and "(fig2_depth.ipynb)" in text and "[Why do features go off?](why_off.ipynb)" in text
-    assert all((store.ROOT / "notebooks" / f"{page}.ipynb").exists() for one in learned.QUESTIONS for page in one.pages)
+    assert all((store.ROOT / "notebooks" / f"{page}.ipynb").exists() for one in questions.LEARNED for page in one.pages)
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: [])
-    none = learned.answers()
+    none = questions.answers(questions.LEARNED)
     assert {one.verdict for one in none.values()} == {"not trained"}
-    assert learned.count(none) == "Eleven questions. To no of them there are runs that say something."
+    assert questions.count(none) == "Eleven questions. To no of them there are runs that say something."
 
 
 def test_the_paper_stands_in_the_question_about_small_gammas():
-    text = plain(learned.answers([4])[learned.QUESTIONS[3].asks])
+    text = plain(questions.answers(questions.LEARNED, [4])[questions.LEARNED[3]])
     quoted = paper.small_gammas().set_index("trainable").value
     assert f"{quoted['bn']:.0f} % with γ and β alone, {quoted['all']:.0f} % with everything trained" in text
     assert re.search(r"presumably of ResNet-110", text)

@@ -78,11 +78,11 @@ def _depths(_notebook: str, depths) -> None:
 
 
 def _numbers(notebook: str, numbers) -> None:
-    from bnlib.report import claims, learned  # which import all that a claim looks at
+    from bnlib.report import claims, questions  # which import all that a claim looks at
 
     _list("numbers", numbers, "[1, 8]")
     for number in numbers:
-        whole("numbers", number, 1, len(learned.QUESTIONS if notebook == "learned" else claims.CLAIMS))
+        whole("numbers", number, 1, len(questions.LEARNED if notebook == "learned" else claims.CLAIMS))
 
 
 def _list(name: str, values, such_as: str) -> None:

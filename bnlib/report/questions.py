@@ -1,63 +1,148 @@
-"""What readers ask beyond the paper, and what the stored runs answer: for the front page and that of the claims."""
+"""Questions, and what the stored runs say to each: those about the paper (what we learned), and those beyond it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from bnlib import experiments
-from bnlib.report import analysis, page
-from bnlib.report.beyond import order, pruning
+from bnlib.report import analysis, claims, page, paper
+from bnlib.report import statements as say
+from bnlib.report.beyond import norms, order, pruning, small
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the page that is about it, and `answer`, which looks at the stored runs."""
+    """A question, the pages that show its figure, and `evidence`, which looks at the runs."""
 
     asks: str
-    page: str
-    answer: Callable[[], Statement]
+    pages: tuple[str, ...]
+    evidence: Callable[[], Statement]
 
 
-class Answered(NamedTuple):
-    """A question, and what the stored runs say."""
+def answers(questions: tuple[Question, ...], numbers: list[int] | None = None) -> dict[Question, Statement]:
+    """Each question, and what the stored runs say to it. numbers: only these, counted from 1; None: all."""
+    found = {}
+    for i, question in enumerate(questions, 1):
+        if not numbers or i in numbers:
+            one = question.evidence()
+            none = Statement("Nothing of this has been trained yet.", "not trained")
+            found[question] = one if one or one.verdict == "not judged" else none
+    return found
 
-    question: Question
-    found: Statement
+
+def listing(found: dict[Question, Statement]) -> Markdown:
+    """The questions one below the other: the answer with its badge, and the pages that show it."""
+    linked = {}
+    for question, one in found.items():
+        pages = ", ".join(f"[{page.title(name)}]({name}.ipynb)" for name in question.pages)
+        linked[question.asks] = [Statement(f"{one.text} {pages}".strip(), one.verdict, one.of)]
+    return Markdown(page.left_out() + page.answers(linked))
 
 
-def settle() -> list[Answered]:
-    """Every question, and what the stored runs answer."""
-    return [Answered(one, one.answer()) for one in QUESTIONS]
-
-
-def short(answered: list[Answered]) -> Markdown:
+def short(found: dict[Question, Statement]) -> Markdown:
     """The questions as a short list: the badge, and the question as a link to its page."""
-    return Markdown("\n".join(f"- {page.badge(found)} [{one.asks}]({one.page}.ipynb)" for one, found in answered))
+    return Markdown("\n".join(f"- {page.badge(one)} [{asked.asks}]({asked.pages[0]}.ipynb)" for asked, one in found.items()))
 
 
-def listing(answered: list[Answered]) -> Markdown:
-    """The questions one below the other, each with its badge, the answer and the page."""
-    lines = [
-        f"- {page.badge(found)} **{one.asks}** {found.text} [{page.title(one.page)}]({one.page}.ipynb)" for one, found in answered
-    ]
-    return Markdown("\n".join(lines))
+def count(found: dict[Question, Statement]) -> Markdown:
+    """To how many of the questions there are runs, in words."""
+    there = sum(one.verdict != "not trained" for one in found.values())
+    return Markdown(
+        f"{say.upper(say.number(len(found)))} questions. To {say.number(there)} of them there are runs that say something."
+    )
 
 
 def _summary(name: str):
     return analysis.summarise(experiments.runs(name))
 
 
-QUESTIONS = (
+def _values():
+    summary = analysis.summarise(experiments.runs("fig2_depth"))
+    found = say.depth(claims.accuracy_points("fig2_depth", trainable="bn"), summary)
+    return _and(found, say.still_to_train("fig2_depth"))
+
+
+def _claim(number: int) -> Callable[[], Statement]:
+    return lambda: claims.settle([number])[0].found
+
+
+def _shares():
+    shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
+    found = say.small(shares, analysis.ordered(analysis.judge(shares, paper.small_gammas())))
+    return _and(found, say.against_all(shares), say.quoted(paper.small_gammas()))
+
+
+def _why():
+    runs = experiments.runs("why_off")
+    shares, accuracy = analysis.off(runs), analysis.with_rates(analysis.summarise(runs))
+    accounts = analysis.accounts(shares, accuracy)
+    return _and(say.why(accounts), say.as_the_paper_trains(shares, accounts))
+
+
+def _random():
+    return say.as_many(_summary("ablation_random_parameters"))
+
+
+def _halves():
+    return say.halves(_summary("ablation_gamma_or_beta"))
+
+
+def _initialisation():
+    summary, base = _summary("ablation_initialisation"), next(iter(experiments.INITIALISATIONS))
+    found = say.variants(summary, base, "other initialisations", "the paper's start")
+    return _and(found, say.alternate(summary, base, paper.alternate()), verdict=say.differ(summary, base, better=True))
+
+
+def _recipe():
+    summary = _summary("ablation_recipe")
+    return _and(say.variants(summary, "the recipe", "other settings"), verdict=say.differ(summary, "the recipe"))
+
+
+def _and(found: Statement, *more: Statement, verdict: str = "") -> Statement:
+    """The statement, and what else there is to say, if it says anything. verdict: instead of its own."""
+    text = " ".join(one.text for one in (found, *more) if one)
+    return Statement(text, verdict or found.verdict, found.of) if found else found
+
+
+def _norms():
+    summary = _summary("beyond_norms")
+    return norms.answer(norms.against_batch(summary), summary)
+
+
+LEARNED = (
+    Question("Does accuracy with γ and β alone come to the paper's values?", ("fig2_depth",), _values),
+    Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
+    Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random),
+    Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),
+    Question("Does training learn to turn features off, or is it weight decay or a collapse?", ("why_off",), _why),
+    Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8)),
+    Question("Are more ReLUs silent than when everything is trained?", ("fig7_relu",), _claim(9)),
+    Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves),
+    Question("Does another initialisation do better?", ("ablation_initialisation",), _initialisation),
+    Question("Does the result hang on the recipe?", ("ablation_recipe",), _recipe),
+    Question("With as many γ and β, is deeper better than wider?", ("fig3_depth_or_width",), _claim(5)),
+)
+BEYOND = (
     Question(
         "Is it better to train γ and β alone at first, and everything afterwards?",
-        "beyond_bn_first",
+        ("beyond_bn_first",),
         lambda: order.answer(_summary("beyond_bn_first")),
     ),
     Question(
+        "Is a seed with γ and β the smallest way to keep a network of this accuracy?",
+        ("beyond_bytes",),
+        lambda: small.answer(small.kept(experiments.runs("beyond_bytes"))),
+    ),
+    Question(
         "Can the features that training turned off be cut out, and what does that save?",
-        "beyond_pruning",
+        ("beyond_pruning",),
         lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
+    ),
+    Question("Does it have to be BatchNorm, or do γ and β of another normalisation do as well?", ("beyond_norms",), _norms),
+    Question(
+        "Does a random transformer learn by its norms alone?",
+        ("beyond_norms",),
+        lambda: norms.transformer(_summary("beyond_transformer")),
     ),
 )
