@@ -28,16 +28,16 @@ def why_off(shares: pd.DataFrame, accuracy: pd.DataFrame, alone: Callable[[str, 
     if not found:
         return nothing("no two learning rates have been run yet, and no run without weight decay")
     rates = np.sort(every.lr.unique())
-    grid = np.geomspace(rates[0], rates[-1], 33)
     with house_style():
         figure = Figure(figsize=(6.4, 2.35 * len(found) + 0.75), layout="constrained")
         axes = figure.subplots(len(found), len(PANELS), sharex=True, sharey="col", squeeze=False)
         for row, ((network, recipe), own) in zip(axes, found, strict=True):
+            grid = np.geomspace(own.lr.min(), own.lr.max(), 33)  # further out decay would bring all of γ there, off the scale
             for ax, (measure, title) in zip(row, PANELS.items(), strict=True):
                 for decays, (dash, marker, _) in KINDS.items():
                     rows = own[(own.measure == measure) & (own.decays == decays)].sort_values("lr")
                     rows = rows.assign(diverged=rows.diverged.fillna(0).astype(int))
-                    line(ax, rows, "lr", "bn", linestyle=dash, marker=marker, markersize=5)
+                    line(ax, rows, "lr", "bn", linestyle=dash, marker=marker, markersize=5 if decays else 4)
                 if measure == "accuracy":
                     chance(ax)
                 else:
