@@ -113,7 +113,7 @@ def test_what_else_is_said():
     lost = safe[safe.low < -chapter.COST].threshold.min()
     largest = safe[safe.threshold < lost].iloc[-1]
     assert f"a threshold of {largest.threshold:.2g} is the largest" in text and f"{largest.saved:.1f} % of the multip" in text
-    assert "With everything trained, " in chapter.whole(single).text
+    assert "With everything trained, " in chapter.whole(single).text and "at 0.01" in chapter.whole(single).text
     assert not chapter.further(found[:0]) and not chapter.whole(single[:0]) and not chapter.speed(pd.DataFrame())
     timed = chapter.to_time(runs)
     assert RUN in timed and all(store.load(name).spec.trainable == "bn" for name in timed)

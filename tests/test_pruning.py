@@ -66,17 +66,16 @@ def left(bn, name, every, threshold, carries):
     return stay + (1 if not stay or carries and (off & (bn.bias > 0)).any() else 0)
 
 
-@pytest.mark.parametrize("size", [32, 33, 47])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_computes_the_same_at_every_size(name, size):
-    model, x = built(name), images(size)
-    pruned, held = bnlib.prune(model, 0.01), clamped(model, 0.01)
-    with torch.no_grad():
-        assert apart(held(x), pruned(x)) < 1e-9
-        assert apart(held(x), model(x)) > 1e-6, "the small γ matter: what is held to is another network"
-        in_fp32 = bnlib.prune(copy.deepcopy(model).float(), 0.01)
-        assert apart(held(x), in_fp32(x.float())) < 2e-4
+def test_it_computes_the_same_at_every_size(name):
+    model = built(name)
+    pruned, held, in_fp32 = bnlib.prune(model, 0.01), clamped(model, 0.01), bnlib.prune(copy.deepcopy(model).float(), 0.01)
     assert type(pruned) is type(model) and next(in_fp32.parameters()).dtype == torch.float32
+    for x in map(images, (32, 33, 47)):  # stride 2 meets the border otherwise where a side is odd
+        with torch.no_grad():
+            truth = held(x)
+            assert apart(truth, pruned(x)) < 1e-9 and apart(truth, in_fp32(x.float())) < 2e-4
+            assert apart(truth, model(x)) > 1e-6, "the small γ matter: what is held to is another network"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -188,10 +187,10 @@ def test_in_training_it_normalises_and_learns_as_the_clamped_one(name):
 @pytest.mark.parametrize("trainable", ["bn", "all"])
 def test_it_trains_on(trainable):
     model = bnlib.freeze(built("resnet8", torch.float32), trainable)
-    pruned, pictures = bnlib.prune(model, 0.01), (images(count=64, dtype=torch.float32), torch.arange(64) % 10)
+    pruned, pictures = bnlib.prune(model, 0.01), (images(count=32, dtype=torch.float32), torch.arange(32) % 10)
     assert [p.requires_grad for p in pruned.parameters()] == [p.requires_grad for p in model.parameters()]
     shapes = [p.shape for p in pruned.parameters()]
-    history = bnlib.fit(pruned, pictures, pictures, trainable, epochs=8, lr=0.05, batch_size=32, progress=False)
+    history = bnlib.fit(pruned, pictures, pictures, trainable, epochs=6, lr=0.05, batch_size=16, progress=False)
     assert history.train_loss.iloc[-1] < 0.9 * history.train_loss.iloc[0]
     assert [p.shape for p in pruned.parameters()] == shapes
 

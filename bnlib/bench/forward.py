@@ -16,7 +16,7 @@ from bnlib.spec import architecture
 
 @machine.exact()
 @torch.inference_mode()
-def turns(networks: list[nn.Module], *, images: int = BATCH, size: int = 32, seconds: float = 1.5, least: int = 3) -> list[tuple]:
+def turns(networks: list[nn.Module], *, images: int = BATCH, size: int = 32, seconds: float = 1.5, least: int = 5) -> list[tuple]:
     """The seconds that each of `networks` takes for a batch of random pictures, in fp32, on its device, one after the other: turns.
 
     In evaluation mode, as ordinary PyTorch modules. On a CPU only the time counts in which the calling thread computes: with one
@@ -43,9 +43,9 @@ def turns(networks: list[nn.Module], *, images: int = BATCH, size: int = 32, sec
 def pruned(runs: list[str], thresholds: tuple[float, ...] = (0.01, 0.1), **how) -> pd.DataFrame:
     """Networks of stored runs timed whole and pruned at each threshold, here and now: a row for each run and threshold.
 
-    run, network, depth, threshold; machine; images, of the batch; whole, pruned: the median milliseconds; ratio, low, high: the
-    median and the quartiles of what a turn says of pruned over whole; turns: how many there were. how: as for `turns`. Raises
-    StoreError where a network cannot be drawn again.
+    run, network, depth, threshold; machine; images, of the batch; ratio, low, high: median and quartiles, over the turns, of
+    pruned over whole; whole: the median milliseconds; pruned: ratio of them; turns: how many there were. how: as for `turns`.
+    Raises StoreError where a network cannot be drawn again.
     """
     device, rows = machine.device(), []
     with _one_thread():
@@ -57,9 +57,9 @@ def pruned(runs: list[str], thresholds: tuple[float, ...] = (0.01, 0.1), **how) 
             times = turns([model, *(prune(model, threshold) for threshold in thresholds)], **how)
         for i, threshold in enumerate(thresholds, start=1):
             low, middle, high = statistics.quantiles([turn[i] / turn[0] for turn in times], n=4, method="inclusive")
-            whole, own = (1000 * statistics.median(turn[k] for turn in times) for k in (0, i))
+            whole = 1000 * statistics.median(turn[0] for turn in times)
             row = {"run": name, "network": arch.title, "depth": arch.depth, "threshold": threshold}
-            row |= {"machine": where, "images": how.get("images", BATCH), "whole": whole, "pruned": own}
+            row |= {"machine": where, "images": how.get("images", BATCH), "whole": whole, "pruned": middle * whole}
             rows.append({**row, "ratio": middle, "low": low, "high": high, "turns": len(times)})
     columns = ["run", "network", "depth", "threshold", "machine", "images", "whole", "pruned", "ratio", "low", "high", "turns"]
     return pd.DataFrame(rows, columns=columns)

@@ -143,9 +143,7 @@ def whole(single: pd.DataFrame) -> Statement:
         return Statement("")
     row = rows.sort_values("depth").iloc[-1]
     sure = "" if row.p < LEVEL else ", a difference that may be chance"
-    less = (
-        f"With everything trained, {percent(row.less)} of the multiplications of {network(row.network)} can go {after(row.recipe)}"
-    )
+    less = f"With everything trained, {percent(row.less)} of those of {network(row.network)} go at {SMALL:g}, {after(row.recipe)}"
     return Statement(f"{less}, with γ and β alone {percent(row.more)}{sure}.")
 
 
@@ -225,7 +223,7 @@ def figure(found: pd.DataFrame) -> Figure:
             ax.axhline(-COST, color=FAINT, linewidth=1, linestyle="--", zorder=0)
             ax.set_title(OURS[recipe], loc="left")
             ax.set_ylabel("accuracy, change (points)")
-            ax.set_ylim(SHOWN, 0.8)
+            ax.set_ylim(SHOWN - 0.3, 0.8)
             ax.set_xlim(left=0)
         axes[-1].set_xlabel("multiplications saved (%)")
         handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], label=label(one)) for one in order(set(found.trainable))]
