@@ -31,7 +31,7 @@ def test_a_turned_picture_is_the_picture_turned_to_the_left_by_its_label(cifar10
 
 
 def test_a_mirrored_picture_has_the_label_of_the_turn_that_it_shows(cifar10, rotation):
-    """The picture that a training sees is one that was mirrored or not, then turned by its label, whatever was done in which order."""
+    """What a training sees is a picture that was mirrored or not, and then turned by its label."""
     seen = set()
     for flip in (False, True):
         order, flips, middle = torch.arange(64), torch.full((64,), flip), torch.full((64, 2), 4)

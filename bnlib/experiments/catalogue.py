@@ -6,7 +6,7 @@ from bnlib import store
 from bnlib.spec import RunSpec, architecture, datasets
 from bnlib.spec.architecture import KERAS_DEPTHS, VGG_SEGMENTS
 from bnlib.spec.choices import REPLICATES
-from bnlib.words import one_of, whole
+from bnlib.words import one_of, shown, whole
 
 DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
@@ -27,8 +27,8 @@ class Experiment:
     ResNet-N, `width` every WRN-14-W, `both` either, and a family of networks, such as `vgg`, all of that. networks_first: the
     order in which a sweep trains; a figure is worth most with one line over all networks, an ablation with all variants of one
     network. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
-    first; `smoke`, a test, does for each. dataset: what it is trained on; of a folder of pictures the figure shows
-    those of 1,000 classes, wherever they lie.
+    first; `smoke`, a test, does for each. dataset: what it is trained on, but for variants that say so themselves; of a folder of
+    pictures the figure shows those of 1,000 classes, wherever they lie.
     """
 
     variants: dict[str, dict]
@@ -46,8 +46,15 @@ class Experiment:
             pairs = [(fields, network) for fields in self.variants.values() for network in networks]
         else:
             pairs = [(fields, network) for network in networks for fields in self.variants.values()]
-        dataset = dataset or self.dataset
-        return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
+        if dataset and len(self.datasets) > 1:
+            raise ValueError(f"dataset {shown(dataset)}: this experiment is about its own, {', '.join(self.datasets)}")
+        same = {"recipe": recipe, "dataset": dataset or self.dataset, "seed": seed}
+        return [RunSpec(model=network, **{**same, **fields}) for fields, network in pairs]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What it is trained on."""
+        return tuple(dict.fromkeys(fields.get("dataset", self.dataset) for fields in self.variants.values()))
 
     def takes(self, network: str) -> bool:
         """Whether the figure has a place for this network, be it the paper's or not."""
@@ -97,6 +104,33 @@ BLOG = {
     "γ He normal, the blog's": {"weight_init": "glorot_uniform", "bn_init": "he_normal"},
     "γ = 1": {"weight_init": "glorot_uniform", "bn_init": "ones"},
 }
+# A task each, and what of the network it has for itself. 1,437 digits are 12 steps an epoch: they are seen ten times as often; a
+# mirrored digit is none.
+TASKS = {
+    f"{task}: {trainable}": {"dataset": dataset, "trainable": trainable, **fields}
+    for task, dataset, fields in (
+        ("ten classes", "cifar10", {}),
+        ("rotation", "cifar10-rotation", {}),
+        ("animals", "cifar10-animals", {}),
+        ("digits", "digits", {"epochs": 160, "augment": "crop"}),
+    )
+    for trainable in ("bn", "all")
+}
+# A network trained on five classes goes on with the other five: by how many images of each, what learns, and at which rate.
+CARRIED = {10: 160, 100: 80, 1000: 16}  # images a class, and for how many epochs they are seen
+TRANSFER = {
+    f"{images}: {trainable}, {lr:g}": {
+        "dataset": "cifar10-last5",
+        "pretrained": "cifar10-first5",
+        "train_images": 5 * images,
+        "epochs": epochs,
+        "trainable": trainable,
+        "lr": lr,
+    }
+    for images, epochs in CARRIED.items()
+    for lr in (0.1, 0.01)
+    for trainable in ("bn", "output", "all", "bn+output")
+}
 SHALLOW = DEEP[:4]
 PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  # the network whose γ the paper counts comes first
 
@@ -126,6 +160,8 @@ EXPERIMENTS = {
         networks_first=False,
         recipes=("blog", "blog-short"),
     ),
+    "beyond_tasks": Experiment(TASKS, SHALLOW, networks_first=False),
+    "beyond_transfer": Experiment(TRANSFER, SHALLOW, networks_first=False, dataset="cifar10-last5"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 

@@ -11,6 +11,7 @@ from bnlib.spec.choices import (
     AUGMENTATIONS,
     BATCH_SIZES,
     BN_INITS,
+    DATASETS,
     EPOCHS,
     IMAGES,
     OPTIMISERS,
@@ -85,6 +86,7 @@ RECIPES = {
     # would not arrive: 0.99 to the power of 147 is 0.23.
     "blog-short": replace(_BLOG, epochs=3, batch_size=128),
 }
+_LATER = ("pretrained", "then", "switch")  # fields that say how a training goes on from another, or from itself
 SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batch size, in proportion
 
 
@@ -98,7 +100,8 @@ class RunSpec:
     in `imagefolder:$BNLIB_IMAGENET`, the run has the same name on every machine. seed: the replicate; draws the weights, the
     order of the images and the augmentation. weight_init, bn_init: see `bnlib.build`. precision: of activations and
     convolutions, `bf16` or `fp32`; BatchNorm's statistics, γ, β and the optimiser are always fp32. sync_bn: where several
-    processes train, BatchNorm's statistics are of all their images, not of each process's own.
+    processes train, BatchNorm's statistics are of all their images, not of each process's own. pretrained: a data set of
+    DATASETS on which the whole network was trained before, as `parent` says; this training begins from that network.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content
@@ -129,6 +132,7 @@ class RunSpec:
     warmup: int | None = None
     size: int | None = None
     sync_bn: bool = False
+    pretrained: str | None = None
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
@@ -156,6 +160,9 @@ class RunSpec:
                 put(field.name, None)
         _check_growth(self.settings)
         _check_pictures(self)
+        if self.pretrained is not None:
+            one_of("pretrained", self.pretrained, DATASETS)
+            _ = self.parent  # the recipe must be one for that data set, too
 
     @property
     def settings(self) -> Recipe:
@@ -182,9 +189,29 @@ class RunSpec:
         return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
     @property
+    def parent(self) -> "RunSpec | None":
+        """The training from whose network this one begins: of everything, on `pretrained`, else alike; None if there is none.
+
+        With the recipe as it is: what this spec overrides of it is of this training alone.
+        """
+        if self.pretrained is None:
+            return None
+        own = {field.name for field in fields(Recipe)} | {"trainable", "dataset", *_LATER}
+        same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
+        return RunSpec(**same, trainable="all", dataset=self.pretrained)
+
+    @property
+    def features_learn(self) -> bool:
+        """Whether convolutions are trained whole, of which a run stores nothing."""
+        return "features" in parse(self.trainable)[0]
+
+    @property
     def redrawn(self) -> bool:
-        """Whether the trained network comes back from the seed and what a run stores: not where `features` learn."""
-        return "features" not in parse(self.trainable)[0]
+        """Whether the trained network comes back from the seed and what a run stores.
+
+        Not where `features` learn; nor where the training began from another one's network, which no seed draws.
+        """
+        return not self.features_learn and self.pretrained is None
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""

@@ -38,6 +38,7 @@ class Loop:
     precision = "fp32"
     least = 1  # images that a batch must have
     stored = False  # whether the finished training lies in the store
+    began = None  # the checksum of another training's network, if it begins from that
 
     def __init__(
         self,
