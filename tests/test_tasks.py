@@ -77,7 +77,7 @@ def test_of_five_classes_the_first_pictures_are_as_many_of_each(cifar10, name, f
 @pytest.mark.parametrize("name", TASKS)
 def test_what_a_spec_says_of_a_task_is_so(cifar10, name):
     one = data.load(name)
-    assert (one.name, one.classes, one.train_count) == (name, datasets.CLASSES[name], datasets.TRAIN[name])
+    assert (one.name, one.classes, one.train_count, one.test_count) == (name, datasets.CLASSES[name], *datasets.COUNTS[name])
     assert sorted(one.train_labels.unique().tolist()) == list(range(one.classes)) == sorted(one.test_labels.unique().tolist())
     assert RunSpec("resnet14", dataset=name).classes == one.classes and RunSpec("resnet14", dataset=name).id.startswith(f"{name}_")
 

@@ -160,8 +160,8 @@ EXPERIMENTS = {
         networks_first=False,
         recipes=("blog", "blog-short"),
     ),
-    "beyond_tasks": Experiment(TASKS, SHALLOW, networks_first=False),
-    "beyond_transfer": Experiment(TRANSFER, SHALLOW, networks_first=False, dataset="cifar10-last5"),
+    "beyond_tasks": Experiment(TASKS, ("resnet14",), networks_first=False),
+    "beyond_transfer": Experiment(TRANSFER, ("resnet14",), networks_first=False, dataset="cifar10-last5"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
 }
 

@@ -24,12 +24,19 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
     own = known[known.device == device]
     rates = own.seconds / [work(store.load(one).spec) for one in own.id]
     trainings = [due[0].parent, due[0]] if due[0].pretrained else due[:1]  # the parent comes first
-    return float(rates.median() * sum(work(spec) * _images(spec) / CIFAR_IMAGES for spec in trainings)), device
+    return float(rates.median() * sum(work(spec) * _share(spec) for spec in trainings)), device
 
 
-def _images(spec: RunSpec) -> int:
-    """How many images an epoch of `spec` goes over, to train and to test: in CIFAR-10's own proportion."""
-    return spec.settings.train_images or datasets.TRAIN.get(spec.dataset, IMAGENET_IMAGES)
+def _share(spec: RunSpec) -> float:
+    """How much an epoch of `spec` goes over, against one on CIFAR-10: images to train as often as a step does, to test once."""
+    from bnlib.training.costs import passes
+
+    if spec.dataset not in datasets.COUNTS:
+        return IMAGENET_IMAGES / CIFAR_IMAGES
+    train, test = datasets.COUNTS[spec.dataset]
+    own = passes(spec) * (spec.settings.train_images or train) + (spec.settings.test_images or test)
+    whole = datasets.COUNTS["cifar10"]
+    return own / (passes(spec) * whole[0] + whole[1])
 
 
 def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:

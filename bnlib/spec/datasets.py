@@ -11,8 +11,9 @@ from bnlib.words import nearest, plain, shown
 
 CLASSES = {"cifar10": 10, "digits": 10, "cifar100": 100, "svhn": 10}
 CLASSES |= {"cifar10-rotation": 4, "cifar10-animals": 2, "cifar10-first5": 5, "cifar10-last5": 5}
-TRAIN = {"cifar10": 50_000, "digits": 1_437, "cifar100": 50_000, "svhn": 73_257}  # pictures to train on
-TRAIN |= {"cifar10-rotation": 50_000, "cifar10-animals": 50_000, "cifar10-first5": 25_000, "cifar10-last5": 25_000}
+COUNTS = {"digits": (1_437, 360), "svhn": (73_257, 26_032)}  # pictures to train and to test
+COUNTS |= dict.fromkeys(("cifar10", "cifar100", "cifar10-rotation", "cifar10-animals"), (50_000, 10_000))
+COUNTS |= dict.fromkeys(("cifar10-first5", "cifar10-last5"), (25_000, 5_000))
 SIDE = 32  # of the pictures of all these
 FOLDER = "imagefolder:"
 _VARIABLE = r"\$([A-Za-z_]\w*)"
