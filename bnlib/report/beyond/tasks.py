@@ -31,7 +31,7 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
     of 2 points; *no*, they do less, as the difference is more than chance; else *too close*.
     """
     summary = sound(summarise(runs))
-    summary = summary.assign(task=summary.variant.astype(str).str.partition(":")[0])
+    summary = summary.assign(task=summary.variant.astype(str).str.split(":").str[0])
     sides = [*PLACE, "task", "mean", "sd", "n", "diverged"]
     both = [summary.loc[summary.trainable == trainable, sides] for trainable in ("all", "bn")]
     found = both[0].merge(both[1], on=[*PLACE, "task"], suffixes=("", "_less"))
@@ -117,7 +117,8 @@ def way(found: pd.DataFrame) -> Statement:
 
 
 def table_of(found: pd.DataFrame):
-    """`tasks` as a table to read."""
+    """`tasks` as a table to read, of the network and recipe that the page shows."""
+    found = at(found, 2)
     side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * 3}))  # noqa: E731
     shown = {"network": found.network, "recipe": found.recipe, "task": found.task, "guessing (%)": found.guess.astype(float)}
     shown |= {"γ and β (%)": side(found.less, found.sd_less), "everything (%)": side(found.more, found.sd)}

@@ -90,7 +90,7 @@ def _called(trainable: str) -> str:
 
 def table_of(points_: pd.DataFrame):
     """`carried` as a table to read: both rates of each set."""
-    own = points_.sort_values(["network", "recipe", "images", "trainable", "rate"])
+    own = at(points_).sort_values(["images", "trainable", "rate"], ascending=[True, True, False])
     shown = {"network": own.network, "images a class": own.images, "trainable": own.trainable, "learning rate": own.rate}
     shown |= {"accuracy (%)": mean_and_sd(own), "n": counts(own.n, own.diverged), "shown": own.best.map({True: "yes", False: ""})}
     return table(pd.DataFrame(shown), {"learning rate": "{:g}"})
