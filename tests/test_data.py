@@ -255,7 +255,11 @@ def test_a_name_or_a_size_that_is_none_gets_the_nearest():
 
 
 def test_every_name_that_a_spec_may_have_can_be_loaded():
-    assert datasets.CLASSES == {**{name: one.classes for name, one in published.SETS.items()}, "digits": 10}
+    made = {"cifar10-rotation": 4, "cifar10-animals": 2, "cifar10-first5": 5, "cifar10-last5": 5}
+    assert datasets.CLASSES == {**{name: one.classes for name, one in published.SETS.items()}, "digits": 10, **made}
+    assert datasets.COUNTS.keys() == datasets.CLASSES.keys()
+    for name, one in published.SETS.items():
+        assert datasets.COUNTS[name] == tuple(len(files) * n for files, n in zip((one.train, one.test), one.counts, strict=True))
 
 
 def test_an_augmentation_that_needs_pictures_of_their_own_size_is_refused():

@@ -158,7 +158,7 @@ def test_epochs_alone_move_the_milestones():
         (dict(dataset="imagefolder:a\nb"), "a path of printable characters"),
         (dict(dataset="imagefolder:~nobody-of-that-name/x"), "no home folder for '~nobody-of-that-name'"),
         (dict(dataset="cifar-100"), "did you mean 'cifar100'"),
-        (dict(dataset=100), "dataset 100: use one of cifar10, digits, cifar100, svhn, imagefolder:PATH"),
+        (dict(dataset=100), "dataset 100: use one of cifar10, digits, cifar100, svhn, .*, imagefolder:PATH"),
         (dict(model="resnet18"), "nearest: 14 and 20; ImageNet's is called imagenet-resnet18"),
         (dict(model="resnet34"), "ImageNet's is called imagenet-resnet34"),
         (dict(model="resnet101"), "ImageNet's is called imagenet-resnet101"),

@@ -78,13 +78,15 @@ def data(dataset, size, download, data_root):
     """Check that a data set is there and undamaged, or a folder of pictures as it should be; with --download, get it."""
     from bnlib import data as datasets
     from bnlib import spec
+    from bnlib.data import tasks
     from bnlib.data.published import SETS
 
     dataset = spec.datasets.dataset(dataset)
+    files = tasks.SOURCE if dataset in tasks.TASKS else dataset
     if download:
-        if dataset not in SETS:
+        if files not in SETS:
             raise ValueError(f"dataset {dataset!r} is not downloaded; those that are: {', '.join(SETS)}")
-        datasets.download(data_root, dataset)
+        datasets.download(data_root, files)
     own = dataset.startswith(spec.datasets.FOLDER)
     loaded = datasets.load(dataset, data_root, size if own else 32)
     counts = f"{loaded.train_count:,} training and {loaded.test_count:,} test images"
@@ -95,7 +97,10 @@ def data(dataset, size, download, data_root):
             f"decoded here to {size}×{size}: {loaded.rate():,.0f} pictures a second, by "
             f"{f'{count} process' + 'es' * (count > 1) if count else 'the training itself'} (BNLIB_WORKERS sets how many)"
         )
-    elif dataset in SETS:
-        click.echo(f"{SETS[dataset].title} in {datasets.folder(data_root)}: {counts}, every md5 right")
+    elif files in SETS:
+        made = f"; made of them, {dataset}: {loaded.classes} classes" if dataset != files else ""
+        click.echo(f"{SETS[files].title} in {datasets.folder(data_root)}: {counts}, every md5 right{made}")
+        if dataset == tasks.SOURCE:
+            click.echo(f"of the same files, by --dataset: {', '.join(tasks.TASKS)}")
     else:
         click.echo(f"{dataset}: {counts}, from scikit-learn")

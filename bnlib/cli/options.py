@@ -210,6 +210,13 @@ def spec_options(command):
         click.option("--batch-size", type=int),
         click.option("--sync-bn", is_flag=True, help="Statistics over all processes, where several train (torchrun)."),
         click.option("--augment", type=Choice(AUGMENTATIONS)),
+        click.option("--train-images", type=int, help="Train on the first so many images only."),
+        click.option(
+            "--pretrained",
+            type=Choice(DATASETS),
+            metavar="NAME",
+            help="Begin from the same network, all of it trained on this data set before; that is trained first if it is missing.",
+        ),
         click.option("--size", type=int, help="Side of the pictures that the network sees, of an imagefolder."),
         device,
         data,

@@ -68,7 +68,7 @@ def verify(accuracy, data_root):
     from bnlib.store import verification
 
     load = functools.cache(lambda name, size: datasets.load(name, data_root, size))
-    runs, wrong, unsealed, unseen = [store.Run(path) for path in store.folders()], [], [], []
+    runs, wrong, unsealed, unseen, orphans = [store.Run(path) for path in store.folders()], [], [], [], 0
     if not runs:
         raise click.ClickException(f"{_nothing()}: nothing is verified")
     broken = store.unreadable() if accuracy else {}
@@ -83,6 +83,7 @@ def verify(accuracy, data_root):
                 unseen.append(f"{one.id}: not evaluated, as its pictures are not here ({error})")
         found = verification.verify(one, images)
         wrong += found
+        orphans += not found and bool(verification.unseen(one))
         unsealed += [one.id] if not found and not one.sealed else []
     for line in wrong:
         click.echo(line, err=True)
@@ -91,6 +92,9 @@ def verify(accuracy, data_root):
     if wrong:
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
     click.echo(f"{len(runs)} runs, nothing wrong")
+    if orphans:
+        which = "1 run that began from a network which is" if orphans == 1 else f"{orphans} runs that began from networks which are"
+        click.echo(f"of {which} not here, where the training began is not checked")
     if unsealed:
         some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
         click.echo(

@@ -19,6 +19,7 @@ class Dataset:
 
     `checksum` (SHA-256, hex) covers every pixel and label. Like every source of images it has `name`, `classes`, `checksum`,
     `train_count`, `test_count`, and the methods `epoch`, `take` and `parts`: all that a training and an evaluation ask for.
+    `mirrored`, int64 (classes,), has for each class that of its mirror image, where that can be another one: of turned pictures.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Dataset:
     test_labels: torch.Tensor
     checksum: str
     classes: int = 10
+    mirrored: torch.Tensor | None = None
 
     @property
     def train_count(self) -> int:
@@ -41,7 +43,7 @@ class Dataset:
 
     def to(self, device) -> "Dataset":
         """The same data set on `device`."""
-        names = ("train_images", "train_labels", "test_images", "test_labels")
+        names = ("train_images", "train_labels", "test_images", "test_labels", *(["mirrored"] if self.mirrored is not None else []))
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
     def epoch(
@@ -58,7 +60,10 @@ class Dataset:
 
     def take(self, order: torch.Tensor, offsets: torch.Tensor, flips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The training images `order` (B,), augmented and normalised: fp32 (B, 3, 32, 32), channels_last; and their labels (B,)."""
-        return normalise(augment(self.train_images[order], offsets, flips)), self.train_labels[order]
+        labels = self.train_labels[order]
+        if self.mirrored is not None:
+            labels = torch.where(flips, self.mirrored[labels], labels)
+        return normalise(augment(self.train_images[order], offsets, flips)), labels
 
     def parts(self, *, train: bool = False, images: int | None = None, size: int = 500, share=(0, 1)) -> Iterator[tuple]:
         """Normalised test images fp32 (B, 3, 32, 32) and their labels (B,), in order, `size` at a time; train: training images.

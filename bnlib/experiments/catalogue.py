@@ -6,7 +6,7 @@ from bnlib import store
 from bnlib.spec import RECIPES, RunSpec, architecture, datasets
 from bnlib.spec.architecture import KERAS_DEPTHS, VGG_SEGMENTS
 from bnlib.spec.choices import REPLICATES
-from bnlib.words import one_of, whole
+from bnlib.words import one_of, shown, whole
 
 DEPTHS = (14, 32, 56, 110, 218, 434, 866)
 WIDTHS = (2, 4, 8, 16, 32)
@@ -30,8 +30,8 @@ class Experiment:
     networks, such as `vgg`, all of that. networks_first: the order in which a sweep trains; a figure is worth most with one line
     over all networks, an ablation with all variants of one network. only: of a variant those of the networks that it needs, if not
     all. asks: the probe of trained networks that it shows, if it shows one. recipes: those it is trained with, the full one
-    first; `smoke`, a test, does for each. dataset: what it is trained on; of a folder of pictures the figure shows
-    those of 1,000 classes, wherever they lie.
+    first; `smoke`, a test, does for each. dataset: what it is trained on, but for variants that say so themselves; of a folder of
+    pictures the figure shows those of 1,000 classes, wherever they lie.
     """
 
     variants: dict[str, dict]
@@ -54,9 +54,15 @@ class Experiment:
         else:
             pairs = [(variant, network) for network in names for variant in self.variants]
         pairs = [(self.variants[variant], network) for variant, network in pairs if network in due.get(variant, names)]
-        dataset = dataset or self.dataset
-        pairs = [(_in_epochs(fields, recipe), network) for fields, network in pairs]
-        return [RunSpec(model=network, recipe=recipe, dataset=dataset, seed=seed, **fields) for fields, network in pairs]
+        if dataset and len(self.datasets) > 1:
+            raise ValueError(f"dataset {shown(dataset)}: this experiment is about its own, {', '.join(self.datasets)}")
+        same = {"recipe": recipe, "dataset": dataset or self.dataset, "seed": seed}
+        return [RunSpec(model=network, **{**same, **_in_epochs(fields, recipe)}) for fields, network in pairs]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """What it is trained on."""
+        return tuple(dict.fromkeys(fields.get("dataset", self.dataset) for fields in self.variants.values()))
 
     def takes(self, network: str) -> bool:
         """Whether the figure has a place for this network, be it the paper's or not."""
@@ -131,6 +137,33 @@ BN_FIRST = {
     "γ and β for a quarter, then everything": {"then": "all", "switch": 1 / 4},
     "γ and β for half, then everything": {"then": "all", "switch": 1 / 2},
 }
+# A task each, and what of the network it has for itself. 1,437 digits are 12 steps an epoch: they are seen ten times as often; a
+# mirrored digit is none.
+TASKS = {
+    f"{task}: {trainable}": {"dataset": dataset, "trainable": trainable, **fields}
+    for task, dataset, fields in (
+        ("ten classes", "cifar10", {}),
+        ("rotation", "cifar10-rotation", {}),
+        ("animals", "cifar10-animals", {}),
+        ("digits", "digits", {"epochs": 160, "augment": "crop"}),
+    )
+    for trainable in ("bn", "all")
+}
+# A network trained on five classes goes on with the other five: by how many images of each, what learns, and at which rate.
+CARRIED = {10: 160, 100: 80, 1000: 16}  # images a class, and for how many epochs they are seen
+TRANSFER = {
+    f"{images}: {trainable}, {lr:g}": {
+        "dataset": "cifar10-last5",
+        "pretrained": "cifar10-first5",
+        "train_images": 5 * images,
+        "epochs": epochs,
+        "trainable": trainable,
+        "lr": lr,
+    }
+    for images, epochs in CARRIED.items()
+    for lr in (0.1, 0.01)
+    for trainable in ("bn", "output", "all", "bn+output")
+}
 SHALLOW = DEEP[:4]
 _NORMS = {"BatchNorm": "batch", "GroupNorm": "group", "LayerNorm": "layer", "InstanceNorm": "instance"}
 NORMS = {name: {"norm": norm, "trainable": "norm"} for name, norm in _NORMS.items()}
@@ -180,6 +213,8 @@ EXPERIMENTS = {
         only={"bn": DEEP, "all": ("resnet14", *NARROW)},
         asks="quantised",
     ),
+    "beyond_tasks": Experiment(TASKS, ("resnet14",), networks_first=False),
+    "beyond_transfer": Experiment(TRANSFER, ("resnet14",), networks_first=False, dataset="cifar10-last5"),
     "ablation_vgg": Experiment(_sets("bn", "all"), tuple(f"vgg{depth}" for depth in VGG_SEGMENTS), "vgg", networks_first=False),
     "beyond_norms": Experiment(NORMS, DEEP[:2], networks_first=False),
     "beyond_transformer": Experiment(TRANSFORMER, ("vit6",), "vit", networks_first=False),

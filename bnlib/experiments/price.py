@@ -3,7 +3,8 @@
 import pandas as pd
 
 from bnlib import store
-from bnlib.experiments.catalogue import CIFAR_IMAGES, EXPERIMENTS, IMAGENET_IMAGES, experiment, missing, wanted
+from bnlib.experiments.catalogue import CIFAR_IMAGES, EXPERIMENTS, IMAGENET_IMAGES, missing, wanted
+from bnlib.spec import RunSpec, datasets
 
 
 def cost(name: str, recipe: str) -> tuple[float, str]:
@@ -22,8 +23,20 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
     device = known.device.value_counts().index[0]
     own = known[known.device == device]
     rates = own.seconds / [work(store.load(one).spec) for one in own.id]
-    images = IMAGENET_IMAGES / CIFAR_IMAGES if experiment(name).of_pictures else 1
-    return float(rates.median() * work(due[0]) * images), device
+    trainings = [due[0].parent, due[0]] if due[0].pretrained else due[:1]  # the parent comes first
+    return float(rates.median() * sum(work(spec) * _share(spec) for spec in trainings)), device
+
+
+def _share(spec: RunSpec) -> float:
+    """How much an epoch of `spec` goes over, against one on CIFAR-10: images to train as often as a step does, to test once."""
+    from bnlib.training.costs import passes
+
+    if spec.dataset not in datasets.COUNTS:
+        return IMAGENET_IMAGES / CIFAR_IMAGES
+    train, test = datasets.COUNTS[spec.dataset]
+    own = passes(spec) * (spec.settings.train_images or train) + (spec.settings.test_images or test)
+    whole = datasets.COUNTS["cifar10"]
+    return own / (passes(spec) * whole[0] + whole[1])
 
 
 def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
@@ -36,7 +49,7 @@ def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
     from bnlib.training import costs
 
     names = [name for name, own in EXPERIMENTS.items() if recipe in own.recipes]
-    specs = dict.fromkeys(spec for name in names for spec in wanted(name, recipe, seeds))
+    specs = dict.fromkeys(spec for name in names for spec in wanted(name, recipe, seeds) if spec.dataset == "cifar10")
     rows = []
     for device in dict.fromkeys(run.info["device"] for run in store.all_runs()):
         known = costs.paces(device)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from bnlib import store
 from bnlib.experiments.catalogue import IMAGENET_CLASSES, experiment, missing, wanted
-from bnlib.spec import RECIPES, RunSpec, architecture, datasets
+from bnlib.spec import RunSpec, architecture, datasets
 
 
 def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> pd.DataFrame:
@@ -17,9 +17,9 @@ def runs(name: str, recipe: str = "auto", networks: list[str] | None = None) -> 
     recipes = own.recipes if own.check_recipe(recipe, "auto") == "auto" else (recipe,)
     variants = {}
     for model, kind, dataset, seed in set(zip(frame.model, frame.recipe, frame.dataset, frame.seed, strict=True)):
-        right = dataset.startswith(datasets.FOLDER) if own.of_pictures else dataset == own.dataset
+        right = dataset.startswith(datasets.FOLDER) if own.of_pictures else dataset in own.datasets
         if right and kind in recipes and own.takes(model):
-            specs = own.specs(kind, seed, (model,), dataset)
+            specs = own.specs(kind, seed, (model,), dataset if own.of_pictures else None)
             variants.update({spec.id: variant for spec, variant in zip(specs, own.variants, strict=True)})
     if own.of_pictures:  # a folder of ten classes is no ImageNet
         there = variants.keys() & set(frame.id)
@@ -50,7 +50,7 @@ def coverage(name: str) -> pd.DataFrame:
         note = "diverged" if run.status == "diverged" else ""
         if own.asks and not note and store.load(run.id).probe(own.asks) is None:
             note = "not asked"
-        return f"{RECIPES[run.recipe].epochs}\u00a0epochs" + (f" ({note})" if note else "")
+        return f"{run.epochs}\u00a0epochs" + (f" ({note})" if note else "")
 
     found["long"] = [said(run) for run in found.itertuples()]
     names = {architecture(network) for network in (*own.networks, *found.model)}

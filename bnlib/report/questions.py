@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bnlib import experiments
 from bnlib.report import analysis, claims, page, paper
 from bnlib.report import statements as say
-from bnlib.report.beyond import norms, order, pruning, small
+from bnlib.report.beyond import norms, order, pruning, small, tasks, transfer
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
 
@@ -110,6 +110,11 @@ def _norms():
     return norms.answer(norms.against_batch(summary), summary)
 
 
+def _tasks():
+    runs = experiments.runs("beyond_tasks")
+    return tasks.one_for_all(tasks.tasks(runs), runs)
+
+
 LEARNED = (
     Question("Does accuracy with γ and β alone come to the paper's values?", ("fig2_depth",), _values),
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
@@ -144,5 +149,15 @@ BEYOND = (
         "Does a random transformer learn by its norms alone?",
         ("beyond_norms",),
         lambda: norms.transformer(_summary("beyond_transformer")),
+    ),
+    Question(
+        "Can one frozen network, with other γ and β for each task, do what a network trained for each does?",
+        ("beyond_tasks",),
+        _tasks,
+    ),
+    Question(
+        "Does it pay to train less than everything, where a trained network is to learn new classes from few images?",
+        ("beyond_tasks",),
+        lambda: transfer.less_pays(transfer.ranking(transfer.carried(experiments.runs("beyond_transfer")))),
     ),
 )

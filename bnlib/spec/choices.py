@@ -1,6 +1,7 @@
 """Every closed set of values that a user can give, and every range: one each, for Python and for the command line."""
 
-DATASETS = ("cifar10", "digits", "cifar100", "svhn")  # and a folder of pictures, see `datasets`
+TASKS = ("cifar10-rotation", "cifar10-animals", "cifar10-first5", "cifar10-last5")  # made of CIFAR-10's pictures
+DATASETS = ("cifar10", "digits", "cifar100", "svhn", *TASKS)  # and a folder of pictures, see `datasets`
 WEIGHT_INITS = ("kaiming_normal", "kaiming_uniform", "orthogonal", "binary", "glorot_uniform")
 BN_INITS = ("uniform", "ones", "oneone", "signed_uniform", "he_normal")
 PRECISIONS = ("bf16", "fp32")

@@ -1,4 +1,4 @@
-"""Names of data sets: those of small pictures, and a folder of the user's own."""
+"""Names of data sets: those of small pictures, tasks made of them, and a folder of the user's own."""
 
 import ntpath
 import os
@@ -10,6 +10,10 @@ from bnlib.spec.choices import DATASETS
 from bnlib.words import nearest, plain, shown
 
 CLASSES = {"cifar10": 10, "digits": 10, "cifar100": 100, "svhn": 10}
+CLASSES |= {"cifar10-rotation": 4, "cifar10-animals": 2, "cifar10-first5": 5, "cifar10-last5": 5}
+COUNTS = {"digits": (1_437, 360), "svhn": (73_257, 26_032)}  # pictures to train and to test
+COUNTS |= dict.fromkeys(("cifar10", "cifar100", "cifar10-rotation", "cifar10-animals"), (50_000, 10_000))
+COUNTS |= dict.fromkeys(("cifar10-first5", "cifar10-last5"), (25_000, 5_000))
 SIDE = 32  # of the pictures of all these
 FOLDER = "imagefolder:"
 _VARIABLE = r"\$([A-Za-z_]\w*)"

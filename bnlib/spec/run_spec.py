@@ -11,6 +11,7 @@ from bnlib.spec.choices import (
     AUGMENTATIONS,
     BATCH_SIZES,
     BN_INITS,
+    DATASETS,
     EPOCHS,
     IMAGES,
     OPTIMISERS,
@@ -86,6 +87,7 @@ RECIPES = {
     # would not arrive: 0.99 to the power of 147 is 0.23.
     "blog-short": replace(_BLOG, epochs=3, batch_size=128),
 }
+_LATER = ("pretrained", "then", "switch")  # fields that say how a training goes on from another, or from itself
 SCALED = ("imagenet",)  # recipes whose learning rate follows an overridden batch size, in proportion
 
 
@@ -103,7 +105,8 @@ class RunSpec:
     processes train, BatchNorm's statistics are of all their images, not of each process's own. then, switch: after `switch` epochs
     the groups of `then` learn instead of those of `trainable`. The learning rate goes on along its schedule; the optimiser begins
     anew, with no momentum. norm: what stands in BatchNorm's place in a CIFAR ResNet: `batch`, `group`, `layer` or `instance`, see
-    `bnlib.build`.
+    `bnlib.build`. pretrained: a data set of DATASETS on which the whole network was trained before, as `parent` says; this
+    training begins from that network.
 
     The other fields override the recipe's value where they are not None. Giving `epochs` alone moves the recipe's
     milestones and its warm-up in proportion; giving `batch_size` with the recipe `imagenet` its learning rate. Equal content
@@ -137,6 +140,7 @@ class RunSpec:
     then: str | None = None
     switch: int | None = None
     norm: str = "batch"
+    pretrained: str | None = None
 
     def __post_init__(self):
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  frozen: no plain assignment
@@ -171,6 +175,9 @@ class RunSpec:
         _check_phases(self)
         _check_growth(self.settings)
         _check_pictures(self)
+        if self.pretrained is not None:
+            one_of("pretrained", self.pretrained, DATASETS)
+            _ = self.parent  # the recipe must be one for that data set, too
 
     @property
     def settings(self) -> Recipe:
@@ -208,9 +215,29 @@ class RunSpec:
         return "_".join(parts) + "-" + hashlib.sha256(self.text.encode()).hexdigest()[:8]
 
     @property
+    def parent(self) -> "RunSpec | None":
+        """The training from whose network this one begins: of everything, on `pretrained`, else alike; None if there is none.
+
+        With the recipe as it is: what this spec overrides of it is of this training alone.
+        """
+        if self.pretrained is None:
+            return None
+        own = {field.name for field in fields(Recipe)} | {"trainable", "dataset", *_LATER}
+        same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
+        return RunSpec(**same, trainable="all", dataset=self.pretrained)
+
+    @property
+    def features_learn(self) -> bool:
+        """Whether convolutions are trained whole, of which a run stores nothing."""
+        return "features" in parse(self.learned)[0]
+
+    @property
     def redrawn(self) -> bool:
-        """Whether the trained network comes back from the seed and what a run stores: not where `features` learn."""
-        return "features" not in parse(self.learned)[0]
+        """Whether the trained network comes back from the seed and what a run stores.
+
+        Not where `features` learn; nor where the training began from another one's network, which no seed draws.
+        """
+        return not self.features_learn and self.pretrained is None
 
     @property
     def learned(self) -> str:

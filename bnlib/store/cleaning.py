@@ -53,6 +53,9 @@ def _by_run() -> dict[str, dict[Path, str]]:
         for path in inside(where):
             if (match := files.TEMPORARY.fullmatch(path.name)) and re.fullmatch(ID, match[1], flags=re.ASCII):
                 add(match[1], path, "a run that was not stored to its end")
+        for path in inside(where / places.NETWORKS):
+            if match := re.fullmatch(rf"\.({ID})\.safetensors-[0-9a-f]{{8}}", path.name, flags=re.ASCII):
+                add(match[1], path, "a network that was not kept to its end")
     for folder in folders():
         for path in inside(folder) if not folder.is_symlink() else ():
             if files.TEMPORARY.fullmatch(path.name) or path.name == "probes.json.part":

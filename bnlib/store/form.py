@@ -86,6 +86,7 @@ FIELDS = {
 MAY = {  # what it may have besides
     "top5": (lambda value: _number(value, 1), "a fraction"),
     "classes": (lambda value: _whole(value) and value, "a whole number above 0"),  # those of a folder of pictures, or not 10
+    "began": (_checksum, "64 hexadecimal digits"),  # of the network that it began from, if that is another training's
     "processes": (lambda value: _whole(value) and value > 1, "a whole number above 1"),  # that trained together
     "passes": (lambda value: value is None or _text(value), "a line of text, or null"),
     "earlier": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "a list of objects"),
@@ -121,6 +122,9 @@ def info(data: bytes, name: str) -> tuple[dict, RunSpec | None, list[str]]:
         wrong.append(f"classes is {found['classes']}, and {spec.dataset} has {due}")
     if wrong_counts := _counts(found["counts"], spec.kind):
         wrong.append(f"counts is {_say(found['counts'])}, {wrong_counts}")
+    if ("began" in found) != (spec.pretrained is not None):
+        says = "says" if "began" in found else "does not say"
+        wrong.append(f"it {says} from which network it began, and pretrained is {spec.pretrained}")
     if spec.id != name:
         wrong.append(f"its spec belongs to {spec.id}")
     if found["id"] != name:

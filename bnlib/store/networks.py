@@ -1,9 +1,12 @@
 """The network behind a stored run: what is kept of it, and how it comes back from its seed."""
 
+from collections.abc import Callable
+
 import torch
 
 from bnlib import freezing, models
 from bnlib.spec import RunSpec
+from bnlib.store import places, pretrained
 from bnlib.store.files import StoreError
 from bnlib.store.run import Run
 
@@ -42,14 +45,30 @@ def drawn_alike(run: Run, model: torch.nn.Module) -> bool:
     return models.checksum(model) == run.info["weights_checksum"]
 
 
-def restored(spec: RunSpec, classes: int, weights_checksum: str, tensors: dict, whose: str) -> torch.nn.Module:
+def unseeded(spec: RunSpec) -> str:
+    """Why the trained network of `spec` does not come back from a seed and what is stored, in a few words; empty if it does."""
+    if spec.features_learn:
+        return "its convolutions were trained and are not stored"
+    return f"it began from a network trained on {spec.pretrained}, which no seed draws" if spec.pretrained else ""
+
+
+def restored(
+    spec: RunSpec,
+    classes: int,
+    weights_checksum: str,
+    tensors: dict,
+    whose: str,
+    begin: Callable[[torch.nn.Module], None] = lambda model: None,
+) -> torch.nn.Module:
     """The network of `spec` drawn again, frozen as in its training, `tensors` put in; on the CPU, in evaluation mode.
 
-    Raises StoreError, which names `whose`, if the seed draws other weights here than `weights_checksum` is of.
+    begin: what is done to the drawn network before it is frozen. Raises StoreError, which names `whose`, if the seed draws other
+    weights here than `weights_checksum` is of.
     """
     model = draw(spec, classes)
     if models.checksum(model) != weights_checksum:
         raise StoreError(f"{whose}: seed {spec.seed} draws other weights on this machine than the training began with")
+    begin(model)
     freezing.freeze(model, spec.learned, spec.seed)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, strict=False)
     return model.to(memory_format=layout(spec)).eval()
@@ -57,16 +76,26 @@ def restored(spec: RunSpec, classes: int, weights_checksum: str, tensors: dict, 
 
 def trained(run: Run) -> torch.nn.Module:
     """See `Run.model`."""
-    if not run.spec.redrawn:
-        raise StoreError(f"{run.id}: its convolutions were trained and are not stored; train it again with bnlib.train")
+    if run.spec.features_learn:
+        raise StoreError(f"{run.id}: {unseeded(run.spec)}; train it again with bnlib.train")
     if wrong := misfit(run, skeleton(run.spec, run.classes)):
         raise StoreError(f"{run.id}: {wrong}")
-    return restored(run.spec, run.classes, run.info["weights_checksum"], run.tensors, run.id)
+    begin = {"begin": lambda model: began(run, model)} if run.spec.pretrained else {}
+    return restored(run.spec, run.classes, run.info["weights_checksum"], run.tensors, run.id, **begin)
+
+
+def began(run: Run, model: torch.nn.Module) -> None:
+    """Make of `model`, just drawn, what the training of `run` began from, see `pretrained.begin`.
+
+    Raises StoreError also if the parent's network here is another one: trained again, it has other last bits.
+    """
+    if pretrained.begin(run.spec, model, run.folder.parent, places.runs_folder()) != run.info["began"]:
+        raise StoreError(f"{run.id}: the network of {run.spec.parent.id} that is here is not the one that it began from")
 
 
 def kept(spec: RunSpec, model) -> dict[str, torch.Tensor]:
     """What a run stores of its network after `freeze`: γ, β, running statistics, and, unless `features` learn, what else does."""
-    keep = {name for name, p in model.named_parameters() if p.requires_grad and spec.redrawn}
+    keep = {name for name, p in model.named_parameters() if p.requires_grad and not spec.features_learn}
     norms = {name for name, module in model.named_modules() if freezing.norm(module)}
     return {
         name: tensor

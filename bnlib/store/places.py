@@ -13,6 +13,7 @@ from bnlib.store.files import StoreError
 from bnlib.store.run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
+NETWORKS = ".networks"  # in a folder of runs: whole networks that other trainings begin from, see `pretrained`
 CHECKOUT = (ROOT / "pyproject.toml").exists()  # not so where the package is installed without it
 
 

@@ -58,12 +58,12 @@ class SeedFile:
 def export(run: Run, path: str | Path) -> Path:
     """Write the trained network of a stored run to the new file `path`, whole or not at all; returns the path.
 
-    Raises StoreError if its convolutions were trained, so that a seed is not enough; if it diverged; if the file is there or cannot
-    be written.
+    Raises StoreError if its convolutions were trained, or it began from a trained network, so that a seed is not enough; if it
+    diverged; if the file is there or cannot be written.
     """
     spec, info = run.spec, run.info
     if not spec.redrawn:
-        raise StoreError(f"{run.id}: its convolutions were trained and are not stored, so there is no network to export")
+        raise StoreError(f"{run.id}: {networks.unseeded(spec)}, so there is no network to export")
     if info["status"] != "finished":
         raise StoreError(f"{run.id}: its training {info['status']}, so there is no network to export")
     with refused(run.folder, "is not a run that can be exported"):
@@ -153,7 +153,7 @@ def sizes(spec: RunSpec, classes: int | None = None) -> tuple[int, int]:
 def _parts(spec: RunSpec, classes: int | None) -> dict[str, dict[str, tuple[int, ...]]]:
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
-        raise ValueError(f"trainable {spec.learned!r} comes back from no seed")
+        raise ValueError(f"its network does not come back from a seed: {networks.unseeded(spec)}")
     network, parts = networks.skeleton(spec, classes), {}
     norms = {name for name, module in network.named_modules() if freezing.norm(module)}
     for name, tensor in networks.kept(spec, network).items():

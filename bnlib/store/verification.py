@@ -4,9 +4,9 @@ import os
 
 from bnlib import freezing
 from bnlib.engine import evaluate
-from bnlib.store import files, form, writing
+from bnlib.store import files, form, places, pretrained, writing
 from bnlib.store.files import StoreError, shown
-from bnlib.store.networks import draw, drawn_alike, misfit
+from bnlib.store.networks import began, draw, drawn_alike, misfit
 from bnlib.store.run import Run
 
 
@@ -17,7 +17,8 @@ def verify(run: Run, dataset=None) -> list[str]:
     the history against the spec's epochs and schedule, and its last line against run.json; that the seed draws the same weights
     here; and the names, shapes and numbers of what is stored of the network. With a `dataset`, also evaluates the network again:
     the stored accuracy must come out (within 5 images, as another machine may break a tie in another way).
-    A run of an older version has no digests: all else is checked.
+    A run of an older version has no digests: all else is checked; so it is of one that began from a network which is not here,
+    see `unseen`.
     """
     fresh = Run(run.folder)  # what is on the disk now
     wrong = _strangers(fresh)
@@ -53,11 +54,20 @@ def _strangers(run: Run) -> list[str]:
     return [f"{run.id}: {shown(name)} is no file of a run" for name in names if name not in known and not name.startswith(".")]
 
 
+def unseen(run: Run) -> str:
+    """What `verify` can't look at of a run, as the network that it began from is not here, in words; empty if there is nothing."""
+    if run.spec.pretrained is None or pretrained.found(run.spec.parent, run.folder.parent, places.runs_folder()):
+        return ""
+    return f"where it began is not checked, as the network of {run.spec.parent.id} is not here"
+
+
 def _network(run: Run, dataset) -> list[str]:
     """What is wrong with a run whose files are right, by its network drawn again; see `verify`."""
     network = draw(run.spec, run.classes)
     if not drawn_alike(run, network):
         return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
+    if run.spec.pretrained and unseen(run) == "":
+        began(run, network)
     freezing.freeze(network, run.spec.learned, run.spec.seed)
     if unlike := misfit(run, network):
         return [unlike]
@@ -67,7 +77,7 @@ def _network(run: Run, dataset) -> list[str]:
         return []
     if dataset.checksum != run.info["data_checksum"]:
         return ["run.json: its data_checksum is not that of the images here"]
-    if run.spec.redrawn and run.info["status"] == "finished":
+    if not run.spec.features_learn and not unseen(run) and run.info["status"] == "finished":
         accuracy = evaluate(run.model(), dataset, images=run.spec.settings.test_images)[0]
         if abs(accuracy - run.accuracy) * run.info["test_images"] > 5:
             return [f"accuracy {run.accuracy} in run.json, {accuracy} evaluated now"]

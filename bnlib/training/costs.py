@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bnlib import data, machine, models, store
 from bnlib.spec import RunSpec
+from bnlib.training import parents
 from bnlib.training.timing import passes, probes_seconds
 from bnlib.training.trainer import Trainer
 from bnlib.words import duration
@@ -102,9 +103,13 @@ def _probes(spec: RunSpec, epoch: float) -> float:
 def costs(
     specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None, probes: bool = True
 ) -> dict[RunSpec, Cost]:
-    """About what each of `specs` costs here, by the stored runs of this machine; of a kind without any the smallest is measured."""
+    """About what each of `specs` costs here, by the stored runs of this machine; of a kind without any the smallest is measured.
+
+    Also of the trainings that must come before them, as some of `specs` begin from their networks.
+    """
     if not specs:
         return {}
+    specs = [*parents.lacking(specs), *specs]
     where = machine.device(device)
     known, found = paces(machine.device_name(where)), {}
     for same in {kind(spec) for spec in specs}:
@@ -133,8 +138,14 @@ def _measure(spec: RunSpec, where, data_root) -> Pace | None:
 
 
 def plan(specs: list[RunSpec], expected: dict[RunSpec, Cost]) -> list[str]:
-    """A line for each of `specs`: its accuracy if it is stored, else what is `expected` of it; and one that sums up."""
-    lines, missing = [], []
+    """A line for each of `specs`: its accuracy if it is stored, else what is `expected` of it; and one that sums up.
+
+    Ahead of them one for each training that must come before, as some of `specs` begin from its network.
+    """
+    lines, missing, before = [], [], parents.lacking(specs)
+    for spec in before:
+        missing.append(expected.get(spec))
+        lines.append(f"{spec.id:60} comes first, as others begin from its network, {_said(missing[-1])}")
     for spec in specs:
         found = store.find(spec)
         if found is None:
@@ -144,7 +155,8 @@ def plan(specs: list[RunSpec], expected: dict[RunSpec, Cost]) -> list[str]:
     if seconds := [cost.whole for cost in missing if cost and math.isfinite(cost.whole)]:
         by = "steps measured now" if any(cost and cost.measured for cost in missing) else "runs stored of this machine"
         total = f", about {duration(sum(seconds))} in all, by {by}"
-    return [*lines, f"{len(specs) - len(missing)} of {len(specs)} runs are there, {len(missing)} missing{total}"]
+    count, first = len(missing) - len(before), f", and {len(before)} to come first" if before else ""
+    return [*lines, f"{len(specs) - count} of {len(specs)} runs are there, {count} missing{first}{total}"]
 
 
 def _said(cost: Cost | None) -> str:

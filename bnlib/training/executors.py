@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 from bnlib.spec import RunSpec
-from bnlib.training import workers
+from bnlib.training import parents, workers
 from bnlib.training.costs import Cost, on_gpu
 from bnlib.training.timing import MARGIN
 from bnlib.training.workers import groups
@@ -40,7 +40,8 @@ def check(executor: Executor, wanted: dict, datasets: list[str], settings: dict)
 def price(executor: Executor, specs: list[RunSpec], settings: dict) -> dict[RunSpec, Cost]:
     """What each of `specs` costs on a worker of `executor`; nothing is known of them if it cannot say. Raises as `check`."""
     with workers.here() as wanted:
-        check(executor, wanted, sorted({spec.dataset for spec in specs}), settings)
+        check(executor, wanted, parents.datasets(specs), settings)
+    specs = list(dict.fromkeys([*parents.lacking(specs), *specs]))
     try:
         found = executor.submit(workers.price, [spec.to_dict() for spec in specs], settings).result()
     except Exception as error:  # the trainings may still succeed, and say for themselves if not
@@ -54,7 +55,7 @@ def everywhere(executor: Executor, specs: list[RunSpec], until: float | None, ex
     settings = {name: value for name, value in settings.items() if name != "progress"}
     end = None if until is None else time.time() + until - time.monotonic()
     with workers.here() as wanted:
-        device = check(executor, wanted, sorted({spec.dataset for spec in specs}), settings)
+        device = check(executor, wanted, parents.datasets(specs), settings)
         due = [
             one
             for one in groups(specs, together=on_gpu(device))

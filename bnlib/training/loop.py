@@ -39,6 +39,7 @@ class Loop:
     least = 1  # images that a batch must have
     stored = False  # whether the finished training lies in the store
     changing = frozenset()  # names of parameters that learn in other epochs than this one
+    began = None  # the checksum of another training's network, if it begins from that
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ def save(training) -> None:
         "seconds": training.seconds,
         "started": training.started.isoformat(),
         "made": training.made(),
+        "began": training.began,
         "optimiser": training.optimiser and training.optimiser.state_dict(),
         "tensors": {name: tensor.detach().cpu() for name, tensor in training.moving().items()},
     }
@@ -92,6 +93,8 @@ def misfit(training, state: dict) -> str:
             lr = settings.learning_rate(epoch)
             if not numbers or row["epoch"] != epoch + 1 or not math.isclose(row["lr"], lr, rel_tol=1e-9):
                 return f"epoch {epoch + 1} of its history is not one of this run"
+        if state.get("began") != training.began:
+            return "the network that it began from is not the one that is here now"
         training.stand(len(rows))  # what learns by then
         mine = training.optimiser and training.optimiser.state_dict()["state"]
         if forms(state["tensors"]) != forms(training.moving()):

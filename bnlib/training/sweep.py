@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from bnlib import data, machine, store
 from bnlib.spec import RunSpec
 from bnlib.store import places
-from bnlib.training import executors, workers
+from bnlib.training import executors, parents, workers
 from bnlib.training.costs import Cost, costs, epoch_work, plan, work
 from bnlib.training.executors import Failed, fits
 from bnlib.training.loop import OutOfTime
@@ -46,7 +46,7 @@ def sweep(
         executors.everywhere(executor, can, until, expected or {}, settings)
         return [spec for spec in specs if store.find(spec) is None]
     on_gpu = machine.device(settings.get("device")).type == "cuda"
-    for name in {spec.dataset for spec in can}:
+    for name in parents.datasets(can):
         data.load(name, settings.get("data_root"))
     if can:
         store.check_writable(store.runs_folder() / ".unfinished")

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from bnlib import data, engine, machine, processes, store
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import PROBES
-from bnlib.store import places
+from bnlib.store import places, pretrained
 from bnlib.store.writing import add_probes
-from bnlib.training import timing
+from bnlib.training import parents, timing
 from bnlib.training.loop import Loop, OutOfTime
 from bnlib.training.trainer import Trainer
 
@@ -48,6 +48,7 @@ def train_together(
     until: float | None = None,
     probes: bool = True,
     callbacks: tuple[Callable[[dict], None], ...] = (),
+    keep: bool = False,
 ) -> list[store.Run]:
     """Train all `specs` in one process, step by step in turn; returns the finished runs. Each is what it would be alone.
 
@@ -56,31 +57,44 @@ def train_together(
     folder: where to store the runs, instead of `runs/`; only there are they looked for. until: a time of
     `time.monotonic()`; an epoch that would not end by then is not begun, and OutOfTime is raised.
     probes: ask the trained network what only it can tell (`bnlib.engine.probe`); `bnlib results probe` can do so later, but not
-    where convolutions were trained. callbacks: each is called after each epoch with a dict, the row of the history.
+    where convolutions were trained. callbacks: each is called after each epoch with a dict, the row of the history. keep: also keep
+    the whole network, for trainings that begin from it; what is stored, but whose network is not there, is trained again for it.
 
+    What `specs` begin from (`RunSpec.pretrained`) is trained first, if its network is not there.
     Under torchrun its processes train each spec together, each a part of every batch; the first one writes and speaks.
     """
     folder, all_of_us = places.expanded(folder) if folder else None, processes.started(device)
     where = machine.device(device)
-    missing = [spec for spec in dict.fromkeys(specs) if store.find(spec, folder) is None]
+
+    def there(spec):
+        return store.find(spec, folder) and not (keep and pretrained.found(spec, *([folder] if folder else [])) is None)
+
+    missing = [spec for spec in dict.fromkeys(specs) if not there(spec)]
     if missing:
         # All that can be refused is refused now, while nothing has been made yet: no folder, no lock.
-        places.check(missing, folder)
-        datasets = {_seen(spec): data.of(spec, data_root) for spec in {_seen(spec): spec for spec in missing}.values()}
+        due = all_of_us.told(parents.lacking(missing, folder))
+        places.check([*missing, *due], folder)
+        datasets = {_seen(spec): data.of(spec, data_root) for spec in {_seen(spec): spec for spec in (*missing, *due)}.values()}
         target = store.check_writable(folder or store.runs_folder())
         work = store.check_writable(target / ".unfinished")
+        if due:
+            if all_of_us.first:
+                parents.say(due)
+            own = {"device": device, "data_root": data_root, "folder": folder, "progress": progress, "until": until}
+            train_together(due, **own, probes=False, keep=True)
+            parents.lacking(missing, folder)  # again: if one diverged, that is said now
         with contextlib.ExitStack() as stack:
             # In one order everywhere: two processes can't wait for each other.
             for spec in sorted(missing, key=lambda spec: spec.id) if all_of_us.first else ():
                 stack.enter_context(alone(spec, work))
-            missing = [spec for spec in missing if store.find(spec, folder) is None]  # another process may have trained it
+            missing = [spec for spec in missing if not there(spec)]  # another process may have trained it
             missing = all_of_us.told(missing)
             trainers = []
             stack.enter_context(machine.exact())
             stack.enter_context(machine.enough_memory(lambda: _memory(missing, trainers)))
             datasets = {seen: datasets[seen].to(where) for seen in map(_seen, missing)}
             for spec in missing:
-                trainers.append(Trainer(spec, where, datasets[_seen(spec)], target, probes, all_of_us, callbacks))
+                trainers.append(Trainer(spec, where, datasets[_seen(spec)], target, probes, all_of_us, callbacks, keep))
             if trainers:
                 with all_of_us.guarded(lambda: "; ".join(f"{one.name}: {one.kept}" for one in trainers if not one.stored)):
                     in_turn(trainers, progress, until)
@@ -208,8 +222,14 @@ def in_turn(trainers: list[Loop], progress: bool, until: float | None) -> None:
 
 
 def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None) -> str:
-    """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing."""
+    """How long `spec` would train on this machine, in a line, from a few measured steps; stores nothing.
+
+    One line more for a training that must come first, as `spec` begins from its network, which is not there.
+    """
     where = machine.device(device)
     less = "nothing can be said of it here; a smaller network or another device would fit"
     with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: f"{spec.id}: {less}"):
-        return timing.estimate(Trainer(spec, where, data.of(spec, data_root).to(where), Path(folder)))
+        lines = []
+        for one in (*parents.lacking([spec]), spec):
+            lines.append(timing.estimate(Trainer(one, where, data.of(one, data_root).to(where), Path(folder))))
+    return "; then ".join(lines)

@@ -10,9 +10,9 @@ from bnlib import data, engine, freezing, models, store
 from bnlib.engine import optimiser
 from bnlib.processes import ALONE, Processes
 from bnlib.spec import RunSpec, architecture
-from bnlib.store import networks
+from bnlib.store import networks, pretrained
 from bnlib.store.writing import write
-from bnlib.training import timing
+from bnlib.training import parents, timing
 from bnlib.training.loop import Loop
 
 
@@ -28,6 +28,7 @@ class Trainer(Loop):
         probes: bool = True,
         processes: Processes = ALONE,
         callbacks=(),
+        keep: bool = False,
     ):
         self.spec, self.folder, self.precision = spec, folder, spec.precision
         # What only the trained network can tell is asked of it at the end: not in tests and toys.
@@ -35,6 +36,8 @@ class Trainer(Loop):
         self.least = 2 if spec.settings.size <= 32 and architecture(spec.model).family in ("imagenet", "keras") else 1
         model = networks.draw(spec, dataset.classes)
         self.weights_checksum = models.checksum(model)
+        self.keep = keep  # the whole network, for trainings that begin from it
+        self.began = parents.begin(spec, model, folder, processes)
         freezing.freeze(model, spec.learned, spec.seed)
         if spec.then:
             self.changing = frozenset(name for name, p in model.named_parameters() if p.requires_grad)
@@ -98,12 +101,16 @@ class Trainer(Loop):
 
     def train(self, until: float | None = None) -> Iterator[str]:
         """Train what is left and store the run: a generator that takes a step at each `next`; see `Loop.train`."""
+        parents.check(self)
         asking = self.pace.probes if until is not None else 0.0  # measured while it can take steps
         yield from super().train(until)
         self.release()
         if self.processes.first:
-            freezing.freeze(self.model, self.spec.learned, self.spec.seed)
-            write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
+            if not self.stored:
+                freezing.freeze(self.model, self.spec.learned, self.spec.seed)
+                write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
+            if self.keep and not self.diverged:
+                pretrained.keep(self.spec, self.model, self.folder)
             for path in self.files():
                 path.unlink(missing_ok=True)
 
@@ -136,5 +143,6 @@ class Trainer(Loop):
             **({"earlier": earlier} if earlier else {}),  # of the processes that trained epochs before this one
             "data_checksum": self.data.checksum,
             "weights_checksum": self.weights_checksum,
+            **({"began": self.began} if self.began else {}),
             "started": self.started.isoformat(timespec="seconds"),
         }

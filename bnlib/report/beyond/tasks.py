@@ -1,0 +1,159 @@
+"""One frozen network for many tasks: a table, a figure, and what they say. A trained one for new classes is in `transfer`."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.tables import table
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound, summarise
+from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
+from bnlib.report.statements.grammar import Statement, listing, network, percent, points, upper
+
+# Each task as a sentence has it, and what who always names one class gets right, in percent.
+TASKS = {
+    "ten classes": ("CIFAR-10's ten classes", 10),
+    "rotation": ("which way up its pictures are", 25),
+    "animals": ("animals against vehicles", 60),
+    "digits": ("handwritten digits", 10),
+}
+PLACE = ["network", "depth", "width", "recipe"]
+
+
+def tasks(runs: pd.DataFrame) -> pd.DataFrame:
+    """Each task of which γ and β alone and everything have been trained: a row for each, in each network and recipe.
+
+    runs: of the experiment `beyond_tasks`. Returns network, depth, width, recipe, task; more (everything, percent), less (γ and β);
+    sd and sd_less; difference, half, p, n (as `analysis.differences`); guess; way: how far γ and β alone come from guessing to
+    everything, in percent; says: *yes*, γ and β do what everything does, as the interval of the difference ends below the tolerance
+    of 2 points; *no*, they do less, as the difference is more than chance; else *too close*.
+    """
+    summary = sound(summarise(runs))
+    summary = summary.assign(task=summary.variant.astype(str).str.split(":").str[0])
+    sides = [*PLACE, "task", "mean", "sd", "n", "diverged"]
+    both = [summary.loc[summary.trainable == trainable, sides] for trainable in ("all", "bn")]
+    found = both[0].merge(both[1], on=[*PLACE, "task"], suffixes=("", "_less"))
+    spreads = found[["sd", "sd_less"]].astype(float)
+    found = differing(found, summary).assign(sd=spreads.sd, sd_less=spreads.sd_less)
+    found["guess"] = found.task.map({task: guess for task, (_, guess) in TASKS.items()})
+    found["way"] = 100 * (found.less - found.guess) / (found.more - found.guess)
+    found["says"] = [
+        "too close" if pd.isna(p) else "yes" if gap + half < TOLERANCE else "no" if p < LEVEL and gap > 0 else "too close"
+        for gap, half, p in zip(found.difference, found.half, found.p, strict=True)
+    ]
+    rank = {task: i for i, task in enumerate(TASKS)}
+    return found.sort_values("task", key=lambda column: column.map(rank), kind="stable").reset_index(drop=True)
+
+
+def at(found: pd.DataFrame, least: int = 1) -> pd.DataFrame:
+    """The rows of the one network and recipe of which there are most: of equally many the longest training, the shallowest.
+
+    least: with fewer rows than that there are none.
+    """
+    if not len(found):
+        return found
+    rank = {name: i for i, name in enumerate(RECIPES)}
+    places = sorted(found.groupby(PLACE), key=lambda one: (-len(one[1]), rank.get(one[0][3], len(rank)), one[0][1]))
+    return places[0][1] if len(places[0][1]) >= least else found[:0]
+
+
+def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
+    """Whether one frozen network does what a network for each task does. found: of `tasks`, of these `runs`."""
+    own = at(found, 2)
+    if not len(own):
+        return Statement("", "not trained")
+    where, numbers = own.iloc[0], shown(found, runs).parameters_bn.iloc[0]
+
+    def called(rows):
+        return listing(TASKS[task][0] for task in rows.task)
+
+    behind, level, near = (own[own.says == verdict].sort_values("difference") for verdict in ("no", "yes", "too close"))
+    said = []
+    if len(behind):
+        gaps = [f"{gap:.1f}" for gap in behind.difference.iloc[[0, -1]]]
+        span = f"{gaps[0]} to {points(behind.difference.iloc[-1])}" if len(behind) > 1 else points(behind.difference.iloc[-1])
+        said.append(f"falls {span} behind a network trained whole for each, on {called(behind)}")
+    if len(level):
+        said.append(f"does as well as one trained whole, within {points(TOLERANCE)}, on {called(level)}")
+    if len(near):
+        gap, single = points(near.difference.abs().max()), ", one run each" if near.p.isna().all() else ""
+        most = "" if len(near) == 1 else " at most"
+        said.append(f"cannot be told from one trained whole on {called(near)}, {gap} apart{most}{single}")
+    text = f"One frozen {network(where.network)} with {numbers:,} numbers of its own for each task {'; it '.join(said)}."
+    if where.recipe not in RECIPES:
+        return Statement(text, "not judged")
+    if len(behind):
+        return Statement(text, "no", "" if len(behind) == len(own) else f"on {len(behind)} of {len(own)} tasks")
+    return Statement(text, "too close" if len(near) else "yes")
+
+
+def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` that the page shows: of one network and recipe."""
+    own = at(found, 2)
+    return runs[runs.network.isin(own.network) & runs.recipe.isin(own.recipe)]
+
+
+def size(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
+    """How much a further task takes, against a whole network for it."""
+    own = shown(found, runs)
+    if not len(own):
+        return Statement("")
+    numbers, whole = own.parameters_bn.iloc[0], own.parameters_total.max()
+    return Statement(f"Its γ and β for a task are {percent(100 * numbers / whole)} of a whole network's {whole:,} numbers.")
+
+
+def way(found: pd.DataFrame) -> Statement:
+    """How far γ and β alone come from guessing to the whole network: the task on which they do best, and worst."""
+    own = at(found, 2).sort_values("way")
+    if not len(own):
+        return Statement("")
+    low, high = own.iloc[0], own.iloc[-1]
+    return Statement(
+        f"Of the way from guessing to the whole network it goes {percent(low.way)} on {TASKS[low.task][0]} "
+        f"and {percent(high.way)} on {TASKS[high.task][0]}."
+    )
+
+
+def table_of(found: pd.DataFrame):
+    """`tasks` as a table to read, of the network and recipe that the page shows."""
+    found = at(found, 2)
+    side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * 3}))  # noqa: E731
+    shown = {"network": found.network, "recipe": found.recipe, "task": found.task, "guessing (%)": found.guess.astype(float)}
+    shown |= {"γ and β (%)": side(found.less, found.sd_less), "everything (%)": side(found.more, found.sd)}
+    halves = ["" if pd.isna(half) else f"\u00a0(±\u00a0{half:.1f})" for half in found.half]
+    gap = [f"{-gap:+.1f}{half}" for gap, half in zip(found.difference, halves, strict=True)]
+    return table(pd.DataFrame(shown | {"difference (95 %)": gap, "n": found.n, "does what everything does": found.says}))
+
+
+def figure(found: pd.DataFrame) -> Figure:
+    """A row for each task: guessing, γ and β alone, everything. found: of `tasks`."""
+    own = at(found, 2)
+    if not len(own):
+        return nothing()
+    with house_style():
+        drawn = Figure(figsize=(6.4, 0.62 * len(own) + 1.3), layout="constrained")
+        ax = drawn.subplots()
+        for y, row in enumerate(own.itertuples()):
+            ax.plot([row.less, row.more], [y, y], color=GREY, linewidth=1, zorder=1)
+            ax.plot(row.guess, y, "|", color=GREY, markersize=14, markeredgewidth=1.6)
+            for trainable, mean, sd, up in (("bn", row.less, row.sd_less, 7), ("all", row.more, row.sd, -15)):
+                colour, mark, _ = look(trainable)
+                ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, fmt=mark, color=colour, zorder=3)
+                style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
+                text = ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style)
+                text.set_path_effects(HALO)
+        ax.set_yticks(range(len(own)), [upper(TASKS[task][0]) for task in own.task])
+        ax.grid(axis="y", visible=False)
+        ax.set_ylim(len(own) - 0.4, -0.6)
+        ax.set_xlim(0, 105)
+        ax.set_xlabel("test accuracy (%)")
+        ax.set_title(f"{own.network.iloc[0]}: {OURS[own.recipe.iloc[0]]}", loc="left")
+        handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], linestyle="", label=label(one)) for one in ("bn", "all")]
+        guess = {"marker": "|", "markersize": 12, "markeredgewidth": 1.6, "linestyle": "", "label": "always the same answer"}
+        handles.append(Line2D([], [], color=GREY, **guess))
+        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+    each = "; ".join(f"{TASKS[row.task][0]}, {row.less:.0f} % and {row.more:.0f} %" for row in own.itertuples())
+    drawn.alt = f"Test accuracy with γ and β alone and with everything trained, a row for each task. {upper(each)}."
+    return drawn

@@ -1,0 +1,126 @@
+"""A trained network carried to new classes by few images: a table, a figure, and what they say."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bnlib import experiments
+from bnlib.report.analysis.tables import table
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, corrected, sound, spread, summarise, tested
+from bnlib.report.analysis.words import counts, mean_and_sd
+from bnlib.report.beyond.tasks import PLACE, at
+from bnlib.report.figures.marks import chance, handle, line
+from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.style import house_style, label, order
+from bnlib.report.statements.grammar import Statement, listing, percent, points, what
+
+GUESS = 20  # percent, of five classes
+
+
+def carried(runs: pd.DataFrame) -> pd.DataFrame:
+    """What each set reaches with so many images a class, at each rate: `analysis.summarise`, with images, rate, and best.
+
+    runs: of the experiment `beyond_transfer`. best: whether of the set's two rates this one ends higher, on the test images.
+    """
+    fields = experiments.experiment("beyond_transfer").variants
+    found = summarise(runs)
+    images, rates = ([fields[one][name] for one in found.variant] for name in ("train_images", "lr"))
+    found = found.assign(images=[count // 5 for count in images], rate=rates)
+    highest = sound(found).groupby([*PLACE, "images", "trainable"])["mean"].idxmax()
+    return found.assign(best=found.index.isin(highest))
+
+
+def ranking(points_: pd.DataFrame) -> pd.DataFrame:
+    """The sets at their better rate, for each number of images, the best first: images, trainable, rate, mean, sd, n, gap, p.
+
+    points_: of `carried`. gap: to the first, in points; p: of that (`verdicts.tested`), corrected for all of these tests together;
+    NaN in the first row. In the network and recipe of which there is most.
+    """
+    own = at(points_[points_.best])
+    pooled, rows = spread(sound(at(points_))), []
+    for images, group in own.groupby("images"):
+        group = group.sort_values("mean", ascending=False)
+        first = group.iloc[0]
+        for i, row in enumerate(group.itertuples()):
+            gap = float(first["mean"] - row.mean)
+            p = tested(gap, (first.sd, first.n), (row.sd, row.n), pooled)[0] if i else float("nan")
+            rows.append((row.network, row.recipe, images, row.trainable, row.rate, row.mean, row.sd, row.n, row.diverged, gap, p))
+    names = ["network", "recipe", "images", "trainable", "rate", "mean", "sd", "n", "diverged", "gap", "p"]
+    found = pd.DataFrame(rows, columns=names)
+    return found.assign(p=corrected(found.p))
+
+
+def less_pays(ranked: pd.DataFrame) -> Statement:
+    """Whether it pays to train less than everything, and where. ranked: of `ranking`.
+
+    It does with so many images, if a smaller set comes first and everything falls behind it by more than chance; it does not, if
+    everything comes first and all others fall behind it by more than chance.
+    """
+    found = {}
+    for images, group in ranked.groupby("images"):
+        whole = group[group.trainable == "all"]
+        if len(whole) and len(group) > 1:
+            ahead = group.trainable.iloc[0] != "all"
+            clear = (whole.p < LEVEL).all() if ahead else (group.p.iloc[1:] < LEVEL).all()
+            found[images] = ("yes" if ahead else "no") if clear else "too close"
+    if not found:
+        return Statement("", "not trained")
+    said = [f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found]
+    text = " ".join(said)
+    if ranked.recipe.iloc[0] not in RECIPES:
+        return Statement(text, "not judged")
+    where = {verdict: [f"{images:,}" for images, own in found.items() if own == verdict] for verdict in ("yes", "no")}
+    verdict = "yes" if where["yes"] else "no" if where["no"] else "too close"
+    some = where.get(verdict, found)
+    return Statement(text, verdict, "" if len(some) == len(found) else f"with {listing(some)} images a class")
+
+
+def _first(group: pd.DataFrame) -> str:
+    """Which set is best with so many images, by how much, and which cannot be told from it."""
+    first, others = group.iloc[0], group.iloc[1:]
+    behind, near = others[others.p < LEVEL], others[~(others.p < LEVEL)]
+    text = f"training {_called(first.trainable)} {'comes first' if len(near) else 'is best'} ({percent(first['mean'])}"
+    text += f", {points(behind.gap.iloc[0])} ahead of {_called(behind.trainable.iloc[0])})" if len(behind) else ")"
+    return text + (f"; {listing(map(_called, near.trainable))} cannot be told from it" if len(near) else "")
+
+
+def _called(trainable: str) -> str:
+    """What learns, as a sentence on a single network says it."""
+    return what(trainable).replace("output layer", "the output layer") + (" alone" if trainable in ("bn", "output") else "")
+
+
+def table_of(points_: pd.DataFrame):
+    """`carried` as a table to read: both rates of each set."""
+    own = at(points_).sort_values(["images", "trainable", "rate"], ascending=[True, True, False])
+    shown = {"network": own.network, "images a class": own.images, "trainable": own.trainable, "learning rate": own.rate}
+    shown |= {"accuracy (%)": mean_and_sd(own), "n": counts(own.n, own.diverged), "shown": own.best.map({True: "yes", False: ""})}
+    return table(pd.DataFrame(shown), {"learning rate": "{:g}"})
+
+
+def figure(points_: pd.DataFrame) -> Figure:
+    """Accuracy against images a class, a line for each set at its better rate. points_: of `carried`."""
+    own = at(points_[points_.best])
+    if not len(own):
+        return nothing()
+    with house_style():
+        drawn = Figure(figsize=(6.4, 3.9), layout="constrained")
+        ax = drawn.subplots()
+        for trainable in order(set(own.trainable)):
+            line(ax, own[own.trainable == trainable].sort_values("images"), "images", trainable)
+        chance(ax, 0.99, GUESS)
+        ticks = sorted(set(own.images))
+        ax.set_xscale("log")
+        ax.set_xticks(ticks, [f"{images:,}" for images in ticks])
+        ax.minorticks_off()
+        ax.set_ylim(0, 100)
+        ax.set_xlabel("images of each new class to train on (log scale)")
+        ax.set_ylabel("test accuracy (%)")
+        ax.set_title(f"{own.network.iloc[0]}: trained whole on five classes, carried to the other five", loc="left")
+        drawn.legend(handles=[handle(one) for one in order(set(own.trainable))], loc="outside lower center", ncols=2)
+    each = []
+    for images in (ticks[0], ticks[-1]):
+        some = own[own.images == images].set_index("trainable")["mean"]
+        each.append(
+            f"With {images:,} images a class: " + "; ".join(f"{label(one)}, {some[one]:.0f} %" for one in order(some.index)) + "."
+        )
+    drawn.alt = " ".join(["Test accuracy against the images of each new class.", *dict.fromkeys(each)])
+    return drawn

@@ -1,0 +1,147 @@
+"""The page on many tasks: its verdicts by rule on made-up accuracies, and that each experiment's runs are found."""
+
+import pandas as pd
+import pytest
+
+from bnlib import experiments
+from bnlib.report.beyond import tasks, transfer
+from bnlib.spec import datasets
+
+
+def runs(name, accuracies, recipe="short", seeds=3, network="ResNet-14"):
+    """Rows as `experiments.runs` has them. accuracies: of each variant its mean in percent; replicates lie 0.2 points apart."""
+    rows = [
+        {"network": network, "depth": 14, "width": 1, "variant": variant, "recipe": recipe, "seed": seed, "status": "finished",
+         "trainable": experiments.experiment(name).variants[variant]["trainable"], "accuracy": (mean + 0.2 * (seed - 1)) / 100,
+         "parameters_bn": 1120, "parameters_total": 175258}
+        for variant, mean in accuracies.items() for seed in range(seeds)
+    ]  # fmt: skip
+    columns = ["network", "depth", "width", "variant", "recipe", "seed", "status", "trainable", "accuracy"]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+
+
+def both(bn, whole):
+    names = list(tasks.TASKS)
+    return {
+        f"{task}: {kind}": mean
+        for task, pair in zip(names, zip(bn, whole, strict=False), strict=False)
+        for kind, mean in zip(("bn", "all"), pair, strict=False)
+    }
+
+
+@pytest.mark.parametrize(
+    "bn, whole, seeds, verdict, of",
+    [
+        ((44, 55, 82, 96), (85, 82, 95, 98), 3, "no", ""),
+        ((44, 55, 82, 98), (85, 82, 95, 98.1), 3, "no", "on 3 of 4 tasks"),
+        ((85, 82, 95, 98), (85, 82.2, 94, 98.1), 3, "yes", ""),
+        ((44, 55), (85, 82), 1, "too close", ""),  # one run each: nothing can be told
+        ((85, 80), (85, 82.3), 3, "no", "on 1 of 2 tasks"),
+        ((85,), (85,), 3, "not trained", ""),
+    ],
+)
+def test_the_verdict_on_one_network_for_all_tasks(bn, whole, seeds, verdict, of):
+    rows = runs("beyond_tasks", both(bn, whole), seeds=seeds)
+    found = tasks.one_for_all(tasks.tasks(rows), rows)
+    assert (found.verdict, found.of) == (verdict, of) and ("1,120" in found.text) == (verdict != "not trained")
+
+
+def test_a_test_recipe_is_not_judged_and_the_place_with_most_tasks_is_shown():
+    rows = runs("beyond_tasks", both((44, 55, 82), (85, 82, 95)), recipe="smoke")
+    assert tasks.one_for_all(tasks.tasks(rows), rows).verdict == "not judged"
+    more = pd.concat([rows.assign(recipe="short"), runs("beyond_tasks", both((50,), (90,)), recipe="paper")], ignore_index=True)
+    assert set(tasks.at(tasks.tasks(more)).recipe) == {"short"} and len(tasks.shown(tasks.tasks(more), more)) == 18
+    whole = pd.concat([more, more.assign(recipe="paper")], ignore_index=True)
+    assert set(tasks.at(tasks.tasks(whole)).recipe) == {"paper"}, "of equally many the longest training"
+
+
+def test_the_way_from_guessing_is_measured_from_what_guessing_gives():
+    found = tasks.tasks(runs("beyond_tasks", both((47.5, 47.5, 80, 97), (85, 70, 100, 97)))).set_index("task")
+    assert found.way.round(6).to_dict() == {"ten classes": 50, "rotation": 50, "animals": 50, "digits": 100}
+    rows = runs("beyond_tasks", both((47.5, 47.5, 80, 97), (85, 70, 100, 97)))
+    assert (
+        "50.0\u00a0%" in tasks.way(tasks.tasks(rows)).text
+        and "100.0\u00a0% on handwritten digits" in tasks.way(tasks.tasks(rows)).text
+    )
+    assert "0.6\u00a0% of a whole network's 175,258 numbers" in tasks.size(tasks.tasks(rows), rows).text
+
+
+def test_what_guessing_gives_is_so(cifar10):
+    from bnlib import data
+
+    for variant, fields in experiments.experiment("beyond_tasks").variants.items():
+        labels = data.load(fields["dataset"]).test_labels
+        assert abs(100 * labels.bincount().max() / len(labels) - tasks.TASKS[variant.partition(":")[0]][1]) < 3
+    assert 100 / datasets.CLASSES["cifar10-last5"] == transfer.GUESS
+
+
+def carry(**of):
+    """`carried` runs: of each number of images, such as `n10`, what bn, output, all and bn+output reach at their better rate."""
+    names = ("bn", "output", "all", "bn+output")
+    return runs("beyond_transfer", {
+        f"{images[1:]}: {name}, {rate:g}": mean - less
+        for images, means in of.items() for name, mean in zip(names, means, strict=False) for rate, less in ((0.1, 0), (0.01, 3))
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "of, verdict, where",
+    [
+        ({"n10": (50, 55, 50, 58), "n1000": (70, 72, 85, 78)}, "yes", "with 10 images a class"),
+        ({"n10": (50, 55, 50, 58), "n100": (60, 62, 60, 65), "n1000": (70, 72, 85, 78)}, "yes", "with 10 and 100 images a class"),
+        ({"n10": (50, 55, 60, 58), "n1000": (70, 72, 85, 78)}, "no", ""),
+        ({"n10": (50, 55, 58, 58.05), "n1000": (70, 72, 78.05, 78)}, "too close", ""),
+        ({"n10": (50, 55, 58, 58.05), "n1000": (70, 72, 85, 78)}, "no", "with 1,000 images a class"),
+        ({"n10": (50, 55)}, "not trained", ""),
+    ],
+)
+def test_the_verdict_on_training_less(of, verdict, where):
+    found = transfer.less_pays(transfer.ranking(transfer.carried(carry(**of))))
+    assert (found.verdict, found.of) == (verdict, where)
+
+
+def test_the_better_rate_is_shown_and_the_best_set_comes_first():
+    points = transfer.carried(carry(n10=(50, 55, 50, 58), n100=(60, 65, 60, 65.05)))
+    assert set(points[points.best].rate) == {0.1} and len(points) == 16 and points.best.sum() == 8
+    ranked = transfer.ranking(points)
+    assert ranked[ranked.images == 10].trainable.tolist()[:2] == ["bn+output", "output"] and ranked.gap.iloc[1] == pytest.approx(3)
+    text = transfer.less_pays(ranked).text
+    assert (
+        "With 10 images a class, training γ, β and the output layer is best (58.0\u00a0%, 3.0\u00a0points ahead of the output"
+        in text
+    )
+    assert "With 100 images a class, training γ, β and the output layer comes first (65.0" in text
+    assert "; the output layer alone cannot be told from it." in text
+
+
+def test_what_diverged_is_in_the_table_and_is_never_the_better_one():
+    frame = carry(n10=(50, 55, 50, 58))
+    gone = frame.variant == "10: all, 0.1"
+    points = transfer.carried(frame.assign(status=frame.status.where(~gone, "diverged")))
+    best = points[points.best & (points.trainable == "all")]
+    assert best.rate.tolist() == [0.01]
+    assert "3 diverged" in transfer.table_of(points).to_html()
+    transfer.figure(points).canvas.draw()
+
+
+def test_figures_and_tables_are_right_without_runs_and_with_some():
+    for module, name, some, made in (
+        (tasks, "beyond_tasks", both((44, 55), (85, 82)), tasks.tasks),
+        (transfer, "beyond_transfer", {"10: bn, 0.1": 50, "10: all, 0.1": 40}, transfer.carried),
+    ):
+        for one in (runs(name, {}), runs(name, some, seeds=1), runs(name, some)):
+            drawn = module.figure(made(one))
+            drawn.canvas.draw()
+            assert drawn.alt.endswith(".") and module.table_of(made(one)).to_html()
+            assert ("Nothing has been run" in drawn.alt) == (not len(one))
+
+
+def test_runs_of_several_data_sets_are_found_by_their_experiment(monkeypatch):
+    assert set(experiments.experiment("beyond_tasks").datasets) == {"cifar10", "cifar10-rotation", "cifar10-animals", "digits"}
+    known = experiments.runs("beyond_tasks")
+    assert {"ten classes: bn", "ten classes: all"} <= set(known.variant), "those that other figures show are there already"
+    with pytest.raises(ValueError, match="dataset 'svhn': this experiment is about its own, cifar10, cifar10-rotation"):
+        experiments.wanted("beyond_tasks", dataset="svhn")
+    wanted = experiments.wanted("beyond_transfer", "short")
+    assert len(wanted) == 24 == len({spec.id for spec in wanted}) and {spec.parent.id for spec in wanted} == {wanted[0].parent.id}
+    assert all(wanted[0].parent == spec.parent and spec.train_images % 5 == 0 for spec in wanted)
