@@ -67,7 +67,9 @@ def train_together(
     where = machine.device(device)
 
     def there(spec):
-        return store.find(spec, folder) and not (keep and pretrained.found(spec, *([folder] if folder else [])) is None)
+        run = store.find(spec, folder)
+        known = not keep or run and run.info["status"] == "diverged" or pretrained.found(spec, *([folder] if folder else []))
+        return run and known
 
     missing = [spec for spec in dict.fromkeys(specs) if not there(spec)]
     if missing:

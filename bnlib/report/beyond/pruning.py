@@ -143,7 +143,8 @@ def whole(single: pd.DataFrame) -> Statement:
         return Statement("")
     row = rows.sort_values("depth").iloc[-1]
     sure = "" if row.p < LEVEL else ", a difference that may be chance"
-    less = f"With everything trained, {percent(row.less)} of those of {network(row.network)} go at {SMALL:g}, {after(row.recipe)}"
+    where = f"in {network(row.network)} {after(row.recipe)}"
+    less = f"With everything trained, {percent(row.less)} of the multiplications go at {SMALL:g} {where}"
     return Statement(f"{less}, with γ and β alone {percent(row.more)}{sure}.")
 
 
