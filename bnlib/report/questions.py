@@ -26,8 +26,9 @@ def answers(questions: tuple[Question, ...], numbers: list[int] | None = None) -
     for i, question in enumerate(questions, 1):
         if not numbers or i in numbers:
             one = question.evidence()
-            none = Statement("Nothing of this has been trained yet.", "not trained")
-            found[question] = one if one or one.verdict == "not judged" else none
+            there = one.verdict == "not judged"  # a part of it
+            none = "Not enough of this has been trained to be compared." if there else "Nothing of this has been trained yet."
+            found[question] = one if one else Statement(none, "not judged" if there else "not trained")
     return found
 
 
@@ -151,7 +152,7 @@ BEYOND = (
         lambda: norms.transformer(_summary("beyond_transformer")),
     ),
     Question(
-        "Can one frozen network, with other γ and β for each task, do what a network trained for each does?",
+        "Can one frozen network, with other γ and β for each task, do what a network trained for each task does?",
         ("beyond_tasks",),
         _tasks,
     ),
