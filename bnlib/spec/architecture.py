@@ -179,7 +179,7 @@ def architecture(name: str) -> Architecture:
     match = re.fullmatch(r"resnet(\d+)|wrn(\d+)-(\d+(?:[.]\d*)?|[.]\d+)", str(name).lower())
     if match is None:
         raise ValueError(
-            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, resnet110, …), wrn14-W (wrn14-4, wrn14-0.25), "
+            f"unknown model {shown(name)}: use resnetN with N = 6D+2 (resnet14, …), wrn14-W (wrn14-4, wrn14-0.25), "
             f"vggN (vgg16), imagenet-resnetN, keras-resnetN (keras-resnet50) or vitN (vit6){_hint(str(name))}"
         )
     depth, (width, exact) = counted(match[1] or match[2]), _factor(match[3] or "1")

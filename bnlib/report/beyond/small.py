@@ -55,7 +55,7 @@ def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
         line = frontier(points_[(points_.variant == DENSE) & (points_.format == form)])
         sizes = line.bytes.to_numpy(float)
         if len(line) > 1 and sizes[0] <= size <= sizes[-1]:
-            place = max(1, int(np.searchsorted(sizes, size)))
+            place = min(int(np.searchsorted(sizes, size, side="right")), len(line) - 1)
             near, mean = line.iloc[place - 1 : place + 1], np.interp(np.log(size), np.log(sizes), line["mean"].astype(float))
             beside = {"smaller": near.network.iloc[0], "smaller_work": multiplications(near.iloc[0])}
             found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
