@@ -108,7 +108,8 @@ def test_what_a_spec_says():
     ):
         assert RunSpec("vit6", said).trainable == spelt
     assert RunSpec("vit6", "ln").kind == "ln" and RunSpec("vit6", "norm").probes == ("clamping", "train")
-    assert RunSpec("resnet14").probes == ("clamping", "relu", "train")
+    assert RunSpec("resnet14").probes == ("clamping", "relu", "train", "quantised")
+    assert RunSpec("resnet14", "norm", norm="layer").probes == ("clamping", "relu", "train")
     assert [spec.model for spec in experiments.wanted("beyond_transformer", "short")] == ["vit6"] * len(
         experiments.experiment("beyond_transformer").variants
     )

@@ -29,14 +29,14 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
 
 def _share(spec: RunSpec) -> float:
     """How much an epoch of `spec` goes over, against one on CIFAR-10: images to train as often as a step does, to test once."""
-    from bnlib.training.costs import passes
+    from bnlib.training.costs import mean_passes
 
     if spec.dataset not in datasets.COUNTS:
         return IMAGENET_IMAGES / CIFAR_IMAGES
     train, test = datasets.COUNTS[spec.dataset]
-    own = passes(spec) * (spec.settings.train_images or train) + (spec.settings.test_images or test)
+    own = mean_passes(spec) * (spec.settings.train_images or train) + (spec.settings.test_images or test)
     whole = datasets.COUNTS["cifar10"]
-    return own / (passes(spec) * whole[0] + whole[1])
+    return own / (mean_passes(spec) * whole[0] + whole[1])
 
 
 def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:

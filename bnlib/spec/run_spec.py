@@ -197,8 +197,10 @@ class RunSpec:
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """What its trained network can be asked: of PROBES all but `relu` where it has no ReLU."""
-        return tuple(name for name in PROBES if name != "relu" or architecture(self.model).family != "vit")
+        """What its trained network can be asked: of PROBES not `relu` where it has no ReLU, `quantised` only with BatchNorm."""
+        without = {"relu"} if architecture(self.model).family == "vit" else set()
+        without |= {"quantised"} if self.kind != "bn" else set()  # which alone can be folded away
+        return tuple(name for name in PROBES if name not in without)
 
     @property
     def text(self) -> str:

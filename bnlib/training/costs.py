@@ -45,10 +45,10 @@ def work(spec: RunSpec) -> float:
 
 def epoch_work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs of one kind."""
-    return models.work(spec.model, 1, spec.settings.size)[0] * _passes(spec)
+    return models.work(spec.model, 1, spec.settings.size)[0] * mean_passes(spec)
 
 
-def _passes(spec: RunSpec) -> float:
+def mean_passes(spec: RunSpec) -> float:
     """How often a step goes over the network; of all its epochs the mean."""
     epochs = spec.settings.epochs
     before = spec.switch if spec.then else epochs
@@ -97,7 +97,7 @@ def _probes(spec: RunSpec, epoch: float) -> float:
     if spec.recipe == "smoke" or spec.dataset != "cifar10":
         return 0.0
     train, test = (min(n, m or n) for n, m in zip(PIXELS, (spec.settings.train_images, spec.settings.test_images), strict=True))
-    return probes_seconds(epoch * test / (test + _passes(spec) * train))  # an evaluation is one pass
+    return probes_seconds(epoch * test / (test + mean_passes(spec) * train))  # an evaluation is one pass
 
 
 def costs(
