@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from bnlib import experiments
+from bnlib.experiments.catalogue import CARRIED
 from bnlib.report.beyond import tasks, transfer
 from bnlib.spec import datasets
+from bnlib.store import ROOT
 
 
 def runs(name, accuracies, recipe="short", seeds=3, network="ResNet-14"):
@@ -134,6 +136,15 @@ def test_figures_and_tables_are_right_without_runs_and_with_some():
             drawn.canvas.draw()
             assert drawn.alt.endswith(".") and module.table_of(made(one)).to_html()
             assert ("Nothing has been run" in drawn.alt) == (not len(one))
+
+
+def test_what_the_page_says_of_the_recipe_is_what_is_trained():
+    text = " ".join((ROOT / "notebooks" / "beyond_tasks.ipynb").read_text().replace('\\n",', "").replace('"', "").split())
+    (first, epochs), *others = CARRIED.items()
+    said = f"{epochs} epochs of {first} images a class, " + ", ".join(f"{epochs} of {images:,}" for images, epochs in others)
+    assert said in text and "for 160 epochs" in text
+    digits = [spec for spec in experiments.wanted("beyond_tasks", "short") if spec.dataset == "digits"]
+    assert {(spec.settings.epochs, spec.settings.augment) for spec in digits} == {(160, "crop")}
 
 
 def test_runs_of_several_data_sets_are_found_by_their_experiment(monkeypatch):

@@ -246,7 +246,7 @@ def test_a_pickle_in_place_of_cifar100_is_not_run(tmp_path, monkeypatch):
 
 
 def test_a_name_or_a_size_that_is_none_gets_the_nearest():
-    with pytest.raises(ValueError, match=r"dataset 'cifar1OO': use one of .*svhn, imagefolder:PATH; did you mean 'cifar10+'"):
+    with pytest.raises(ValueError, match=r"dataset 'cifar1OO': use one of .*svhn, .*, imagefolder:PATH; did you mean 'cifar10+'"):
         data.load("cifar1OO")
     with pytest.raises(ValueError, match="size 64: the pictures of digits are 32×32; nearest: 32"):
         data.load("digits", size=64)

@@ -121,7 +121,7 @@ def test_what_hangs_on_the_seed_says_in_one_line_that_it_does_not_come_back(pare
         store.StoreError, match="it began from a network trained on digits, which no seed draws, so there is no network"
     ):
         seedfile.export(run, tmp_path / "file")
-    with pytest.raises(ValueError, match="does not come back from a seed: it began from a network trained on digits"):
+    with pytest.raises(ValueError, match="comes back from no seed: it began from a network trained on digits"):
         seedfile.sizes(run.spec)
     with pytest.raises(store.StoreError, match="its convolutions were trained and are not stored; train it again"):
         whole.model()

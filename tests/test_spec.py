@@ -118,7 +118,7 @@ def test_the_command_line_says_the_same(words, message):
     assert said.exit_code == 1 and message in said.output and len(said.output.splitlines()) == 1
 
 
-def test_every_field_of_a_spec_is_an_option_but_how_many_images_are_tested():
+def test_every_field_of_a_spec_is_an_option_but_how_many_images_it_is_tested_on():
     run = main.get_command(None, "run")
     asked = {parameter.name for parameter in run.params}
     assert {field.name for field in dataclasses.fields(RunSpec)} - asked == {"test_images"}

@@ -153,7 +153,7 @@ def sizes(spec: RunSpec, classes: int | None = None) -> tuple[int, int]:
 def _parts(spec: RunSpec, classes: int | None) -> dict[str, dict[str, tuple[int, ...]]]:
     """For each tensor of the file those tensors of the network, and their shapes, that lie in it one after the other."""
     if not spec.redrawn:
-        raise ValueError(f"its network does not come back from a seed: {networks.unseeded(spec)}")
+        raise ValueError(f"such a network comes back from no seed: {networks.unseeded(spec)}")
     network, parts = networks.skeleton(spec, classes), {}
     norms = {name for name, module in network.named_modules() if freezing.norm(module)}
     for name, tensor in networks.kept(spec, network).items():

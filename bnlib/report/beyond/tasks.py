@@ -15,7 +15,7 @@ from bnlib.report.statements.grammar import Statement, listing, network, percent
 # Each task as a sentence has it, and what who always names one class gets right, in percent.
 TASKS = {
     "ten classes": ("CIFAR-10's ten classes", 10),
-    "rotation": ("which way up its pictures are", 25),
+    "rotation": ("which way up pictures are", 25),
     "animals": ("animals against vehicles", 60),
     "digits": ("handwritten digits", 10),
 }
@@ -120,11 +120,11 @@ def table_of(found: pd.DataFrame):
     """`tasks` as a table to read, of the network and recipe that the page shows."""
     found = at(found, 2)
     side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * 3}))  # noqa: E731
-    shown = {"network": found.network, "recipe": found.recipe, "task": found.task, "guessing (%)": found.guess.astype(float)}
+    shown = {"network": found.network, "task": found.task, "guessing (%)": found.guess.astype(float)}
     shown |= {"γ and β (%)": side(found.less, found.sd_less), "everything (%)": side(found.more, found.sd)}
     halves = ["" if pd.isna(half) else f"\u00a0(±\u00a0{half:.1f})" for half in found.half]
     gap = [f"{-gap:+.1f}{half}" for gap, half in zip(found.difference, halves, strict=True)]
-    return table(pd.DataFrame(shown | {"difference (95 %)": gap, "n": found.n, "does what everything does": found.says}))
+    return table(pd.DataFrame(shown | {"difference (95 %)": gap, "n": found.n, "as good": found.says}))
 
 
 def figure(found: pd.DataFrame) -> Figure:
