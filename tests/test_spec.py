@@ -143,7 +143,7 @@ def test_epochs_alone_move_the_milestones():
         (dict(model="resnet433"), "nearest: 428 and 434"),
         (dict(model="resnet7"), "nearest: 8"),
         (dict(model="resnt14"), "did you mean resnet14?"),
-        (dict(model="wrn14-0"), "width factor W must be at least 1"),
+        (dict(model="wrn14-0"), "width factor W must be whole and at least 1"),
         (dict(trainable="bnn"), "unknown group 'bnn'.*did you mean 'bn'"),
         (dict(trainable="bn+all"), "'all' stands alone"),
         (dict(trainable="random:0"), "nearest: random:1"),
