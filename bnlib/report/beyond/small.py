@@ -9,7 +9,7 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
 from bnlib.report.analysis.tables import difference_table, table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, together
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, together
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import nothing
@@ -114,7 +114,7 @@ def critique(compared: pd.DataFrame) -> Statement:
     rows = best(compared).sort_values("bytes")
     if not len(rows):
         return Statement("")
-    gap, half = -rows.difference, rows.half.fillna(0)
+    gap, half = -rows.difference, rows.half.fillna(TOLERANCE)  # where nothing was repeated
     low, high = CRITIQUE
     kinds = ("as it says", "smaller", "larger", "the other way round")
     said = np.select([gap + half < 0, gap + half < low, gap - half > high], [kinds[3], kinds[1], kinds[2]], kinds[0])
@@ -178,7 +178,7 @@ def figure(points_: pd.DataFrame) -> Figure:
                 (colour, marker, _), rows = look(way), rows.sort_values("bytes")
                 ax.plot(rows.bytes, rows["mean"], color=colour, marker=marker, markersize=4, linestyle=DASHES[form], linewidth=1.3)
                 band(ax, rows, "bytes", colour)
-                # Blue ones at the left of the blue lines, black ones at the right of the black: there is room.
+                # Seeds' at the left of their lines, the others' at the right of theirs: there is room.
                 for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
                     text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (f"{row.width:g}", (5, -11), "left")
                     text = ax.annotate(
