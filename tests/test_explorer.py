@@ -481,3 +481,12 @@ explorer.gamma(runs[runs.id == "{SEEDS[0]}"])"""
         lab.terminate()
         lab.wait(30)
         log.close()
+
+
+def test_it_shows_the_runs_of_several_experiments_each_once():
+    found = explorer.shown("short", ["resnet14"])
+    assert found.id.is_unique and set(found.model) == {"resnet14"} and set(found.recipe) == {"short"}
+    names = dict(zip(found.id, found.variant, strict=True))
+    assert names["resnet14_bn_short_seed0-f7b08146"] == "bn", "under the name of the first experiment that has it"
+    points = {point["name"] for point in explorer.gamma(found).content["points"]}
+    assert {"γ and β", "everything", "γ and β, learning rate 1", "γ and β, no weight decay on γ and β"} <= points

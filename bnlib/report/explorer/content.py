@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from bnlib import seeds, store
+from bnlib import experiments, seeds, store
 from bnlib.report import paper
 from bnlib.report.analysis.gamma import shrunk
 from bnlib.report.figures.style import label
@@ -23,6 +23,17 @@ STOPS = np.array([round(10 ** (-4 + k / 15), 7 if k < 15 else 5) for k in range(
 BAR = 0.05  # width of the histogram's bars, as in Figure 4
 LIMIT = 180_000  # characters of the page that runs may take
 NETWORKS = "network", "variant", "trainable", "recipe"  # what the replicates of a point have in common
+
+
+# Whose runs it shows: where a run is in several, under the name of the first.
+SHOWN = ("fig6_clamping", "ablation_recipe", "beyond_bn_first", "beyond_norms")
+
+
+def shown(recipe: str = "auto", networks: list[str] | None = None) -> pd.DataFrame:
+    """The runs of all experiments whose γ the explorer shows, as rows of `experiments.runs`, which has the arguments."""
+    found = [experiments.runs(name, recipe, networks) for name in SHOWN]
+    found = [own.astype({"variant": str}) for own in found if len(own)] or found[:1]
+    return pd.concat(found, ignore_index=True).drop_duplicates("id", ignore_index=True)
 
 
 def pack(content: dict) -> str:
@@ -58,7 +69,8 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
     shown = finished[finished.id.isin(found)]
     points = []
     for (network, variant, trainable, recipe), own in shown.groupby(list(NETWORKS), sort=False, observed=True):
-        name = label(trainable) if variant == trainable else f"{label(trainable)}, {variant}"
+        of_set = label(trainable)
+        name = of_set if variant == trainable else variant if variant.startswith(of_set) else f"{of_set}, {variant}"
         of = {"network": network, "set": _set(trainable), "name": name, "epochs": RECIPES[recipe].epochs}
         points.append({**of, "runs": [found[run] for run in own.id]})
     return {
