@@ -182,7 +182,9 @@ def tables():
     gains = analysis.differences(few, "bn", "random:2").assign(recipe="short")
     large = points(*((18, one, "imagenet", 8.0) for one in experiments.FIG2_IMAGENET))
     keras = points((50, "bn", "blog", 45.0), (50, "bn", "blog-short", 20.0)).assign(variant=["γ He normal", "γ = 1"])
+    why = experiments.runs("why_off")
     return {
+        "why_off": figures.why_off(analysis.off(why), analysis.with_rates(analysis.summarise(why)), analysis.alone),
         "fig1_affine": figures.fig1_affine(few.assign(trainable="all"), gains[:0], 0.5, 2, THEIRS),
         "fig1_affine, with a difference": figures.fig1_affine(few.assign(trainable="all"), gains, 0.5, 2, THEIRS),
         "fig2_depth": figures.fig2_depth(few, THEIRS),

@@ -90,12 +90,13 @@ async function gammaExplorer(root, packed, host) {
 
   // --- The page's parts, made once.
   const recipes = [...new Set(points.map(point => point.epochs))].sort((a, b) => b - a);
-  const names = [...new Set(points.map(point => point.name))];
+  // Of a recipe the networks beside each other, and below each other what was trained: there may be many ways.
+  const those = (epochs, key) => [...new Set(points.filter(point => point.epochs === epochs).map(point => point[key]))];
   const box = (point, run) => `<label><input type="checkbox" value="${run.id}" aria-label="${escape(`${point.network}, ${point.name}, ${point.epochs} epochs, seed ${run.seed}`)}"> ${run.seed}</label>`;
   const cell = (network, epochs, name) => points.filter(point => point.network === network && point.epochs === epochs && point.name === name)
     .map(point => point.runs.map(run => box(point, run)).join("")).join("") || "<small>–</small>";
-  const rows = epochs => [...new Set(points.filter(point => point.epochs === epochs).map(point => point.network))]
-    .map(network => `<tr><th scope="row">${escape(network)}</th>${names.map(name => `<td>${cell(network, epochs, name)}</td>`).join("")}</tr>`).join("");
+  const rows = epochs => those(epochs, "name")
+    .map(name => `<tr><th scope="row">${escape(name)}</th>${those(epochs, "network").map(network => `<td>${cell(network, epochs, name)}</td>`).join("")}</tr>`).join("");
   const check = (key, text) => `<label><input type="checkbox" data-switch="${key}"> ${text}</label>`;
   const panel = (key, title) => `<figure><figcaption>${title}</figcaption><svg data-panel="${key}" role="img"></svg></figure>`;
   root.insertAdjacentHTML("beforeend", `
@@ -103,7 +104,7 @@ async function gammaExplorer(root, packed, host) {
       <div class="threshold"><span>Threshold on |γ|</span>
         <input type="range" min="0" max="${last}" aria-label="Threshold on |γ|" data-slider><output></output></div>
       <details class="runs" ${root.clientWidth > 560 ? "open" : ""}><summary></summary><div class="scroll" tabindex="0" role="group" aria-label="Runs to show, by seed">
-        ${recipes.map(epochs => `<table><thead><tr><th scope="col">${epochs} epochs</th>${names.map(name => `<th scope="col">${escape(name)}</th>`).join("")}</tr></thead>
+        ${recipes.map(epochs => `<table><thead><tr><th scope="col">${epochs} epochs</th>${those(epochs, "network").map(network => `<th scope="col">${escape(network)}</th>`).join("")}</tr></thead>
         <tbody>${rows(epochs)}</tbody></table>`).join("")}</div></details>
       <div class="switches" role="group" aria-label="Also show">${check("decay", "weight decay alone (dotted)")}${check("paper", "the paper's values (◇)")}${check("beta", "accuracy with β at 0 too (dotted)")}</div>
       ${host.ask ? `<div class="switches" role="group" aria-label="Accuracy computed now"><label>Compute the accuracy now, on
