@@ -59,12 +59,12 @@ def why_off(shares: pd.DataFrame, accuracy: pd.DataFrame, alone: Callable[[str, 
     (network, recipe), own = found[0]
     courses = []
     for measure, title in PANELS.items():
-        for decays, (*_, text) in KINDS.items():
+        for decays in KINDS:
             rows = own[(own.measure == measure) & (own.decays == decays) & (own.n > 0)]
-            said = alt.course(rows, "lr", "mean", "at learning rate {:g}", "at {:g}")
-            courses += [f"{title.removesuffix(' (%)')} {text}, {said}"] if said else []
+            said = alt.course(rows, "lr", "mean", "at {:g}", "at {:g}")
+            courses += [f"{title.removesuffix(' (%)')} {'with' if decays else 'without'} decay, {said}"] if said else []
     figure.alt = (
-        "Share of the features that are off, and accuracy, against the learning rate, with and without weight decay on γ and β. "
+        "Features that are off, and accuracy, against the learning rate, with and without weight decay on γ and β. "
         f"{network}, {OURS[recipe]}: {'; '.join(courses)}."
     )
     return figure
