@@ -75,12 +75,12 @@ def lead(runs: pd.DataFrame) -> Statement:
 def figure(runs: pd.DataFrame) -> Figure:
     """Test accuracy during the training, a line for each share of the epochs that γ and β learn alone; a panel for each network.
 
-    runs: of `experiments.runs`; the mean over replicates.
+    runs: of `experiments.runs`; the mean over replicates. Networks of which there is but one line are left out.
     """
     curves = _mean_curves(runs)
-    if not len(curves):
-        return nothing()
-    found = groups(curves)
+    found = [(key, own) for key, own in groups(curves) if own.variant.nunique() > 1] if len(curves) else []
+    if not found:
+        return nothing("nothing to compare has been run yet")
     with house_style():
         drawn = Figure(figsize=(6.4, 3.2 * len(found) + 0.9), layout="constrained")
         axes = drawn.subplots(len(found), 1, squeeze=False)[:, 0]
@@ -99,11 +99,12 @@ def figure(runs: pd.DataFrame) -> Figure:
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(f"{name}: {OURS[recipe]}", loc="left")
         axes[-1].set_xlabel("epoch")
-        there = [v for v in LOOKS if v in set(curves.variant)]
+        there = [v for v in LOOKS if any(v in set(own.variant) for _, own in found)]
         handles = [Line2D([], [], color=look(LOOKS[v])[0], linestyle=look(LOOKS[v])[2], label=v) for v in there]
         drawn.legend(handles=handles, loc="outside lower center", ncols=2)
     ends = summarise(runs)
-    said = [f"{row.network}, {OURS[row.recipe]}, {row.variant}: {row.mean:.0f} %" for row in ends[ends.n > 0].itertuples()]
+    ends = ends[(ends.n > 0) & ends.network.isin([name for (name, _), _ in found])]
+    said = [f"{row.network}, {OURS[row.recipe]}, {row.variant}: {row.mean:.0f} %" for row in ends.itertuples()]
     drawn.alt = "Test accuracy during the training, with γ and β alone at first. At the end: " + "; ".join(said[:8]) + "."
     return drawn
 
