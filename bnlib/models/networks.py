@@ -162,20 +162,12 @@ def work(name: str, images: int, size: int = 32) -> tuple[int, int]:
     return products, sum(out for out, _ in layers)
 
 
-def draw(
-    name: str,
-    seed: int = 0,
-    *,
-    weight_init: str = "kaiming_normal",
-    bn_init: str = "uniform",
-    classes: int | None = None,
-    norm: str = "batch",
-) -> nn.Module:
-    """As `build`, without a word: for networks that are drawn again, or whose spec has been read."""
+def draw(name: str, seed: int = 0, *, classes: int | None = None, norm: str = "batch", **inits: str) -> nn.Module:
+    """As `build`, without a word: for networks that are drawn again, or whose spec has been read. inits: weight_init, bn_init."""
     seed = whole("seed", seed, *SEEDS)  # before a large network takes its memory
     # From the meta device, so that no tensor is drawn twice: torch's own initialisation would cost more than ours.
     model = skeleton(name, classes, norm).to_empty(device="cpu")
-    initialise(model, seed, weight_init=weight_init, bn_init=bn_init)
+    initialise(model, seed, **inits)
     return model
 
 
