@@ -5,7 +5,8 @@ Nothing here needs PyTorch.
 
 from bnlib.spec.architecture import Architecture, added, architecture, check_depth, check_norm, namesake, place, smallest_filter
 from bnlib.spec.datasets import dataset, image_folder
-from bnlib.spec.run_spec import RECIPES, Recipe, RunSpec
+from bnlib.spec.recipes import RECIPES, Recipe
+from bnlib.spec.run_spec import RunSpec
 from bnlib.spec.trainable import GROUPS, canonical, check_random, parse
 
 __all__ = [
