@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.experiments import EXPERIMENTS
-from bnlib.report.analysis import ANSWERS, LEVEL, best, differences, histories, summarise
+from bnlib.report.analysis import LEVEL, best, differences, histories, summarise
+from bnlib.report.analysis.verdicts import corrected
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look
@@ -43,9 +44,9 @@ def answer(summary: pd.DataFrame) -> Statement:
         f"{upper(after(rows.recipe.iloc[0]))} {network(name)} reaches {percent(own[START])} with everything from the start; "
         f"with γ and β alone for the first {listing(map(str, shares.values()))} of them, {reached}"
     )
-    p = rows.p * len(FIRST)  # Bonferroni, over the variants
+    p = corrected(rows.p)  # over the variants, too
     up, down = rows[(p < LEVEL) & (rows.difference > 0)], rows[(p < LEVEL) & (rows.difference < 0)]
-    verdict = ANSWERS[2]
+    verdict = "too close"
     if len(up) or len(down):
         verdict = "yes" if not len(down) else "no" if not len(up) else "too close"
     doubt = ""
