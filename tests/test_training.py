@@ -12,7 +12,7 @@ from bnlib import data, engine, machine, store, training
 from bnlib.engine import passes
 from bnlib.store import networks, writing
 from bnlib.store.verification import verify
-from bnlib.training import trainer
+from bnlib.training import loop, trainer
 
 
 def stored(run):
@@ -320,11 +320,24 @@ def test_on_a_gpu_replicates_together_are_what_they_are_alone(fields, tiny, tmp_
     assert together[0].info["engine"] == "fused"
 
 
+@pytest.fixture
+def recorded(monkeypatch):
+    """How often a step was to be recorded; while it stands, none is."""
+    asked = []
+    monkeypatch.setattr(loop, "Recorded", lambda work: asked.append(work) or work)
+    return asked
+
+
+def test_on_a_cpu_no_step_is_recorded(tiny, tmp_path, recorded):
+    assert training.train(tiny(epochs=1), device="cpu", folder=tmp_path, progress=False) and not recorded
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("fields", ON_A_GPU)
-def test_on_a_gpu_the_recorded_step_is_the_step_itself(fields, tiny, tmp_path, monkeypatch, fused):
+def test_on_a_gpu_the_recorded_step_is_the_step_itself(fields, tiny, tmp_path, fused, request):
     spec = tiny(epochs=2, train_images=600, **fields)
     graph = training.train(spec, device="cuda", folder=tmp_path / "graph", progress=False)
-    monkeypatch.setattr(trainer, "Recorded", lambda work: work)
+    recorded = request.getfixturevalue("recorded")
     assert stored(training.train(spec, device="cuda", folder=tmp_path / "steps", progress=False)) == stored(graph)
+    assert recorded
