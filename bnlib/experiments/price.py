@@ -55,7 +55,7 @@ def whole_cost(recipe: str = "paper", seeds: int = 1) -> pd.DataFrame:
         known = costs.paces(device)
         found = [costs.reckon(spec, paces).whole for spec in specs if (paces := costs.alike(spec, known))]
         runs = [pace for kind in {costs.kind(spec) for spec in specs} for pace in known.get(kind, ())]
-        if found and len(found) == len(specs) and len({pace.work for pace in runs}) > 1:
+        if found and len(found) == len(specs) and len({pace.model for pace in runs}) > 1:
             rows.append((device, costs.on_gpu(device), len(runs), len(specs), sum(found), max(found)))
     frame = pd.DataFrame(rows, columns=["device", "gpu", "known", "trainings", "seconds", "longest"])
     return frame.sort_values(["gpu", "known"], ascending=False, kind="stable").reset_index(drop=True)

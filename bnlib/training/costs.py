@@ -32,10 +32,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long an epoch of one training takes, in seconds, and what there is to multiply in it."""
+    """How long an epoch of one training takes, in seconds, what there is to multiply in it, and of which network it is."""
 
     work: float
     epoch: float
+    model: str = ""
 
 
 def work(spec: RunSpec) -> float:
@@ -77,7 +78,7 @@ def paces(device: str, runs: Iterable[store.Run] | None = None) -> dict[tuple, l
         info, spec = run.info, run.spec
         if info["device"] != device or info["status"] != "finished" or info.get("earlier") or info.get("processes", 1) > 1:
             continue
-        found.setdefault(kind(spec), []).append(Pace(epoch_work(spec), info["seconds"] / spec.settings.epochs))
+        found.setdefault(kind(spec), []).append(Pace(epoch_work(spec), info["seconds"] / spec.settings.epochs, spec.model))
     return found
 
 
@@ -134,7 +135,7 @@ def _measure(spec: RunSpec, where, data_root) -> Pace | None:
     except machine.OutOfMemory as error:
         print(error, flush=True)
         return None
-    return Pace(epoch_work(spec), one.steps * pace.step + pace.test)
+    return Pace(epoch_work(spec), one.steps * pace.step + pace.test, spec.model)
 
 
 def plan(specs: list[RunSpec], expected: dict[RunSpec, Cost]) -> list[str]:
