@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bnlib import experiments
+from bnlib import experiments, store
 from bnlib.report import analysis, figures, paper
 
 
@@ -256,3 +256,9 @@ def test_a_point_takes_what_is_stored_and_paper_first(capsys):
     with pytest.raises(ValueError, match="fig2_depth has no line for trainable 'beta'"):
         experiments.points("fig2_depth", "resnet14", "beta")
     assert experiments.points("fig2_depth", "resnet14", "beta+gamma", "short")[0].spec.trainable == "bn"
+
+
+def test_a_run_that_changed_machines_names_them_in_order():
+    runs = experiments.runs("fig1_affine", "paper")
+    begun = next(run for run in map(store.load, runs.id) if "NVIDIA H200" in [one["device"] for one in run.info.get("earlier", ())])
+    assert f"NVIDIA H200, then {begun.info['device']}" in analysis.provenance(runs[runs.id == begun.id]).to_html()

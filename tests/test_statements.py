@@ -43,6 +43,10 @@ def judged(summary, values, uncertainty=0.4):
             [50, 60, 60.5, 61],
             "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; from there to 110 layers no two differ by more",
         ),
+        (
+            [50, 60, 60.5],
+            "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; the 60.5 % at 56 layers are no further from that than by chance",
+        ),
         ([50, 50.5, 51], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
         ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),

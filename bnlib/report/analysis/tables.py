@@ -135,14 +135,18 @@ def device_names(devices: pd.Series) -> pd.Series:
 
 
 def provenance(runs: pd.DataFrame):
-    """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed."""
-    shown = pd.DataFrame(
-        {"run": runs.id.map(links.run), "machine": device_names(runs.device), "minutes": runs.seconds.astype(float) / 60}
-    )
+    """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed.
+
+    A run that changed machines names them all, in order.
+    """
+    stored = [store.load(name) for name in runs.id]
+    parts = [[*(part["device"] for part in run.info.get("earlier", ())), run.info["device"]] for run in stored]
+    machines = [", then ".join(dict.fromkeys(device_names(pd.Series(devices, dtype=str)))) for devices in parts]
+    shown = pd.DataFrame({"run": runs.id.map(links.run), "machine": machines, "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.map(links.commit)
     if (runs.status != "finished").any():
         shown["status"] = runs.status
-    own = [store.load(name).folder.parent != store.results_folder() for name in runs.id]
+    own = [run.folder.parent != store.results_folder() for run in stored]
     if any(own):
         shown["where"] = ["runs/, not committed" if one else "results/" for one in own]
     return table(shown, {"minutes": "{:.0f}"})

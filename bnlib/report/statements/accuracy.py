@@ -77,6 +77,8 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
         return f"falls from {ends} to {percent(mean[last])} {place[last]}"
     if flat < last:
         rest = f"from there to {own[along][last]}{_unit(along)} no two differ by more than chance"
+        if last - flat == 1:
+            rest = f"the {percent(mean[last])} {place[last]} are no further from that than by chance"
         return f"rises from {ends} to {percent(mean[flat])} {place[flat]}; {rest}"
     return f"rises from {ends} to {percent(mean[last])} {place[last]}"
 
