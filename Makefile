@@ -30,7 +30,10 @@ book: $(READY)  ## run the notebooks whose inputs changed, build the book, print
 	@$(MAKE) -s --no-print-directory -j$(JOBS) $(HTML)
 	@echo "The book is built. Open $(CURDIR)/$(HTML)"
 
+# The first page is written anew, as it may be another one by now; what a page of an earlier state was is no page of the book.
 $(HTML): $(NOTEBOOKS) $(PAGES) $(SOURCE)/_config.yml
+	@rm -f $@; for page in $$(cd $(@D) 2>/dev/null && ls book/*.html notebooks/*.html 2>/dev/null); do \
+	  ls $${page%.html}.* > /dev/null 2>&1 || rm -f $(@D)/$$page; done
 	@jupyter-book build $(SOURCE) --path-output . -n -W --keep-going -q > /dev/null || \
 	  { rm -rf _build/.doctrees; exit 1; }  # else the next build would not read the page with the warning again
 	@touch $@  # also where this page stayed as it was

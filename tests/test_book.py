@@ -53,6 +53,14 @@ def page(name: str) -> Page:
     return Page(HTML / f"{name}.html")
 
 
+@built
+def test_the_first_page_is_that_of_the_contents_and_no_page_has_lost_its_source():
+    root = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["root"]
+    assert f'url={root}.html"' in (HTML / "index.html").read_text(encoding="utf-8")
+    left = {path.relative_to(HTML).with_suffix("").as_posix() for path in HTML.glob("[bn]o*/*.html")}
+    assert left <= set(PAGES)
+
+
 def test_the_contents_list_every_page():
     assert {"notebooks/quickstart", "notebooks/fig2_depth"} <= set(PAGES)
     notebooks = {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
