@@ -322,7 +322,7 @@ def test_on_a_gpu_replicates_together_are_what_they_are_alone(fields, tiny, tmp_
 
 @pytest.fixture
 def recorded(monkeypatch):
-    """How often a step was to be recorded; while it stands, none is."""
+    """The steps that were to be recorded as graphs; while it stands, none is."""
     asked = []
     monkeypatch.setattr(loop, "Recorded", lambda work: asked.append(work) or work)
     return asked
