@@ -146,6 +146,7 @@ def test_nothing_is_measured_of_which_the_store_knows_the_pace_and_else_the_smal
     monkeypatch.setattr(costs, "_measure", lambda spec, *_: measured.append(spec) or costs.Pace(costs.epoch_work(spec), 3.0))
     monkeypatch.setattr(machine, "device_name", lambda _: "a CPU, 2 threads")
     monkeypatch.setattr(store, "all_runs", lambda: [run(spec, 160.0)])
+    monkeypatch.setattr(store, "find", lambda *_: None)
     specs = [RunSpec("resnet110", recipe="paper"), RunSpec("resnet32", recipe="short", precision="fp32")]
     specs.append(replace(specs[1], model="resnet20"))
     found = costs.costs(specs)

@@ -34,6 +34,8 @@ def why_off(shares: pd.DataFrame, accuracy: pd.DataFrame, alone: Callable[[str, 
         for row, ((network, recipe), own) in zip(axes, found, strict=True):
             grid = np.geomspace(own.lr.min(), own.lr.max(), 33)  # further out decay would bring all of γ there, off the scale
             for ax, (measure, title) in zip(row, PANELS.items(), strict=True):
+                ax.set_xscale("log")
+                ax.set_xlim(rates[0] / 1.5, rates[-1] * 1.5)  # said, as there may be one rate only
                 for decays, (dash, marker, _) in KINDS.items():
                     rows = own[(own.measure == measure) & (own.decays == decays)].sort_values("lr")
                     rows = rows.assign(diverged=rows.diverged.fillna(0).astype(int))
@@ -43,7 +45,6 @@ def why_off(shares: pd.DataFrame, accuracy: pd.DataFrame, alone: Callable[[str, 
                 else:
                     ax.plot(grid, [alone(measure, recipe, lr) for lr in grid], color=GREY, linestyle="--", linewidth=1, zorder=1)
                 ax.axvline(RECIPES[recipe].lr, color=FAINT, linewidth=1, zorder=0)
-                ax.set_xscale("log")
                 ax.set_xticks(rates, [f"{lr:g}" for lr in rates], fontsize=8.5)
                 ax.minorticks_off()
                 ax.set_ylabel(title)
