@@ -7,6 +7,7 @@ import pytest
 
 from bnlib.report import analysis
 from bnlib.report import statements as say
+from bnlib.report.statements.course import growth
 
 NB, HYPHEN = "\u00a0", "\u2011"
 
@@ -50,25 +51,25 @@ def judged(summary, values, uncertainty=0.4):
         ([50, 50.5, 51], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
         ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),
-        ([50, 70, 60], "rises to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
+        ([50, 70, 60], "rises from 50.0 % at 14 layers to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
+        ([60, 50, 60], "falls from 60.0 % at 14 layers to 50.0 % at 32 layers and rises to 60.0 % at 56 layers"),
+        (
+            [50, 70, 60, 80],
+            "rises from 50.0 % at 14 layers to 70.0 % at 32 layers, falls to 60.0 % at 56 layers and rises to 80.0 %",
+        ),
+        ([70, 60, 60.5, 60.2], "falls from 70.0 % at 14 layers to 60.0 % at 32 layers; from there to 110 layers no two differ"),
     ],
 )
 def test_growth_says_what_the_means_do(means, says):
-    from bnlib.report.statements.accuracy import growth
-
     assert plain(growth(points(*zip((14, 32, 56, 110), means, strict=False)))).startswith(says)
 
 
 def test_growth_up_and_not_surely_down_cannot_be_told():
-    from bnlib.report.statements.accuracy import growth
-
     said = plain(growth(points((14, 50), (32, 57), (56, 53.5), sd=1.6)))
     assert said == "rises from 50.0 % at 14 layers to 57.0 % at 32 layers, and further on it cannot be told"
 
 
 def test_growth_of_single_runs_cannot_be_told_unless_others_say_how_much_they_scatter():
-    from bnlib.report.statements.accuracy import growth
-
     single = points((14, 50), (32, 60), n=1)
     assert plain(growth(single)).endswith("one run each: whether that is chance cannot be told")
     assert plain(growth(single, spreads=points((14, 50)))) == "rises from 50.0 % at 14 layers to 60.0 % at 32 layers"

@@ -32,7 +32,7 @@ def why_off(shares: pd.DataFrame, accuracy: pd.DataFrame, alone: Callable[[str, 
         figure = Figure(figsize=(6.4, 2.35 * len(found) + 0.75), layout="constrained")
         axes = figure.subplots(len(found), len(PANELS), sharex=True, sharey="col", squeeze=False)
         for row, ((network, recipe), own) in zip(axes, found, strict=True):
-            grid = np.geomspace(own.lr.min(), own.lr.max(), 33)  # further out decay would bring all of γ there, off the scale
+            grid = np.geomspace(rates[0], own.lr.max(), 33)  # further out decay would bring all of γ there, off the scale
             for ax, (measure, title) in zip(row, PANELS.items(), strict=True):
                 ax.set_xscale("log")
                 ax.set_xlim(rates[0] / 1.5, rates[-1] * 1.5)  # said, as there may be one rate only

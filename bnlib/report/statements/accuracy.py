@@ -1,12 +1,10 @@
 """What accuracies say: how they grow, how far from the paper's they are, which of two is higher."""
 
-import itertools
-
-import numpy as np
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, corrected, overall, sound, spread, tested
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, overall, sound
+from bnlib.report.statements.course import at, growth, values
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
 from bnlib.spec import RunSpec, architecture
 
@@ -30,63 +28,6 @@ def some_diverged(rows: pd.DataFrame, where) -> str:
     return f"; {said}" if said else ""
 
 
-def _at(row, along: str) -> str:
-    """Where a point lies, in words: at 14 layers, at width 2."""
-    return f"at {row.depth}\u00a0layers" if along == "depth" else f"at width\u00a0{row.width}"
-
-
-def _values(own: pd.DataFrame, along: str) -> str:
-    return listing(f"{percent(row.mean_)} {_at(row, along)}" for row in own.rename(columns={"mean": "mean_"}).itertuples())
-
-
-def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None = None) -> str:
-    """How the means of one trainable set go along depth or width, as the predicate of a sentence: `rises from … to …`.
-
-    own: rows of one recipe with depth or width, mean, sd, n. spreads: points whose replicates say how much a single run scatters,
-    if others than `own`. Differences are tested pair by pair (`verdicts.tested`), corrected for the number of pairs.
-    """
-    own = own.sort_values(along).reset_index(drop=True)
-    mean, last = own["mean"].astype(float), len(own) - 1
-    place = [_at(row, along) for row in own.itertuples()]
-    pooled = spread(own if spreads is None else spreads)
-    pairs = list(itertools.combinations(range(len(own)), 2))
-    side = lambda i: (own.sd[i], own.n[i])  # noqa: E731
-    p = corrected(pd.Series([tested(mean[j] - mean[i], side(i), side(j), pooled)[0] for i, j in pairs], dtype=float))
-    differ = np.zeros((len(own), len(own)), dtype=bool)
-    for (i, j), one in zip(pairs, p, strict=True):
-        differ[i, j] = differ[j, i] = one < LEVEL
-    ends = f"{percent(mean[0])} {place[0]}" if len(own) else ""
-    if last < 1:
-        return f"is {ends}" if len(own) else ""
-    if p.isna().all():
-        return f"goes from {ends} to {percent(mean[last])} {place[last]}, one run each: whether that is chance cannot be told"
-    top = int(mean.idxmax())
-    flat = next(k for k in range(last + 1) if not differ[k:, k:].any())  # from here on no two differ
-    if flat == 0 and last == 1:
-        return f"is {ends} and {percent(mean[1])} {place[1]}, no further apart than by chance"
-    if flat == 0:
-        low, high, end = percent(mean.min()), percent(mean.max()), f"{own[along][last]}{_unit(along)}"
-        return f"stays between {low} and {high} from {own[along][0]} to {end}, no two further apart than by chance"
-    if differ[top, last] and mean[top] > mean[last] and not differ[0, top]:
-        return f"falls from {ends} to {percent(mean[last])} {place[last]}"
-    if differ[top, last] and mean[top] > mean[last]:
-        return f"rises to {percent(mean[top])} {place[top]} and falls to {percent(mean[last])} {place[last]}"
-    if not differ[0, last] and mean[last] < mean[top]:
-        return f"rises from {ends} to {percent(mean[top])} {place[top]}, and further on it cannot be told"
-    if mean[last] < mean[0]:
-        return f"falls from {ends} to {percent(mean[last])} {place[last]}"
-    if flat < last:
-        rest = f"from there to {own[along][last]}{_unit(along)} no two differ by more than chance"
-        if last - flat == 1:
-            rest = f"the {percent(mean[last])} {place[last]} are no further from that than by chance"
-        return f"rises from {ends} to {percent(mean[flat])} {place[flat]}; {rest}"
-    return f"rises from {ends} to {percent(mean[last])} {place[last]}"
-
-
-def _unit(along: str) -> str:
-    return "\u00a0layers" if along == "depth" else ""
-
-
 def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> Statement:
     """With γ and β alone, against depth (or width): the longest recipe that has been run, beside the paper's values.
 
@@ -99,9 +40,9 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
     said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
     if len(own) == 1:
-        said = f"γ and β alone reach {_values(own, along)} {after(recipe)}"
+        said = f"γ and β alone reach {listing(values(own, along))} {after(recipe)}"
     of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
-    lost = some_diverged(every[every.recipe == recipe], lambda row: _at(row, along))
+    lost = some_diverged(every[every.recipe == recipe], lambda row: at(row, along))
     return Statement(f"{said}{_against(own, recipe)}{lost}.", overall(own), of)
 
 
@@ -126,7 +67,7 @@ def top5(summary: pd.DataFrame, judged: pd.DataFrame) -> Statement:
     theirs = "".join(f"; in {network(row.network)} the paper has {percent(row.reference)}" for row in known.itertuples())
     there = own.network.isin([architecture(name).title for name in due]).sum()
     of = f"at {there} of {len(due)} depths" if there < len(due) else ""
-    lost = some_diverged(every[every.recipe == recipe], lambda row: _at(row, "depth"))
+    lost = some_diverged(every[every.recipe == recipe], lambda row: at(row, "depth"))
     return Statement(f"{said}{theirs}{lost}.", overall(known) if len(known) else "not judged", of)
 
 

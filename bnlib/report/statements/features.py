@@ -5,7 +5,7 @@ import pandas as pd
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, overall
-from bnlib.report.statements.accuracy import growth
+from bnlib.report.statements.course import growth
 from bnlib.report.statements.grammar import Statement, after, network, percent, points, upper
 from bnlib.spec import RECIPES as SETTINGS
 
