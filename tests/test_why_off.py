@@ -75,12 +75,12 @@ def test_each_explanation_wins_where_it_is_so(own, training, rate, decay):
 
 
 def test_the_answer_says_when_features_go_off():
-    more = ", no more at a larger learning rate, no more with weight decay"
-    said = f"In ResNet-14 after 16 epochs, ReLUs fall silent without weight decay{more}; γ end near 0 without weight decay{more}."
+    more = "without weight decay, too, no more at a larger learning rate, and no more with it"
+    said = f"In ResNet-14 after 16 epochs, ReLUs fall silent {more}; γ end near 0 {more}."
     assert plain(say.why(LEARNT[2])) == said
-    none = "no γ ends near 0 without weight decay, no more at a larger learning rate, more with weight decay at some rates."
+    none = "no γ ends near 0 without weight decay, no more at a larger learning rate, and more with it at some rates."
     assert plain(say.why(DECAYED[2])).endswith(none)
-    assert "no ReLU falls silent without weight decay, more at a larger learning rate, no more" in plain(say.why(COLLAPSED[2]))
+    assert "no ReLU falls silent without weight decay, more at a larger learning rate, and no more" in plain(say.why(COLLAPSED[2]))
 
 
 def test_training_has_learnt_what_does_not_come_with_the_rate_alone():

@@ -54,15 +54,17 @@ def _learnt(found: dict[str, str]) -> str:
 
 def _when(measure: str, found: dict[str, str]) -> str:
     does, does_not = DOES[measure]
-    said = {"yes": f"{does} {WHERE['training']}", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
+    said = {"yes": f"{does} {WHERE['training']}, too", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
     each = [said] if said else []
+    where = WHERE | ({"decay": "with it"} if said else {})
     for part in PARTS[1:]:
-        words = {"yes": f"more {WHERE[part]}", "in part": f"more {WHERE[part]} at some rates", "no": f"no more {WHERE[part]}"}
+        words = {"yes": f"more {where[part]}", "in part": f"more {where[part]} at some rates", "no": f"no more {where[part]}"}
         each += [words[found[part]]] if found[part] in words else []
-    open_ = [WHERE[part] for part in PARTS if found[part] == "too close"]
+    open_ = [where[part] for part in PARTS if found[part] == "too close"]
     if open_:
         each.append(f"{'whether more do' if each else f'whether {does}'} {' or '.join(open_)} cannot be told yet")
-    return ", ".join(each)
+    *first, last = each
+    return f"{', '.join(first)}, and {last}" if first else last
 
 
 def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, list[Statement]]:
