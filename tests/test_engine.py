@@ -35,7 +35,8 @@ def apart(a, b):
 
 
 @pytest.mark.parametrize(
-    "trainable", ["bn", "gamma", "all", "all-bn", "output", "bn+shortcut+output", "random:2", "shortcut+output"]
+    "trainable",
+    ["bn", "gamma", "all", "all-bn", "output", "bn+shortcut+output", "random:2", "shortcut+output", "shortcut+shortcut-bn+output"],
 )
 def test_in_float64_they_agree_to_1e_10(trainable):
     plain, fused, (a, b) = both(trainable, "fp64")

@@ -6,6 +6,7 @@ import torchvision
 
 from bnlib import build, count, data, freeze, store
 from bnlib.spec import canonical, parse
+from bnlib.spec.trainable import union
 from bnlib.store import networks
 from bnlib.training.trainer import Trainer
 
@@ -23,6 +24,8 @@ SETS = [
     "bn+output",
     "bn+shortcut+output",
     "shortcut+output",
+    "shortcut+shortcut-bn+output",
+    "gamma+shortcut-bn",
     "random:3+output",
 ]
 
@@ -33,6 +36,11 @@ def group_of(name: str) -> str:
     if "bn" in module.split(".")[-1] or module.endswith("shortcut.1"):
         return "gamma" if kind == "weight" else "beta"
     return "output" if module == "output" else "shortcut" if "shortcut" in module else "features"
+
+
+def learns(name: str, groups) -> bool:
+    """Whether the parameter learns, of our ResNet, where `groups` do."""
+    return group_of(name) in groups or ("shortcut-bn" in groups and ".shortcut.1." in name)
 
 
 @pytest.mark.parametrize("trainable", SETS)
@@ -46,7 +54,7 @@ def test_what_is_frozen_stays_and_what_is_trained_moves(trainable, tiny, runs_fo
     after, groups, k = dict(training.model.named_parameters()), *parse(trainable)
     for name, start in before.named_parameters():
         moved = after[name] != start
-        if group_of(name) in groups:
+        if learns(name, groups):
             assert moved.any(), f"{name} is trainable and did not move"
         elif k and group_of(name) in ("features", "shortcut"):
             assert (moved.flatten(1).sum(1) <= k).all() and moved.sum() > 0.9 * k * len(start), f"{name}: not {k} a channel"
@@ -60,7 +68,7 @@ def test_what_is_frozen_stays_and_what_is_trained_moves(trainable, tiny, runs_fo
 def test_only_the_trainable_set_is_given_to_the_optimiser(trainable):
     model = freeze(build("resnet14"), trainable)
     groups, k = parse(trainable)
-    expected = sum(p.numel() for name, p in build("resnet14").named_parameters() if group_of(name) in groups)
+    expected = sum(p.numel() for name, p in build("resnet14").named_parameters() if learns(name, groups))
     convolutions = sum(m.out_channels for m in model.modules() if isinstance(m, torch.nn.Conv2d))
     assert count(model)["trainable"] == expected + k * convolutions
     assert count(model)["total"] == 175_258
@@ -113,3 +121,6 @@ def test_spellings():
     for spelling in ("bn+random:2", "features+shortcut+random:2", "features+random:2", "output+beta+gamma", "all-bn", "none"):
         assert canonical(canonical(spelling)) == canonical(spelling)
     assert parse("all-bn")[0] | parse("bn")[0] == parse("all")[0]
+    assert canonical("output+shortcut-bn+shortcut") == "shortcut+shortcut-bn+output"
+    assert canonical("shortcut-bn+bn") == "bn" and canonical("shortcut-bn+beta") == "beta+shortcut-bn"
+    assert canonical("shortcut-bn+norm+features") == "bn+features" and union("shortcut-bn", "output") == "shortcut-bn+output"

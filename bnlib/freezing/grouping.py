@@ -6,7 +6,7 @@ from torch import nn
 
 from bnlib.freezing import output as outputs
 from bnlib.freezing.layers import CONVOLUTION, TITLES, called, check_shapes, named, norm, own, unwrapped
-from bnlib.spec.trainable import GROUPS, NORMS
+from bnlib.spec.trainable import BESIDE, GROUPS, NORMS
 
 _SHIFTS = ("bias", "beta", "shift")  # how β is called; under pruning and the like with an ending
 
@@ -45,6 +45,12 @@ def groups(model: nn.Module, output: str | None = None) -> dict[str, list[tuple[
     return {group: members for group, members in found.items() if members or group in GROUPS}
 
 
+def beside(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """γ and β of the BatchNorm that is inside a shortcut, as (holder, name) pairs: parameters of the groups `gamma` and `beta`."""
+    layers = [layer for path, layer in named(model) if norm(layer) == "bn" and {"shortcut", "downsample"} & set(path.split("."))]
+    return [(holder, name) for layer in layers for _, holder, name in own(layer)]
+
+
 def missing(model: nn.Module, group: str) -> str:
     """In words, what `model` has instead of the group `group`, of which it has no parameters."""
     who = f"this {called(unwrapped(model))}"
@@ -56,6 +62,8 @@ def missing(model: nn.Module, group: str) -> str:
         last = [path for path in could if not outputs.auxiliary(path)][-1:]
         example = f"; name it, as in output={last[0]!r}" if last else ""
         return f"{who} has no linear layer that could be its output layer{example}"
+    if group == BESIDE:
+        return f"{who} has no BatchNorm with γ and β inside a module called shortcut or downsample"
     if group not in NORMS and group not in ("bn", "norm"):
         return f"{who} has no parameters in the group {group!r}"
     affine, fixed = Counter(), Counter()

@@ -4,9 +4,9 @@ from torch import nn
 
 from bnlib.freezing import output as outputs
 from bnlib.freezing import subset
-from bnlib.freezing.grouping import groups, missing
+from bnlib.freezing.grouping import beside, groups, missing
 from bnlib.spec.choices import SEEDS
-from bnlib.spec.trainable import NORMS, parse
+from bnlib.spec.trainable import BESIDE, NORMS, parse
 from bnlib.words import shown, whole
 
 
@@ -14,7 +14,8 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0, *, output: st
     """Let the groups of `trainable` learn and freeze all else, in place; returns the model.
 
     trainable: groups joined by `+`: `gamma`, `beta` and `bn`, both of them, of BatchNorm; `ln`, `gn`, `in` and `rms`, γ and β of
-    LayerNorm, GroupNorm, InstanceNorm and RMSNorm, and `norm`, those of all kinds; `output`, `shortcut`, `features`, all else;
+    LayerNorm, GroupNorm, InstanceNorm and RMSNorm, and `norm`, those of all kinds; `shortcut-bn`, γ and β of BatchNorm inside
+    shortcuts; `output`, `shortcut`, `features`, all else;
     `random:K`, K random weights of each output channel of every convolution. Or `all`, `none`, `all-bn`.
     seed: places the weights of `random:K`, the same in a model, its DataParallel and its compiled form.
     output: the path of the output layer, such as `fc` or `heads.head`. If it is None and there was a choice, the log
@@ -29,17 +30,18 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0, *, output: st
     """
     chosen, k = parse(trainable)
     seed = whole("seed", seed, *SEEDS)
-    found = groups(model, output)
+    found = groups(model, output) | {BESIDE: beside(model)}
     _check(model, trainable, chosen, found, output)
     learning = {id(getattr(holder, name)) for group in chosen for holder, name in found.get(group, ())}
     convs = subset.check(model, str(trainable), learning) if k else []
     if "output" in chosen and "features" not in chosen:
         outputs.say(model, output, found)
+    inside = {id(getattr(holder, name)) for holder, name in found[BESIDE]} if BESIDE in chosen else set()
     subset.merge(model)
     for group, members in groups(model, output).items():
         for holder, name in members:
             parameter = getattr(holder, name)
-            if group in chosen and (parameter.is_floating_point() or parameter.is_complex()):
+            if (group in chosen or id(parameter) in inside) and (parameter.is_floating_point() or parameter.is_complex()):
                 parameter.requires_grad_(True)
             else:
                 parameter.requires_grad_(False).grad = None  # an optimiser would go on from it

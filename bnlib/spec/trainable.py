@@ -8,6 +8,7 @@ from bnlib.spec.architecture import counted
 GROUPS = ("gamma", "beta", "features", "shortcut", "output")  # of the networks here
 OTHERS = ("ln", "gn", "in", "rms")  # normalisation that only other networks have: LayerNorm, GroupNorm, InstanceNorm, RMSNorm
 NORMS = ("gamma", "beta", *OTHERS)
+BESIDE = "shortcut-bn"  # of γ and β those of the shortcuts' own BatchNorm; the paper's counts have them in `bn`
 _BN = frozenset({"gamma", "beta"})
 _PARTS = ("features", "shortcut", "output")  # what is no normalisation
 _SETS = {
@@ -17,7 +18,7 @@ _SETS = {
     "all-bn": frozenset({*GROUPS, *OTHERS}) - _BN,
     "norm": frozenset(NORMS),
 }
-_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn", "norm", *OTHERS)
+_ALLOWED = ("bn", "gamma", "beta", "output", "shortcut", "features", "random:K", "all", "none", "all-bn", "norm", BESIDE, *OTHERS)
 
 
 def parse(trainable: str) -> tuple[frozenset[str], int]:
@@ -25,8 +26,9 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
 
     `bn` = γ and β; `output` = the output layer; `shortcut` = the shortcuts' 1×1 convolutions; `features` = everything
     else (in the paper's networks: all other convolutions); `random:K` = K fixed random weights of each output channel of
-    every convolution, once at most; `ln`, `gn`, `in`, `rms` = γ and β of LayerNorm, GroupNorm, InstanceNorm, RMSNorm; `norm` = of
-    every normalisation; joined by `+`. `all`, `none` and `all-bn` stand alone. Raises ValueError with the nearest valid name.
+    every convolution, once at most; `shortcut-bn` = γ and β of the shortcuts' own BatchNorm; `ln`, `gn`, `in`, `rms` = γ and β of
+    LayerNorm, GroupNorm, InstanceNorm, RMSNorm; `norm` = of every normalisation; joined by `+`. `all`, `none` and
+    `all-bn` stand alone. Raises ValueError with the nearest valid name.
     """
     groups, k, said = frozenset(), 0, f"trainable {words.shown(words.plain(trainable))}"
     parts = [part.strip() for part in str(trainable).split("+")]
@@ -41,10 +43,10 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
             raise ValueError(f"{said}: {word!r} stands alone; join groups such as bn+output")
         elif word in _SETS:
             groups |= _SETS[word]
-        elif word in (*GROUPS, *OTHERS):
+        elif word in (*GROUPS, *OTHERS, BESIDE):
             groups |= {word}
         else:
-            hint = words.nearest(word, [*_SETS, *GROUPS, *OTHERS, "random:2"], cutoff=0.5)
+            hint = words.nearest(word, [*_SETS, *GROUPS, *OTHERS, BESIDE, "random:2"], cutoff=0.5)
             raise ValueError(f"{said}: unknown group {words.shown(word)}; use {', '.join(_ALLOWED)}, joined by +{hint}")
     return groups, k
 
@@ -64,14 +66,19 @@ def canonical(trainable: str, network: str = "", kind: str = "bn", parts: tuple[
             f"trainable {words.shown(trainable)}: {others[0]!r} is of networks with other normalisation; "
             f"{network or 'this one'} has BatchNorm alone; nearest: bn"
         )
-    groups &= frozenset(GROUPS)
+    groups &= frozenset(GROUPS) | (set() if _BN <= groups else {BESIDE})
     k = 0 if {"features", "shortcut"} <= groups else k  # all convolutions learn whole
     for name, members in _SETS.items():
         if groups == members & frozenset(GROUPS) and not (k and name == "none"):
             return f"{name}+random:{k}" if k else name
     parts = ["bn"] if _SETS["bn"] <= groups else [g for g in ("gamma", "beta") if g in groups]
     parts += [f"random:{k}"] if k else []
-    return "+".join(parts + [g for g in _PARTS if g in groups])
+    return "+".join(parts + _ordered(groups))
+
+
+def _ordered(groups: frozenset[str], parts: tuple[str, ...] = _PARTS) -> list[str]:
+    """What is in `groups` besides γ and β of the whole network, in the order in which it is spelt."""
+    return [group for part in parts for group in ((part, BESIDE) if part == "shortcut" else (part,)) if group in groups]
 
 
 def _of_other(trainable: str, groups: frozenset[str], k: int, network: str, kind: str, parts: tuple[str, ...]) -> str:
@@ -101,7 +108,7 @@ def union(first: str, second: str, parts: tuple[str, ...] = _PARTS) -> str:
     groups = parse(first)[0] | parse(second)[0]
     norms = groups & set(NORMS)
     own = [name for name in ("gamma", "beta") if name in norms] if norms < _BN else ["norm"] if norms else []
-    return "+".join(own + [part for part in parts if part in groups]) or "none"
+    return "+".join(own + _ordered(groups, parts)) or "none"
 
 
 def check_random(trainable: str, smallest: int, name: str) -> None:
