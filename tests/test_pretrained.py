@@ -262,7 +262,7 @@ def test_the_command_line_knows_both_options(parent, runs_folder):
     )
     done = CliRunner().invoke(cli.main, words)
     assert done.exit_code == 0 and "test accuracy, finished" in done.output, done.output
-    (run,) = [run for run in store.all_runs() if run.spec.pretrained]
+    (run,) = [run for run in store.all_runs() if run.spec.pretrained == "digits"]
     assert run.spec.train_images == 50 and run.spec.settings.batch_size == 64
     wrong = CliRunner().invoke(cli.main, ["run", "resnet8", "--pretrained", "cifar10-lost5"])
     assert wrong.exit_code == 2 and "did you mean 'cifar10-last5'?" in wrong.output

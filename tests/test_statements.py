@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bnlib import experiments
 from bnlib.report import analysis
 from bnlib.report import statements as say
 from bnlib.report.statements.course import growth
@@ -317,9 +318,36 @@ def test_shortcuts_and_output_alone_are_said_from_the_least_to_the_most():
     assert not say.collapse(rows.head(0), "not trained")
 
 
-def test_what_is_still_to_be_trained_is_named(monkeypatch):
-    from bnlib import experiments
+@pytest.mark.parametrize(
+    "own, more, says",
+    [
+        (
+            44.0,
+            48.5,
+            ", 5.0 points below the paper's 49.0 %; with the shortcuts' own γ and β learning, too, 48.5 %, within 0.5 points",
+        ),
+        (
+            44.0,
+            45.0,
+            "with the shortcuts' own γ and β learning, too, 45.0 %, 4.0 points from the paper's: that does not explain it.",
+        ),
+        (
+            54.0,
+            None,
+            "5.0 points above the paper's 49.0 %; whether the shortcuts' own γ and β learn in the paper's line has not been",
+        ),
+        (48.0, 49.0, None),
+        (None, 49.0, None),
+    ],
+)
+def test_what_the_papers_line_of_shortcuts_may_have_trained(own, more, says):
+    rows = [(14, own, "shortcut+output"), (14, more, experiments.WITH_BESIDE), (14, 90, "all")]
+    summary = points(*(row for row in rows if row[1] is not None))
+    said = plain(say.shortcuts(judged(summary, {(14, "shortcut+output"): 49.0}), summary))
+    assert says in said if says else said == ""
 
+
+def test_what_is_still_to_be_trained_is_named(monkeypatch):
     monkeypatch.setattr(experiments, "missing", lambda specs: [spec for spec in specs if spec.model != "resnet14"])
     said = plain(say.still_to_train("fig2_depth"))
     assert said == "Not trained for 160 epochs yet: ResNet-32, ResNet-56, ResNet-110, ResNet-218, ResNet-434 and ResNet-866."

@@ -104,6 +104,8 @@ def _decayed_or_not(*rates: float) -> dict[str, dict]:
 
 UNDECAYED = "no weight decay on γ and β"
 FIG2 = _sets("bn", "all", "bn+shortcut+output", "shortcut+output", "none", "bn+output", "output", "random:2")
+# Shortcuts with γ and β of their own: what the paper's line of shortcuts and output layer may have been trained with.
+WITH_BESIDE = "shortcut+shortcut-bn+output"
 # What the paper says of ImageNet: γ and β alone (claim 1), with the output layer (claim 7), everything but γ and β (claim 4).
 FIG2_IMAGENET = _sets(*("bn", "all", "bn+output", "all-bn", "bn+shortcut+output", "shortcut+output", "output", "none", "random:2"))
 INITIALISATIONS = {
@@ -179,7 +181,7 @@ PAPERS_GAMMA = ("resnet110", *(name for name in DEEP if name != "resnet110"))  #
 # What `bnlib sweep` trains and a notebook asks for, by name.
 EXPERIMENTS = {
     "fig1_affine": Experiment(_sets("all-bn", "all")),
-    "fig2_depth": Experiment(FIG2),
+    "fig2_depth": Experiment(FIG2 | _sets(WITH_BESIDE), only={WITH_BESIDE: DEEP[:2]}),
     "fig2_width": Experiment(FIG2, ("resnet14", *WIDE), "width"),
     "fig3_depth_or_width": Experiment(_sets("bn"), DEEP + WIDE, "both"),
     **dict.fromkeys(("fig4_gamma", "fig5_thresholds"), Experiment(_sets("bn", "all"), PAPERS_GAMMA)),

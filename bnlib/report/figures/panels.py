@@ -1,5 +1,6 @@
 """A panel for each network and recipe, in two columns: the frame of the figures of trained networks."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,19 +16,30 @@ def groups(frame: pd.DataFrame):
 
 
 def panels(frame: pd.DataFrame):
-    """A figure and its axes, one for each of `groups`, titled, on the same scales; with nothing in `frame`, one that says so."""
+    """A figure and its axes, one for each of `groups`, titled, on the same scales; with nothing in `frame`, one that says so.
+
+    Of two recipes each has a column, and each network a row, in which what is missing is said to be; else they lie two by two.
+    """
     found = groups(frame)
     if not found:
         return nothing(), []
-    columns = min(2, len(found))
-    rows = -(-len(found) // columns)
+    keys = [key for key, _ in found]
+    names, recipes = list(frame.sort_values("depth").network.unique()), list(dict.fromkeys(recipe for _, recipe in keys))
+    if len(recipes) == 2:
+        places = {(name, recipe): (row, column) for row, name in enumerate(names) for column, recipe in enumerate(recipes)}
+    else:
+        places = {key: divmod(i, 2) for i, key in enumerate(keys)}
+    rows, columns = (1 + max(own) for own in zip(*places.values(), strict=True))
     figure = Figure(figsize=(6.4, 2.3 * rows + 1.1), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flatten()
-    for ax in axes[len(found) :]:
-        ax.remove()
-    for ax, ((network, recipe), _) in zip(axes, found, strict=False):
-        ax.set_title(f"{network}: {OURS[recipe]}", loc="left", fontsize=10)
-    return figure, axes[: len(found)]
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for place in np.ndindex(rows, columns):
+        if place not in places.values():
+            axes[place].remove()
+    for (network, recipe), place in places.items():
+        axes[place].set_title(f"{network}: {OURS[recipe]}", loc="left", fontsize=10)
+        if (network, recipe) not in keys:
+            axes[place].text(0.5, 0.5, "nothing yet", ha="center", color=MUTED, fontsize=10, transform=axes[place].transAxes)
+    return figure, [axes[places[key]] for key in keys]
 
 
 def nothing(what: str = "nothing has been run yet") -> Figure:
@@ -42,12 +54,15 @@ def nothing(what: str = "nothing has been run yet") -> Figure:
 
 def finish(figure: Figure, axes, frame: pd.DataFrame, x: str, y: str, more: list, lines: bool = True) -> None:
     """The axes' names, and one legend below: the trainable sets, as lines or else as areas, and `more`."""
-    for i, ax in enumerate(axes):
-        if i % 2 == 0:
+    places = [(ax, ax.get_subplotspec()) for ax in (figure.axes if len(axes) else ())]
+    rows = max((place.rowspan.stop for _, place in places), default=0)
+    for ax, place in places:
+        if place.is_first_col():
             ax.set_ylabel(y)
-        if i >= len(axes) - 2:
+        if place.rowspan.stop == rows:
             ax.set_xlabel(x)
-            ax.tick_params(labelbottom=True)
+        elif not any(below.rowspan.start > place.rowspan.start and below.colspan == place.colspan for _, below in places):
+            ax.tick_params(labelbottom=True)  # beside the last one, which is alone in its row
     handles = []
     for trainable in order(set(frame.trainable)):
         colour, _, dash = look(trainable)

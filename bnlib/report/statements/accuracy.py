@@ -195,6 +195,34 @@ def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
     return Statement(f"{upper(after(recipe))}, shortcuts and the output layer alone reach {each}.", verdict)
 
 
+def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
+    """Whether the paper's line of shortcuts and output layer is one of which the shortcuts' own γ and β learned, too.
+
+    Said where ours without them lies outside the tolerance. judged: points of `analysis.judge`; summary: of `summarise`.
+    """
+    own = judged[(judged.trainable == "shortcut+output") & judged.recipe.isin(FULL)]
+    far = own[own.difference.astype(float).abs() > own.tolerance].sort_values("depth")
+    if not len(far):
+        return Statement("")
+    more = sound(summary)[lambda rows: rows.trainable == experiments.WITH_BESIDE]
+    both = far.merge(more[["network", "recipe", "mean"]].rename(columns={"mean": "with_"}), on=["network", "recipe"])
+    row = (both if len(both) else far).iloc[0]
+    side = "above" if row.difference > 0 else "below"
+    theirs = f"the paper's {percent(row.reference)}"
+    said = (
+        f"Of the output layer and the shortcuts, ours reach {percent(row['mean'])} in {network(row.network)}, "
+        f"{points(row.difference)} {side} {theirs}"
+    )
+    if not len(both):
+        return Statement(f"{said}; whether the shortcuts' own γ and β learn in the paper's line has not been tried yet.")
+    left = float(row.with_ - row.reference)
+    if abs(left) <= row.tolerance:
+        why = f"{percent(row.with_)}, within {points(left)} of the paper's: so presumably they learn in its line"
+    else:
+        why = f"{percent(row.with_)}, {points(left)} from the paper's: that does not explain it"
+    return Statement(f"{said}; with the shortcuts' own γ and β learning, too, {why}.")
+
+
 def counts(judged: pd.DataFrame) -> Statement:
     """Whether the parameter counts are the paper's: rows of `analysis.judge_counts`. A check of the software, not of learning."""
     known = judged.dropna(subset="equal")
