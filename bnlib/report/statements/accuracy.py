@@ -196,7 +196,7 @@ def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
 
 
 def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
-    """Whether the paper's line of shortcuts and output layer is one of which the shortcuts' own γ and β learned, too.
+    """Whether the paper's line of shortcuts and output layer may be one of which the shortcuts' own γ and β learned, too.
 
     Said where ours without them lies outside the tolerance. judged: points of `analysis.judge`; summary: of `summarise`.
     """
@@ -217,7 +217,7 @@ def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
         return Statement(f"{said}; whether the shortcuts' own γ and β learn in the paper's line has not been tried yet.")
     left = float(row.with_ - row.reference)
     if abs(left) <= row.tolerance:
-        why = f"{percent(row.with_)}, within {points(left)} of the paper's: so presumably they learn in its line"
+        why = f"{percent(row.with_)}, within {points(left)} of the paper's: that [would explain it](../book/deviations.md)"
     else:
         why = f"{percent(row.with_)}, {points(left)} from the paper's: that does not explain it"
     return Statement(f"{said}; with the shortcuts' own γ and β learning, too, {why}.")
