@@ -126,7 +126,7 @@ def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, m
     assert call(later.id).exit_code == 0 and store.Run(later.folder).probes == whole
     late = training.train(RunSpec("resnet8", seed=2, **small), progress=False, until=time.monotonic() + 3600)
     assert late.probes is not None
-    monkeypatch.setattr(timing, "probes_seconds", lambda _: 7200.0)  # an epoch ends in time, and the probes would not
+    monkeypatch.setattr(timing, "probes_seconds", lambda *_: 7200.0)  # an epoch ends in time, and the probes would not
     late = training.train(RunSpec("resnet8", seed=3, **small), progress=False, until=time.monotonic() + 3600)
     assert late.probes is None and f"bnlib results probe {late.id}" in capsys.readouterr().out
     assert "no run 'resnet9'" in call("resnet9").output

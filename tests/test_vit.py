@@ -108,7 +108,9 @@ def test_what_a_spec_says():
     ):
         assert RunSpec("vit6", said).trainable == spelt
     assert RunSpec("vit6", "ln").kind == "ln" and RunSpec("vit6", "norm").probes == ("clamping", "train")
-    assert RunSpec("resnet14").probes == ("clamping", "relu", "train", "quantised")
+    assert RunSpec("resnet14").probes == RunSpec("resnet14").asked == ("clamping", "relu", "train", "quantised")
+    for name in ("wrn14-2", "vgg11"):  # no figure shows what small γ are worth there, and it takes longest
+        assert RunSpec(name).asked == ("relu", "train", "quantised") and RunSpec(name, "all").asked == RunSpec(name).probes
     assert RunSpec("resnet14", "norm", norm="layer").probes == ("clamping", "relu", "train")
     assert [spec.model for spec in experiments.wanted("beyond_transformer", "short")] == ["vit6"] * len(
         experiments.experiment("beyond_transformer").variants

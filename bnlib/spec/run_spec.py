@@ -141,6 +141,17 @@ class RunSpec:
         return tuple(name for name in PROBES if name not in without)
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """Those of `probes` that it is asked when training ends.
+
+        Not `clamping`, which takes as long as a hundred evaluations, of networks that no figure shows it of and that can be asked
+        it later.
+        """
+        arch = architecture(self.model)
+        shown = (arch.family, arch.width) == ("resnet", 1) or not self.redrawn
+        return tuple(name for name in self.probes if name != "clamping" or shown)
+
+    @property
     def text(self) -> str:
         """The canonical text: the model and every field that is not at its default, in alphabetical order."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name == "model" or getattr(self, f.name) != f.default}

@@ -98,7 +98,7 @@ def _probes(spec: RunSpec, epoch: float) -> float:
     if spec.recipe == "smoke" or spec.dataset != "cifar10":
         return 0.0
     train, test = (min(n, m or n) for n, m in zip(PIXELS, (spec.settings.train_images, spec.settings.test_images), strict=True))
-    return probes_seconds(epoch * test / (test + mean_passes(spec) * train))  # an evaluation is one pass
+    return probes_seconds(epoch * test / (test + mean_passes(spec) * train), spec.asked)  # an evaluation is one pass
 
 
 def costs(

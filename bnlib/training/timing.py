@@ -63,7 +63,7 @@ def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
         with torch.no_grad():
             for tensor, value in before:
                 tensor.copy_(value)
-    return Pace(step, *evaluations, probes_seconds(evaluations[0]) if training.probes else 0.0)
+    return Pace(step, *evaluations, probes_seconds(evaluations[0], training.spec.asked) if training.probes else 0.0)
 
 
 def next_epoch(training) -> float:
@@ -88,9 +88,10 @@ def passes(trainable: str) -> int:
     return 3 if k or "features" in groups else 2 if groups - {"output"} else 1
 
 
-def probes_seconds(test: float) -> float:
-    """About how long asking a trained network takes, if an evaluation takes `test` seconds."""
-    return (2.2 * len(THRESHOLDS) + 5 + len(FORMATS)) * test
+def probes_seconds(test: float, names: tuple[str, ...]) -> float:
+    """About how long asking a trained network the probes `names` takes, if an evaluation takes `test` seconds."""
+    evaluations = {"clamping": 2.2 * len(THRESHOLDS), "relu": 1, "train": 5, "quantised": len(FORMATS)}
+    return sum(evaluations[name] for name in names) * test
 
 
 def estimate(training) -> str:

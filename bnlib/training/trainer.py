@@ -121,8 +121,9 @@ class Trainer(Loop):
         if self.spec.redrawn and until is not None and time.monotonic() + asking > until:
             print(f"{self.spec.id}: no time to ask the network now; `bnlib results probe {self.spec.id}` does so later", flush=True)
             return None
+        print(f"{self.spec.id}: trained; asking its network what figures need, which on a CPU takes minutes", flush=True)
         with self.on_stream():
-            return engine.probe(self.model, self.data, self.spec)
+            return engine.probe(self.model, self.data, self.spec, names=self.spec.asked)
 
     def _info(self) -> dict:
         last, (*earlier, made) = self.history[-1], self.made()
