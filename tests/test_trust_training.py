@@ -457,9 +457,9 @@ LONG = ["run", "resnet8", "--dataset", "digits", "--recipe", "smoke", "--precisi
 class Started:
     """A `bnlib` in a process and a session of its own; `said` is what it has said so far."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, **variables):
         command, pipes = [sys.executable, "-u", "-m", "bnlib", *words], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(command, env=environment(), text=True, start_new_session=True, **pipes)
+        self.process = subprocess.Popen(command, env=environment(**variables), text=True, start_new_session=True, **pipes)
         self.said, self.reader = "", threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -515,8 +515,9 @@ def test_two_interrupts_end_without_a_traceback(pause):
 
 
 @pytest.mark.slow
-def test_sigterm_to_a_sweep_ends_the_processes_it_started(cifar10):
-    with Started("sweep", "fig1_affine", "--recipe", "short", "--jobs", "2", "--no-list") as one:
+def test_sigterm_to_a_sweep_ends_the_processes_it_started(cifar10, tmp_path):
+    nothing = {"BNLIB_RESULTS": str(tmp_path)}  # else what it trains would change with the runs that are there
+    with Started("sweep", "fig1_affine", "--recipe", "short", "--jobs", "2", "--no-list", **nothing) as one:
         listed = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
         if not listed.exists():
             pytest.skip("no list of a process's children here")

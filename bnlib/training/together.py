@@ -197,6 +197,7 @@ def in_turn(trainers: list[Loop], progress: bool, until: float | None) -> None:
             every = f"; the {len(trainers)} in turn: {len(trainers)} times that" if on_cpu else ", alone"
             if (said := trainer.outlook()) and first.processes.first:
                 bar.write(said + (every if several else ""), file=sys.stdout)
+        sys.stdout.flush()  # in a file it would else come when the training is through
         going = {trainer: trainer.train(until) for trainer in trainers}
         while going:
             for one in list(going):
