@@ -17,6 +17,7 @@ from bnlib.engine import probes
 from bnlib.report import analysis, claims, figures, paper, questions
 from bnlib.report import statements as say
 from bnlib.report.analysis.off import START, answers, trains_well
+from bnlib.report.statements.off import _when
 from bnlib.spec import RECIPES
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -81,6 +82,22 @@ def test_the_answer_says_when_features_go_off():
     none = "no γ ends near 0 without weight decay, no more at a larger learning rate, and more with it at some rates."
     assert plain(say.why(DECAYED[2])).endswith(none)
     assert "no ReLU falls silent without weight decay, more at a larger learning rate, and no more" in plain(say.why(COLLAPSED[2]))
+
+
+@pytest.mark.parametrize(
+    "found, says",
+    [
+        (
+            ("too close", "too close", "yes"),
+            "more γ end near 0 with weight decay, and whether more do without weight decay or at a ",
+        ),
+        (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay"),
+        (("yes", "too close", "yes"), "γ end near 0 without weight decay, too, more with it, and whether more do at a larger "),
+        (("too close", "not trained", "not trained"), "whether γ end near 0 without weight decay cannot be told yet"),
+    ],
+)
+def test_what_is_said_first_says_of_what(found, says):
+    assert _when("gamma", dict(zip(("training", "rate", "decay"), found, strict=True))).startswith(says)
 
 
 def test_training_has_learnt_what_does_not_come_with_the_rate_alone():

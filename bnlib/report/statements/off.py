@@ -58,7 +58,8 @@ def _when(measure: str, found: dict[str, str]) -> str:
     each = [said] if said else []
     where = WHERE | ({"decay": "with it"} if said else {})
     for part in PARTS[1:]:
-        words = {"yes": f"more {where[part]}", "in part": f"more {where[part]} at some rates", "no": f"no more {where[part]}"}
+        more = f"more {where[part]}" if each else f"more {does} {where[part]}"  # what comes first says of what
+        words = {"yes": more, "in part": f"{more} at some rates", "no": f"no {more}"}
         each += [words[found[part]]] if found[part] in words else []
     open_ = [where[part] for part in PARTS if found[part] == "too close"]
     if open_:
