@@ -6,6 +6,7 @@ from torch import nn
 
 from bnlib.freezing import output as outputs
 from bnlib.freezing.layers import CONVOLUTION, TITLES, called, check_shapes, named, norm, own, unwrapped
+from bnlib.spec.architecture import in_shortcut
 from bnlib.spec.trainable import BESIDE, GROUPS, NORMS
 
 _SHIFTS = ("bias", "beta", "shift")  # how β is called; under pruning and the like with an ending
@@ -37,7 +38,7 @@ def groups(model: nn.Module, output: str | None = None) -> dict[str, list[tuple[
                 group = kind
             elif id(layer) in heads:
                 group = "output"
-            elif isinstance(layer, CONVOLUTION) and {"shortcut", "downsample"} & set(path.split(".")):
+            elif isinstance(layer, CONVOLUTION) and in_shortcut(path):
                 group = "shortcut"
             else:
                 group = "features"
@@ -47,7 +48,7 @@ def groups(model: nn.Module, output: str | None = None) -> dict[str, list[tuple[
 
 def beside(model: nn.Module) -> list[tuple[nn.Module, str]]:
     """γ and β of the BatchNorm that is inside a shortcut, as (holder, name) pairs: parameters of the groups `gamma` and `beta`."""
-    layers = [layer for path, layer in named(model) if norm(layer) == "bn" and {"shortcut", "downsample"} & set(path.split("."))]
+    layers = [layer for path, layer in named(model) if norm(layer) == "bn" and in_shortcut(path)]
     return [(holder, name) for layer in layers for _, holder, name in own(layer)]
 
 

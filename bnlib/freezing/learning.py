@@ -36,15 +36,16 @@ def freeze(model: nn.Module, trainable: str = "bn", seed: int = 0, *, output: st
     convs = subset.check(model, str(trainable), learning) if k else []
     if "output" in chosen and "features" not in chosen:
         outputs.say(model, output, found)
-    inside = {id(getattr(holder, name)) for holder, name in found[BESIDE]} if BESIDE in chosen else set()
     subset.merge(model)
     for group, members in groups(model, output).items():
         for holder, name in members:
             parameter = getattr(holder, name)
-            if (group in chosen or id(parameter) in inside) and (parameter.is_floating_point() or parameter.is_complex()):
+            if group in chosen and (parameter.is_floating_point() or parameter.is_complex()):
                 parameter.requires_grad_(True)
             else:
                 parameter.requires_grad_(False).grad = None  # an optimiser would go on from it
+    for holder, name in found[BESIDE] if BESIDE in chosen else ():
+        getattr(holder, name).requires_grad_(True)
     for path, conv in convs:
         subset.put(conv, subset.draw(conv, path, k, seed))
     return model

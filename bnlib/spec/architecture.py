@@ -249,6 +249,11 @@ def smallest_filter(name: str) -> int:
     return min(inputs * side**2 for _, inputs, _, side, _ in architecture(name).convolutions())
 
 
+def in_shortcut(path: str) -> bool:
+    """Whether the layer at `path` is inside a shortcut: a module called `shortcut`, or `downsample`, torchvision's name."""
+    return bool({"shortcut", "downsample"} & set(path.split(".")))
+
+
 def added(layer: str, layers: Iterable[str] = ()) -> bool:
     """Whether the output of the BatchNorm `layer` goes to a block's addition, not to a ReLU of its own.
 
@@ -256,7 +261,7 @@ def added(layer: str, layers: Iterable[str] = ()) -> bool:
     names of all the network's BatchNorm layers, which tell a bottleneck, whose last is `bn3`, from a block of two.
     """
     block, _, own = layer.rpartition(".")
-    if {"shortcut", "downsample"} & set(layer.split(".")) or own == "bn3":
+    if in_shortcut(layer) or own == "bn3":
         return True
     return own == "bn2" and bool(block) and f"{block}.bn3" not in layers
 
