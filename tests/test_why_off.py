@@ -17,7 +17,7 @@ from bnlib.engine import probes
 from bnlib.report import analysis, claims, figures, paper, questions
 from bnlib.report import statements as say
 from bnlib.report.analysis.off import START, answers, trains_well
-from bnlib.report.statements.off import _when
+from bnlib.report.statements.off import _doubts, _known
 from bnlib.spec import RECIPES
 
 RATES = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -85,19 +85,25 @@ def test_the_answer_says_when_features_go_off():
 
 
 @pytest.mark.parametrize(
-    "found, says",
+    "found, known, doubts",
     [
         (
             ("too close", "too close", "yes"),
-            "more γ end near 0 with weight decay, and whether more do without weight decay or at a ",
+            "more γ end near 0 with weight decay",
+            "whether γ end near 0 without weight decay, or more at a larger learning rate",
         ),
-        (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay"),
-        (("yes", "too close", "yes"), "γ end near 0 without weight decay, too, more with it, and whether more do at a larger "),
-        (("too close", "not trained", "not trained"), "whether γ end near 0 without weight decay cannot be told yet"),
+        (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay", ""),
+        (
+            ("yes", "too close", "yes"),
+            "γ end near 0 without weight decay, too, and more with it",
+            "whether more γ end near 0 at a larger learning rate",
+        ),
+        (("too close", "not trained", "not trained"), "", "whether γ end near 0 without weight decay"),
     ],
 )
-def test_what_is_said_first_says_of_what(found, says):
-    assert _when("gamma", dict(zip(("training", "rate", "decay"), found, strict=True))).startswith(says)
+def test_what_can_be_told_is_said_and_then_what_cannot(found, known, doubts):
+    verdicts = dict(zip(("training", "rate", "decay"), found, strict=True))
+    assert (_known("gamma", verdicts), _doubts("gamma", verdicts)) == (known, doubts)
 
 
 def test_training_has_learnt_what_does_not_come_with_the_rate_alone():
@@ -145,7 +151,11 @@ def test_few_runs_cannot_tell():
     once = world(*[(5, 20, 20, 20, 20)] * 2, *[(5, 20, 20, 20, 20)] * 2, n=1)
     assert {one[0] for said in verdicts(once).values() for one in said} == {"too close"}
     assert "one run each" in plain(say.explanations(once[2], once[1])[say.EXPLANATIONS["training"]][0])
-    assert plain(say.why(once[2])).count("cannot be told yet") == 2 and say.take_away(once[2]).text == ""
+    said = (
+        "In ResNet-14 after 16 epochs, it cannot be told yet whether ReLUs fall silent without weight decay, or more at a larger "
+    )
+    assert plain(say.why(once[2])).startswith(said) and plain(say.why(once[2])).count("nor whether γ") == 1
+    assert say.take_away(once[2]).text == ""
 
 
 def test_what_is_not_run_is_said():

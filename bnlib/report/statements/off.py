@@ -34,11 +34,14 @@ def why(accounts: pd.DataFrame) -> Statement:
     if not len(own):
         return Statement("", "not judged" if len(accounts) else "not trained")
     found = {measure: _found(own[own.measure == measure]) for measure in ("relu", "gamma")}
-    said = [_when(measure, verdicts) for measure, verdicts in found.items() if set(verdicts.values()) != {"not trained"}]
+    said = "; ".join(filter(None, (_known(measure, verdicts) for measure, verdicts in found.items())))
+    doubts = ", nor ".join(filter(None, (_doubts(measure, verdicts) for measure, verdicts in found.items())))
     due = [WHERE[part] for part in PARTS if all(verdicts[part] == "not trained" for verdicts in found.values())]
-    rest = f" Whether more do {' or '.join(due)} has not been tried yet." if due else ""
+    sentences = [said, f"it cannot be told yet {doubts}" if doubts else ""]
+    sentences.append(f"whether more do {' or '.join(due)} has not been tried yet" if due else "")
+    first, *rest = filter(None, sentences)
     where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
-    return Statement(f"{where}, {'; '.join(said)}.{rest}", answers(map(_learnt, found.values())))
+    return Statement(" ".join([f"{where}, {first}.", *(f"{upper(one)}." for one in rest)]), answers(map(_learnt, found.values())))
 
 
 def _found(own: pd.DataFrame) -> dict[str, str]:
@@ -52,7 +55,8 @@ def _learnt(found: dict[str, str]) -> str:
     return known.get(found["rate"], "not judged") if found["training"] == "yes" else found["training"]
 
 
-def _when(measure: str, found: dict[str, str]) -> str:
+def _known(measure: str, found: dict[str, str]) -> str:
+    """When features go off and when not, as far as it can be told; "" if nothing can."""
     does, does_not = DOES[measure]
     said = {"yes": f"{does} {WHERE['training']}, too", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
     each = [said] if said else []
@@ -61,11 +65,18 @@ def _when(measure: str, found: dict[str, str]) -> str:
         more = f"more {where[part]}" if each else f"more {does} {where[part]}"  # what comes first says of what
         words = {"yes": more, "in part": f"{more} at some rates", "no": f"no {more}"}
         each += [words[found[part]]] if found[part] in words else []
-    open_ = [where[part] for part in PARTS if found[part] == "too close"]
-    if open_:
-        each.append(f"{'whether more do' if each else f'whether {does}'} {' or '.join(open_)} cannot be told yet")
-    *first, last = each
+    *first, last = each or [""]
     return f"{', '.join(first)}, and {last}" if first else last
+
+
+def _doubts(measure: str, found: dict[str, str]) -> str:
+    """Whether features go off when, where the runs are too close to tell; "" if they tell everything."""
+    does = DOES[measure][0]
+    close = [part for part in PARTS if found[part] == "too close"]
+    more = " or ".join(WHERE[part] for part in close if part != "training")
+    if "training" in close:
+        return f"whether {does} {WHERE['training']}{f', or more {more}' if more else ''}"
+    return f"whether more {does} {more}" if more else ""
 
 
 def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, list[Statement]]:
