@@ -1,5 +1,6 @@
 """Fixtures: a store of its own for every test, a training of seconds, CIFAR-10 where it is there, a browser where one is."""
 
+import contextlib
 import shutil
 
 import pytest
@@ -43,23 +44,60 @@ def photographs():
     return folder
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it.
+def pytest_collection_modifyitems(items):
+    """What Chromium does not answer in a minute is asked once more, of a new one: now and then one hangs, on an empty page even."""
+    hangs = pytest.mark.flaky(reruns=1, only_rerun=["TimeoutException", "ReadTimeoutError"])
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker(hangs)
 
-    `get_log("browser")` has what a page says, `get_log("performance")` what it asks for.
-    """
+
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory):
+    """Starts Chromium without a window, driven by selenium, 1300 × 1000; or a skip that says how to get it."""
     from selenium import webdriver
 
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("no browser here: sudo apt-get install chromium-driver, or on a Mac brew install --cask chromium chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "window-size=1300,1000"):
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as window:
-        yield window
+    windows = []
+
+    def start():
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        # A container's /dev/shm is often too small for Chromium.
+        for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
+            options.add_argument(f"--{flag}")
+        options.add_argument("--window-size=1300,1000")
+        options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        windows.append(webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)))
+        windows[-1].set_page_load_timeout(60)
+        return windows[-1]
+
+    yield lambda new=False: start() if new or not windows else windows[-1]
+    for window in windows:
+        with contextlib.suppress(Exception):  # one that hangs does not end, either
+            window.quit()
+
+
+@pytest.fixture
+def browser(browsers):
+    """Chromium as if new: an empty page, its own size, nothing logged; another one, if that of the test before does not answer.
+
+    `get_log("browser")` has what a page says, `get_log("performance")` what it asks for.
+    """
+
+    def emptied(window):
+        window.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        window.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        window.get("about:blank")
+        for log in ("browser", "performance"):
+            window.get_log(log)
+        return window
+
+    try:
+        return emptied(browsers())
+    except Exception:  # whatever a hanging or a dead browser ends in
+        return emptied(browsers(new=True))

@@ -276,12 +276,9 @@ def test_the_icons_of_a_page_are_there(served, browser):
 def test_on_a_phone_nothing_is_wider_than_the_page_and_names_stay_whole(name, browser):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        visit(browser, f"file://{HTML}", name)
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-        assert not browser.execute_script(BROKEN)
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    visit(browser, f"file://{HTML}", name)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert not browser.execute_script(BROKEN)
 
 
 # The repository's address: one setting, empty or not.

@@ -70,7 +70,6 @@ def shown(browser, page):
 
     yield show
     errors = [line["message"] for line in browser.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert not errors
 
 

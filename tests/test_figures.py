@@ -319,8 +319,8 @@ def test_the_front_shows_the_longest_training_of_each_depth():
 
 
 @pytest.fixture(scope="module")
-def page(browser, tmp_path_factory):
-    """A page with two figures and the book's style sheet and script, opened from a file; what it logged must be nothing."""
+def written(tmp_path_factory):
+    """A page with two figures and the book's style sheet and script."""
     shown = [
         figures.show(figures.front(OURS, THEIRS), "The first.", name="first"),
         figures.show(figures.fig2_depth(OURS, THEIRS), "The second."),
@@ -335,10 +335,14 @@ def page(browser, tmp_path_factory):
         <body><main><h1>Figures</h1>{"".join(one._repr_html_() for one in shown)}</main></body></html>""",
         encoding="utf-8",
     )
-    browser.get_log("browser")
-    browser.get(path.as_uri())
+    return path
+
+
+@pytest.fixture
+def page(browser, written):
+    """That page, opened from its file; what it logged must be nothing."""
+    browser.get(written.as_uri())
     yield browser
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert not [one for one in browser.get_log("browser") if one["level"] == "SEVERE"]
 
 
@@ -406,19 +410,16 @@ def test_a_click_on_a_figure_enlarges_it(page):
 
 
 def test_on_a_phone_text_is_legible_and_the_page_does_not_scroll_sideways(page):
-    try:
-        phone = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
-        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-        sizes = page.execute_script("""return [...document.querySelectorAll("svg text")].map(
-            one => parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))""")
-        assert len(sizes) == 40 and min(sizes) >= 11
-        assert page.execute_script("return document.documentElement.scrollWidth") == 390
-        box = "document.querySelector('#first .bn-scroll')"
-        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-        assert page.execute_script(f"return {box}.scrollWidth > {box}.clientWidth && {box}.tabIndex === 0")
-        assert page.execute_script("return getComputedStyle(document.querySelector('#first .bn-hint')).display") == "block"
-    finally:
-        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    sizes = page.execute_script("""return [...document.querySelectorAll("svg text")].map(
+        one => parseFloat(getComputedStyle(one).fontSize) * Math.hypot(one.getScreenCTM().a, one.getScreenCTM().b))""")
+    assert len(sizes) == 40 and min(sizes) >= 11
+    assert page.execute_script("return document.documentElement.scrollWidth") == 390
+    box = "document.querySelector('#first .bn-scroll')"
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    assert page.execute_script(f"return {box}.scrollWidth > {box}.clientWidth && {box}.tabIndex === 0")
+    assert page.execute_script("return getComputedStyle(document.querySelector('#first .bn-hint')).display") == "block"
 
 
 def test_axe_finds_nothing(page):

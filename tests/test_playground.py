@@ -25,7 +25,6 @@ LEARNS = ["bn", "output", "random:2", "all"]
 @pytest.fixture
 def run(browser):
     """Runs JavaScript with network.js and nothing else loaded, and returns its result."""
-    browser.get("about:blank")
     browser.execute_script(NETWORK)
     return lambda script, *values: browser.execute_script(f"const B = BatchNormOnly; {script}", *values)
 
@@ -306,10 +305,7 @@ class Window:
 
 @pytest.fixture
 def window(browser, addresses):
-    yield Window(browser, addresses)
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    browser.get("about:blank")
+    return Window(browser, addresses)
 
 
 @pytest.mark.parametrize("scheme", ["file", "http"])
