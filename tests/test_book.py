@@ -273,6 +273,13 @@ def test_the_icons_of_a_page_are_there(served, browser):
 
 @built
 @every_page
+def test_no_page_says_nan(name):
+    text = re.sub(r"<(script|style|pre).*?</\1>|<[^>]*>", " ", (HTML / f"{name}.html").read_text(encoding="utf-8"), flags=re.S)
+    assert not re.findall(r".{40}(?<![\w/+-])nan(?![\w/+-]).{40}", text, flags=re.S)
+
+
+@built
+@every_page
 def test_on_a_phone_nothing_is_wider_than_the_page_and_names_stay_whole(name, browser):
     size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -1,6 +1,7 @@
 """Every notebook runs by papermill, as a reader would; and the commands of the README do what they say."""
 
 import ast
+import functools
 import json
 import re
 import subprocess
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 from papermill import inspect_notebook as papermill_reads
 
-from bnlib import experiments, store
-from bnlib.report import parameters
+from bnlib import bench, experiments, store
+from bnlib.report import figures, parameters
 from bnlib.spec import RECIPES
 from bnlib.store import ROOT
 
@@ -86,11 +87,13 @@ def draw(shown):
     """Draw the figures among what a notebook showed, and set the rest as HTML or Markdown; returns the texts."""
     texts = []
     for one in shown:
-        figure = getattr(one, "figure", one)  # what `figures.show` wraps
-        if isinstance(figure, matplotlib.figure.Figure):
-            figure.canvas.draw()
-            assert figure.axes, "IPython shows no figure without axes"
-        if one is not figure or not isinstance(one, matplotlib.figure.Figure) and hasattr(one, "_repr_html_"):
+        if isinstance(one, figures.Shown):
+            vars(one)["_png"] = ""  # the same once more
+            assert one.figure is None or one.figure.axes, "IPython shows no figure without axes"
+        elif isinstance(one, matplotlib.figure.Figure):
+            one.canvas.draw()
+            assert one.axes, "IPython shows no figure without axes"
+        if not isinstance(one, matplotlib.figure.Figure) and hasattr(one, "_repr_html_"):
             texts.append(one._repr_html_())
         if hasattr(one, "_repr_markdown_"):
             texts.append(one._repr_markdown_())
@@ -100,12 +103,17 @@ def draw(shown):
 OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "own_network", "engine_speed", "table1_parameters")]
 
 
-@pytest.mark.parametrize("without", ["nothing", "everything", "the first run", "all that is trained whole", "probes"])
+@functools.cache
+def pruned(runs, measure=bench.pruned):
+    """How long networks take, whole and pruned, measured once: it does not change with what else there is."""
+    return measure(list(runs))
+
+
+@pytest.mark.parametrize("without", ["everything", "the first run", "all that is trained whole", "probes"])
 @pytest.mark.parametrize("path", OF_RUNS, ids=lambda p: p.stem)
 def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeypatch):
     runs = store.all_runs()
     kept = {
-        "nothing": runs,
         "everything": [],
         "the first run": runs[1:],
         "all that is trained whole": [run for run in runs if run.spec.trainable != "all"],
@@ -114,6 +122,7 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: kept)
     if without == "probes":
         monkeypatch.setattr(store.Run, "probes", None)
+    monkeypatch.setattr(bench, "pruned", lambda runs: pruned(tuple(runs)))
     texts = draw(cells(path))
     assert not [text for text in texts if re.search(r"(?<![\w/+-])nan(?![\w/+-])", re.sub(r'"[^"]*"', "", text), re.I)]
     verdicts = {verdict for text in texts for verdict in re.findall(r'class="bn-badge[^>]*>([^<]*)<', text)}
@@ -285,7 +294,7 @@ def test_table1_counts_one_more_network(tmp_path):
 
 
 def test_an_empty_store_draws_the_papers_values_and_says_not_run(monkeypatch):
-    from bnlib.report import analysis, figures, paper
+    from bnlib.report import analysis, paper
 
     monkeypatch.setattr("bnlib.store.runs.all_runs", list)
     reference = paper.values("fig2", "abstract", metric="test_accuracy_percent")

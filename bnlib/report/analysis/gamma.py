@@ -17,12 +17,11 @@ FIELDS = [*POINT, "seed"]
 
 def of_runs(runs: pd.DataFrame, read) -> pd.DataFrame:
     """What `read` makes of each stored run that is not diverged, a list of DataFrames, with the fields that say which run it is."""
-    parts = [
-        part.assign(**{name: getattr(row, name) for name in FIELDS})
-        for row in runs[runs.status == "finished"].itertuples()
-        for part in read(store.load(row.id))
-    ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIELDS)
+    found = []
+    for row in runs[runs.status == "finished"].itertuples():
+        if parts := read(store.load(row.id)):
+            found.append(pd.concat(parts, ignore_index=True).assign(**{name: getattr(row, name) for name in FIELDS}))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=FIELDS)
 
 
 def gammas(runs: pd.DataFrame) -> pd.DataFrame:
