@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from bnlib import experiments, store
-from bnlib.report import analysis, claims, paper
+from bnlib.report import analysis, claims, evidence, paper
 
 
 def points(*rows):
@@ -160,7 +160,7 @@ def test_an_order_of_wide_and_deep_networks_is_not_settled_by_shallow_ones(monke
     wide = points(("WRN-14-2", 14, 2, "shortcut+output", "paper", 54.0))
     for rows, verdict in ((deep, "not trained"), (pd.concat([deep, wide]), "in trend")):
         judged = analysis.judge(rows, reference)
-        monkeypatch.setattr(claims, "accuracy_points", lambda *_, judged=judged, **__: judged)
+        monkeypatch.setattr(evidence, "accuracy_points", lambda *_, judged=judged, **__: judged)
         assert collapse.evidence().verdict == verdict
 
 

@@ -12,7 +12,7 @@ from test_notebooks import cells, draw
 from torch import nn
 
 from bnlib import RunSpec, experiments, freezing, models, store
-from bnlib.report import analysis, claims, figures, page, paper
+from bnlib.report import analysis, claims, evidence, figures, page, paper
 from bnlib.report import statements as say
 from bnlib.store import ROOT, writing
 from bnlib.training import costs
@@ -158,7 +158,7 @@ def test_a_stored_point_needs_no_pictures(imagenet, monkeypatch, capsys):
 def test_claim_1_on_imagenet_is_held_against_the_papers_value(imagenet, reached, verdict):
     imagenet(18, "bn", 4.0, 4.2, 4.4)
     imagenet(200, "bn", 12.0, 12.2, 12.4, top5=reached - 0.1)
-    found = claims.imagenet_reaches()
+    found = evidence.imagenet_reaches()
     assert (found.verdict, found.of) == (verdict, "at 2 of 5 depths")
     assert f"rises from 12.6 % at 18 layers to {reached:.1f} % at 200 layers" in plain(found)
     assert plain(found).endswith("; in ImageNet ResNet-200 the paper has 32.0 %.")
@@ -172,14 +172,14 @@ def test_claim_1_on_imagenet_is_held_against_the_papers_value(imagenet, reached,
 
 def test_networks_whose_value_is_not_known_are_not_judged(imagenet):
     imagenet(18, "bn", 4.0)
-    found = claims.imagenet_reaches()
+    found = evidence.imagenet_reaches()
     assert found.verdict == "not judged" and "is 12.0 % at 18 layers" in plain(found)
     assert claims.settle([1])[0].found.verdict in ("not judged", "reproduced", "in trend")
 
 
 def test_a_run_on_imagenet_that_diverged_is_said(imagenet):
     imagenet(18, "bn", 0.1, status="diverged")
-    found = claims.imagenet_reaches()
+    found = evidence.imagenet_reaches()
     assert found.verdict == "not judged" and "diverged" in plain(found)
 
 
@@ -196,7 +196,7 @@ AFFINE = {  # everything trained, everything but γ and β, both in percent
 def test_claim_4_on_imagenet_is_judged_by_the_rule_of_differences(imagenet, verdict):
     for trainable, values in zip(("all", "all-bn"), AFFINE[verdict], strict=True):
         imagenet(50, trainable, *values)
-    found = claims.imagenet_affine()
+    found = evidence.imagenet_affine()
     assert found.verdict == verdict
     assert ("ImageNet ResNet-50" in plain(found)) == (verdict != "not trained")
 
@@ -237,7 +237,7 @@ def test_claim_7_is_judged_by_what_the_output_layer_brings(imagenet, verdict):
 )
 def test_two_halves_of_a_claim_are_one_by_the_rule_of_figures(parts, verdict):
     assert analysis.whole(*parts) == verdict
-    found = claims._halves(say.Statement("A.", parts[0]), say.Statement("B.", parts[1]))
+    found = evidence.halves(say.Statement("A.", parts[0]), say.Statement("B.", parts[1]))
     told = [half for half, part in zip(("CIFAR-10", "ImageNet"), parts, strict=True) if part not in ("not trained", "not judged")]
     assert (found.text, found.verdict) == ("A. B.", verdict)
     assert found.of == (f"on {told[0]}" if len(told) == 1 else "")
@@ -245,7 +245,7 @@ def test_two_halves_of_a_claim_are_one_by_the_rule_of_figures(parts, verdict):
 
 def test_a_folder_of_ten_classes_is_no_imagenet(imagenet):
     imagenet(18, "bn", 4.0, classes=10)
-    assert not len(experiments.runs("fig2_imagenet")) and claims.imagenet_reaches().verdict == "not trained"
+    assert not len(experiments.runs("fig2_imagenet")) and evidence.imagenet_reaches().verdict == "not trained"
 
 
 def test_the_page_of_imagenet_with_runs(imagenet):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from papermill import inspect_notebook as papermill_reads
 
-from bnlib import bench, experiments, store
+from bnlib import experiments, store
 from bnlib.report import figures, parameters
 from bnlib.spec import RECIPES
 from bnlib.store import ROOT
@@ -104,9 +104,11 @@ OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "own_ne
 
 
 @functools.cache
-def pruned(runs, measure=bench.pruned):
+def pruned(runs):
     """How long networks take, whole and pruned, measured once: it does not change with what else there is."""
-    return measure(list(runs))
+    from bnlib.bench import forward
+
+    return forward.pruned(list(runs))
 
 
 @pytest.mark.parametrize("without", ["everything", "the first run", "all that is trained whole", "probes"])
@@ -122,7 +124,7 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: kept)
     if without == "probes":
         monkeypatch.setattr(store.Run, "probes", None)
-    monkeypatch.setattr(bench, "pruned", lambda runs: pruned(tuple(runs)))
+    monkeypatch.setattr("bnlib.bench.pruned", lambda runs: pruned(tuple(runs)))
     texts = draw(cells(path))
     assert not [text for text in texts if re.search(r"(?<![\w/+-])nan(?![\w/+-])", re.sub(r'"[^"]*"', "", text), re.I)]
     verdicts = {verdict for text in texts for verdict in re.findall(r'class="bn-badge[^>]*>([^<]*)<', text)}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bnlib import experiments
-from bnlib.report import analysis, claims, page, paper
+from bnlib.report import analysis, claims, evidence, page, paper
 from bnlib.report import statements as say
 from bnlib.report.beyond import norms, order, pruning, small, tasks, transfer
 from bnlib.report.page import Markdown
@@ -60,7 +60,7 @@ def _summary(name: str):
 
 def _values():
     summary = analysis.summarise(experiments.runs("fig2_depth"))
-    found = say.depth(claims.accuracy_points("fig2_depth", trainable="bn"), summary)
+    found = say.depth(evidence.accuracy_points("fig2_depth", trainable="bn"), summary)
     return _and(found, say.still_to_train("fig2_depth"))
 
 

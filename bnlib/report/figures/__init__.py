@@ -6,10 +6,8 @@ which each function makes of its data (`figure.alt`).
 
 from bnlib.report.figures.ablations import random_parameters, variants
 from bnlib.report.figures.accuracy import (
-    blog_keras,
     fig1_affine,
     fig2_depth,
-    fig2_imagenet,
     fig2_width,
     fig3_depth_or_width,
     front,
@@ -19,6 +17,7 @@ from bnlib.report.figures.curves import curve, curves
 from bnlib.report.figures.gamma import fig4_gamma, fig5_thresholds, gamma_layers
 from bnlib.report.figures.off import why_off
 from bnlib.report.figures.parameters import table1
+from bnlib.report.figures.photographs import blog_keras, fig2_imagenet
 from bnlib.report.figures.probes import clamping_or_chance, fig6_clamping, fig7_relu, relu_layers
 from bnlib.report.figures.show import Shown, show
 from bnlib.report.figures.speed import scaling, steps

@@ -7,6 +7,8 @@ import pandas as pd
 from bnlib.report.figures.marks import SOURCES, recipes_of
 from bnlib.report.figures.style import OURS, label, order
 
+LAYERS = ("at {:g} layers", "at {:g}")  # the places of a line against depth, the first and the later ones, as `course` takes them
+
 
 def number(value: float, form: str = ".0f") -> str:
     """A number with a true minus."""

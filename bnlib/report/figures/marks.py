@@ -105,6 +105,13 @@ def chance(ax, x: float | None = None, level: float = 10) -> None:
                 transform=ax.get_yaxis_transform())  # fmt: skip
 
 
+def depth_axis(ax, ticks) -> None:
+    """Depth from left to right, on a logarithmic scale, with these ticks and no others."""
+    ax.set_xscale("log")
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+
+
 def diverged(ax, rows: pd.DataFrame, x: str, colour: str, marker: str) -> None:
     """Say at each point how many replicates diverged; one of which all did lies pale, and joined to none, where they ended.
 
