@@ -36,29 +36,31 @@ def against_batch(summary: pd.DataFrame, ending: str = "") -> pd.DataFrame:
 
 
 def verdict(rows: pd.DataFrame) -> str:
-    """Whether it has to be BatchNorm, by the rows of one network: `no`, `yes` or `too close`.
+    """Whether it has to be BatchNorm, by the rows of one network: `no`, `yes`, `too close` or `not judged`.
 
     no: another one does better, or the 95 % interval of what it loses ends below the tolerance. yes: each of the three others is
-    there and does worse by more than chance.
+    there and does worse by more than chance. not judged: so do those that are there, and another is not.
     """
     worse = (rows.p < LEVEL) & (rows.difference > 0)
     good = ((rows.p < LEVEL) & (rows.difference < 0)) | (rows.difference + rows.half < TOLERANCE)
     if good.any():
         return "no"
-    return "yes" if worse.all() and set(rows.other) == set(OTHERS) else "too close"
+    if not worse.all():
+        return "too close"
+    return "yes" if set(rows.other) == set(OTHERS) else "not judged"
 
 
 def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     """Does it have to be BatchNorm? compared: of `against_batch`, γ and β alone. summary: what it was made of.
 
-    Said of the deepest network; the verdict is of all: `no` if it is that of one, `yes` if it is that of each.
+    Said of the deepest network; the verdict is of all: `no` and `too close` if one has it, `yes` if each has.
     """
     rows = best(compared[compared.recipe.isin(RECIPES)])
     if not len(rows):
         return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     each = {name: verdict(own) for name, own in rows.groupby("network")}
-    said = "no" if "no" in each.values() else "yes" if set(each.values()) == {"yes"} else "too close"
-    place = next(name for name in rows.sort_values("depth", ascending=False).network if said == "too close" or each[name] == said)
+    said = next(one for one in ("no", "too close", "not judged", "yes") if one in each.values())
+    place = next(name for name in rows.sort_values("depth", ascending=False).network if each[name] == said)
     own = rows[rows.network == place]
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
@@ -66,9 +68,13 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     texts = {
         "no": f"No: γ and β of another normalisation do as well or better. Alone, {both}",
         "yes": f"For the best result, yes: no other's γ and β do as well. Of the others {both}",
-        "too close": f"That cannot be told yet: {both}, which may be chance or is not yet known of all",
+        "too close": f"That cannot be told yet: {both}, which may be chance",
     }
-    gone = summary[(summary.diverged > 0) & (summary.recipe == top.recipe) & (summary.network == place)]
+    here = summary[(summary.recipe == top.recipe) & (summary.network == place)]
+    untried = [name for name in OTHERS if name not in set(here.variant.astype(str))]
+    texts["not judged"] = f"So far, with γ and β alone, {both}"
+    texts["not judged"] += f"; {listing(untried)} {'has' if len(untried) == 1 else 'have'} not been tried" if untried else ""
+    gone = here[here.diverged > 0]
     gone = diverged(gone[~gone.variant.astype(str).str.endswith(EVERYTHING)], lambda row: f"with {row.variant}")
     return Statement(f"{texts[said]}{f'; {gone}' if gone else ''}.", said)
 
@@ -81,7 +87,8 @@ def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
     own = rows[rows.depth == rows.depth.max()].sort_values("less", ascending=False)
     each = listing(f"{percent(row.less)} with {row.other}" for row in own.itertuples())
     low = own.less.astype(float).min()
-    how = "all far above chance" if low > 2 * guess else "not all far above chance"
+    every = "all " if len(own) > 1 else ""
+    how = f"{every}far above chance" if low > 2 * guess else f"not {every}far above chance"
     return Statement(f"γ and β alone reach {each} in {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}: {how}.")
 
 
