@@ -71,10 +71,10 @@ def without_decay(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:
     if not len(rows):
         return Statement("Nothing has been trained without weight decay on γ and β yet.")
     row = rows.sort_values("depth").iloc[-1]
-    still = "they still do" if row.less > 1.5 else "none but those that start there do"
+    still = "some go there without decay, too" if row.less > 1.5 else "without decay none goes there"
     return Statement(
         f"Without weight decay on γ and β, {percent(row.less)} of γ end below {threshold:g} in {network(row.network)}, with it "
-        f"{percent(row.more)}, {after(row.recipe)}; 1\u00a0% starts there: {still}."
+        f"{percent(row.more)}, {after(row.recipe)}; 1\u00a0% starts there, so {still}."
     )
 
 
