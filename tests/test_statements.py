@@ -404,7 +404,9 @@ def test_near_zero_is_judged_at_both_thresholds():
 
 def test_without_decay_they_still_end_there_or_do_not():
     rows = points((14, 20, "the recipe"), (14, 8, "no weight decay on γ and β"))
-    assert plain(say.without_decay(rows)).endswith("with it 20.0 %, after 160 epochs; 1 % starts there, so some go there without decay, too.")
+    assert plain(say.without_decay(rows)).endswith(
+        "with it 20.0 %, after 160 epochs; 1 % starts there, so some go there without decay, too."
+    )
     none = points((14, 20, "the recipe"), (14, 1, "no weight decay on γ and β"))
     assert plain(say.without_decay(none)).endswith("so without decay none goes there.")
     assert plain(say.without_decay(rows.head(1))) == "Nothing has been trained without weight decay on γ and β yet."

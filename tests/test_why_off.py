@@ -354,7 +354,10 @@ def test_every_question_is_answered_by_the_runs_or_says_that_there_are_none(monk
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: [])
     none = questions.answers(questions.LEARNED)
     assert {one.verdict for one in none.values()} == {"not trained"}
-    assert questions.count(none) == "Eleven questions. To no of them there are runs that say something."
+    some = dict(zip(none, [*list(none.values())[:-1], say.Statement("", "yes")], strict=True))
+    assert questions.count(some) == "Eleven questions. There are runs for one of them."
+    assert questions.count(dict.fromkeys(none, say.Statement("", "yes"))) == "Eleven questions. There are runs for each."
+    assert questions.count(none) == "Eleven questions. There are runs for none of them."
 
 
 def test_the_paper_stands_in_the_question_about_small_gammas():

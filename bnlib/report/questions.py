@@ -49,9 +49,8 @@ def short(found: dict[Question, Statement]) -> Markdown:
 def count(found: dict[Question, Statement]) -> Markdown:
     """To how many of the questions there are runs, in words."""
     there = sum(one.verdict != "not trained" for one in found.values())
-    return Markdown(
-        f"{say.upper(say.number(len(found)))} questions. To {say.number(there)} of them there are runs that say something."
-    )
+    of = "each" if there == len(found) else f"{say.number(there) if there else 'none'} of them"
+    return Markdown(f"{say.upper(say.number(len(found)))} questions. There are runs for {of}.")
 
 
 def _summary(name: str):
