@@ -111,6 +111,9 @@ def test_what_a_spec_says():
     assert RunSpec("resnet14").probes == RunSpec("resnet14").asked == ("clamping", "relu", "train", "quantised")
     for name in ("wrn14-2", "vgg11"):  # no figure shows what small γ are worth there, and it takes longest
         assert RunSpec(name).asked == ("relu", "train", "quantised") and RunSpec(name, "all").asked == RunSpec(name).probes
+    for own in (RunSpec("resnet14", "random:2"), RunSpec("resnet14", "output"), RunSpec("resnet14", "norm", norm="group")):
+        assert own.asked == tuple(name for name in own.probes if name != "clamping"), own
+    assert RunSpec("resnet14", "gamma").asked == RunSpec("resnet14", "bn+output").asked == RunSpec("resnet14").probes
     assert RunSpec("resnet14", "norm", norm="layer").probes == ("clamping", "relu", "train")
     assert [spec.model for spec in experiments.wanted("beyond_transformer", "short")] == ["vit6"] * len(
         experiments.experiment("beyond_transformer").variants

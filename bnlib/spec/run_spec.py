@@ -138,12 +138,12 @@ class RunSpec:
     def asked(self) -> tuple[str, ...]:
         """Those of `probes` that it is asked when training ends.
 
-        Not `clamping`, which takes as long as a hundred evaluations, of networks that no figure shows it of and that can be asked
-        it later.
+        Not `clamping`, which takes as long as a hundred evaluations, where no figure shows it and it can be asked later: of other
+        networks than the paper's deep ones, and where BatchNorm's γ do not learn.
         """
         arch = architecture(self.model)
-        shown = (arch.family, arch.width) == ("resnet", 1) or not self.redrawn
-        return tuple(name for name in self.probes if name != "clamping" or shown)
+        shown = (arch.family, arch.width, self.kind) == ("resnet", 1, "bn") and "gamma" in parse(self.learned)[0]
+        return tuple(name for name in self.probes if name != "clamping" or shown or not self.redrawn)
 
     @property
     def text(self) -> str:
