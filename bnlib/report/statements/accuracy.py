@@ -217,7 +217,8 @@ def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
         return Statement(f"{said}; whether the shortcuts' own γ and β learn in the paper's line has not been tried yet.")
     left = float(row.with_ - row.reference)
     if abs(left) <= row.tolerance:
-        why = f"{percent(row.with_)}, within {points(left)} of the paper's: that [would explain it](../book/deviations.md)"
+        near = f"within {points(left)} of the paper's" if round(left, 1) else "as in the paper"
+        why = f"{percent(row.with_)}, {near}: that [would explain it](../book/deviations.md)"
     else:
         why = f"{percent(row.with_)}, {points(left)} from the paper's: that does not explain it"
     return Statement(f"{said}; with the shortcuts' own γ and β learning, too, {why}.")
