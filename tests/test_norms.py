@@ -309,7 +309,8 @@ def test_what_the_others_reach_and_where_the_choice_matters():
     assert one == "γ and β alone reach 45.0 % with GroupNorm in ResNet\u201114 after 16 epochs: far above chance."
     assert "matters more" in said and "35.0 points there, and 3.0 points where everything learns" in said
     assert not norms.with_everything(alone, every[:0]) and list(every.other) == list(norms.OTHERS)
-    figure = norms.figure(summary, summary[:0])
+    figure = norms.figure(pd.concat([summary, points("ResNet-32", 32, BatchNorm=60)]), summary[:0])
+    assert len(figure.axes) == 1, "BatchNorm alone is compared with nothing"
     figure.canvas.draw()
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(means)
     assert "InstanceNorm, everything, 87 %" in figure.alt and not norms.figure(summary[:0], summary[:0]).axes[0].has_data()

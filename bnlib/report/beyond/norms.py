@@ -172,11 +172,11 @@ def table(compared: pd.DataFrame):
 def figure(resnets: pd.DataFrame, transformers: pd.DataFrame) -> Figure:
     """Test accuracy of every normalisation, a row each, γ and β alone and everything; of a transformer, of every trainable set.
 
-    Both of `analysis.summarise`. A panel for each network and recipe. Bars: one standard deviation of three or more replicates.
+    Both of `analysis.summarise`. A panel for each network and recipe, of ResNets those with more than BatchNorm to show. Bars: one
+    standard deviation of three or more replicates.
     """
-    found = [
-        (key, own.assign(row=own.variant.astype(str).str.removesuffix(EVERYTHING)), (BASE, *OTHERS)) for key, own in groups(resnets)
-    ]
+    rows = resnets.assign(row=resnets.variant.astype(str).str.removesuffix(EVERYTHING))
+    found = [(key, own, (BASE, *OTHERS)) for key, own in groups(rows) if set(own.row) != {BASE}]
     for key, own in groups(transformers):
         names = own.assign(row=own.variant.astype(str).map(label))
         found.append((key, names, dict.fromkeys(names.sort_values("mean").row)))
