@@ -126,6 +126,7 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
         monkeypatch.setattr(store.Run, "probes", None)
     monkeypatch.setattr("bnlib.bench.pruned", lambda runs: pruned(tuple(runs)))
     texts = draw(cells(path))
+    assert all(texts), "a cell shows an empty box"
     assert not [text for text in texts if re.search(r"(?<![\w/+-])nan(?![\w/+-])", re.sub(r'"[^"]*"', "", text), re.I)]
     verdicts = {verdict for text in texts for verdict in re.findall(r'class="bn-badge[^>]*>([^<]*)<', text)}
     assert verdicts <= {"not trained", "not judged"} or without != "everything", verdicts

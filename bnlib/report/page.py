@@ -61,9 +61,9 @@ def literal(text: str) -> str:
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
-def meaning(*said: Statement | str) -> Markdown:
-    """Statements and sentences as one paragraph; those that have nothing to say are left out."""
-    return Markdown(" ".join(one.text if isinstance(one, Statement) else one for one in said if one))
+def meaning(*said: Statement | str) -> Markdown | None:
+    """Statements and sentences as one paragraph, without those that have nothing to say; None, which shows nothing, if none has."""
+    return Markdown(" ".join(one.text if isinstance(one, Statement) else one for one in said if one)) or None
 
 
 def answers(questions: dict[str, list[Statement]]) -> Markdown:
