@@ -85,14 +85,15 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
                 for row in own[(own.trainable == "bn") & (own.n > 0)].itertuples():
                     ax.axhline(row.mean, color=look("bn")[0], linestyle="--", linewidth=1.2)
                     ax.plot(2, row.mean, mark, color=look("bn")[0])
-                    ax.annotate(network, (1, row.mean), (-4, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
-                                ha="right", fontsize=9, color=MUTED)  # fmt: skip
+                    # On the left, where few random weights a channel are far below.
+                    ax.annotate(network, (0, row.mean), (4, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
+                                fontsize=9, color=MUTED)  # fmt: skip
             chance(ax, 0.01)
             ax.set_xscale("log")
             ax.set_xticks(ticks, [str(k) for k in ticks])
             ax.set_xlim(0.85 * ticks[0], ticks[-1] / 0.85)
             ax.minorticks_off()
-            ax.set_ylim(0, None)
+            ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")
         axes[-1].set_xlabel("K: random weights trained in each channel (log scale)")
