@@ -6,6 +6,7 @@ import pytest
 
 from bnlib import experiments, store
 from bnlib.report import analysis, figures, paper
+from bnlib.report.analysis import verdicts as rules
 
 
 def summary(*rows, n=3, sd=0.5):
@@ -262,3 +263,17 @@ def test_a_run_that_changed_machines_names_them_in_order():
     runs = experiments.runs("fig1_affine", "paper")
     begun = next(run for run in map(store.load, runs.id) if "NVIDIA H200" in [one["device"] for one in run.info.get("earlier", ())])
     assert f"NVIDIA H200, then {begun.info['device']}" in analysis.provenance(runs[runs.id == begun.id]).to_html()
+
+
+def test_two_replicates_say_less_of_their_spread_than_all_that_have_been_repeated():
+    from scipy import stats
+
+    tested, pooled = rules.tested, (1.0, 10)
+    alike = stats.ttest_ind_from_stats(20.0, 0.5, 3, 17.0, 0.7, 4, equal_var=False).pvalue
+    assert tested(3.0, (0.5, 3), (0.7, 4), pooled)[0] == pytest.approx(alike), "Welch's test"
+    assert (
+        tested(3.0, (0.01, 2), (0.01, 4), pooled)
+        == tested(3.0, (9.0, 2), (9.0, 4), pooled)
+        != tested(3.0, (9.0, 3), (9.0, 4), pooled)
+    )
+    assert np.isnan(tested(3.0, (0.5, 2), (0.5, 1), (np.nan, 0))).all()

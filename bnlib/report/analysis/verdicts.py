@@ -66,10 +66,11 @@ def spread(points: pd.DataFrame) -> tuple[float, int]:
 def tested(difference: float, one: tuple[float, int], other: tuple[float, int], pooled: tuple[float, int]) -> tuple[float, float]:
     """P and half of the 95 % interval of a difference of two means; one, other: the standard deviation and number of each.
 
-    Welch's test where both have been repeated. Else `pooled`, of `spread`, stands for the spread of both; (NaN, NaN) without it.
+    Welch's test where both have three replicates or more: the spread of two says next to nothing. Else `pooled`, of `spread`,
+    stands for the spread of both; (NaN, NaN) without it.
     """
     (sd, n), (other_sd, other_n) = one, other
-    if min(n, other_n) > 1:
+    if min(n, other_n) > 2:
         parts = sd**2 / n, other_sd**2 / other_n
         error = math.sqrt(sum(parts))
         freedom = sum(parts) ** 2 / (parts[0] ** 2 / (n - 1) + parts[1] ** 2 / (other_n - 1)) if error else n + other_n - 2
