@@ -194,6 +194,10 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
     found = small.at_equal_bytes(points({14: (1_000 * 10**0.5, 45.0)}, DENSE)).iloc[0]
     assert found.format == "int8" and found.less == pytest.approx(40.0) and found.difference == pytest.approx(5.0)
     assert found.smaller == "WRN-14-0.0625" and found.p < 0.05
+    better = small.at_equal_bytes(points({14: (1_500, 45.0), 32: (2_000, 47.0)}, DENSE))
+    assert list(better.format) == ["int8"] * 2, "nobody keeps a seed in more bytes that another one beats with fewer"
+    worse = small.at_equal_bytes(points({14: (500, 30.0), 32: (1_500, 45.0)}, DENSE))
+    assert list(worse.network) == ["ResNet-32"], "ResNet-14 at 32 bits would be compared, at 2,000 bytes"
     assert not len(small.at_equal_bytes(points({14: (100, 45.0)}, DENSE)))  # at 4 × 100 bytes too there is nothing beside it
 
 
@@ -209,10 +213,10 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
         ({14: (1_500, 15.0), 32: (10_000, 35.0)}, "no", "", "It is right here for some sizes only: of the two"),
         ({14: (10_000, 35.0)}, "no", "", "15.0\u00a0points behind. It is right here."),
         (
-            {14: (1_500, 45.0), 32: (10_000, 35.0)},
+            {14: (1_500, 45.0), 32: (10_000, 46.0)},
             "no",
             "at 1 of 2 sizes",
-            "the gap is as it says at one and the other way round at one.",
+            "the gap is smaller at one and the other way round at one.",
         ),
         ({14: (10_000, 50.1)}, "too close", "", "It is not right here"),
     ],
@@ -226,7 +230,7 @@ def test_the_answer(seeds, verdict, of, critique):
 
 
 def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():
-    found = small.answer(points({14: (1_500, 45.0), 32: (10_000, 35.0)}, DENSE))
+    found = small.answer(points({14: (1_500, 45.0), 32: (10_000, 46.0)}, DENSE))
     assert found.text.endswith("against 50.0\u00a0%. It is ahead up to 1.5\u00a0kB.")
 
 

@@ -38,7 +38,7 @@ def kept(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def frontier(points_: pd.DataFrame) -> pd.DataFrame:
-    """Those of `points_`, of one recipe, way and format, that no other reaches with as few bytes; by bytes."""
+    """Those of `points_`, of one recipe and way, that no other reaches with as few bytes; by bytes."""
     rows = points_.sort_values(["bytes", "mean"], ascending=[True, False])
     return rows[rows["mean"] > rows["mean"].cummax().shift(fill_value=-np.inf)]
 
@@ -65,13 +65,13 @@ def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
 def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
     """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
 
-    points_: of `kept`. Of its formats that counts in which the seed does best against `dense_at`; nothing is extrapolated. Returns
-    network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's), difference,
-    half, p, n: as `analysis.differences`.
+    points_: of `kept`. A seed counts where no other one does better in as few bytes: nobody would keep it. Of its formats that
+    counts in which it does best against `dense_at`; nothing is extrapolated. Returns network, depth, width, recipe, format, bytes,
+    smaller, smaller_work, more (the seed's accuracy), less (the other's), difference, half, p, n: as `analysis.differences`.
     """
     rows = []
     for _, own in points_.groupby("recipe", sort=False):
-        for seed in own[own.variant == SEED].itertuples():
+        for seed in frontier(own[own.variant == SEED]).itertuples():
             if dense := dense_at(own, seed.bytes):
                 names = (*_PLACE, "format", "bytes", "mean", "sd", "n")
                 rows.append({name: getattr(seed, name) for name in names} | dense)
