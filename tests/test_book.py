@@ -275,7 +275,8 @@ def test_the_icons_of_a_page_are_there(served, browser):
 @every_page
 def test_no_page_says_nan(name):
     text = re.sub(r"<(script|style|pre).*?</\1>|<[^>]*>", " ", (HTML / f"{name}.html").read_text(encoding="utf-8"), flags=re.S)
-    assert not re.findall(r".{40}(?<![\w/+-])nan(?![\w/+-]).{40}", text, flags=re.S)
+    how = re.I if name.startswith("notebooks/") else 0  # where the package is described it may say NaN
+    assert not re.findall(r".{40}(?<![\w/+-])nan(?![\w/+-]).{40}", text, flags=re.S | how)
 
 
 @built

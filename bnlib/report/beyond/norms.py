@@ -8,7 +8,7 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.tables import difference_table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, sound, spread, tested
 from bnlib.report.figures.marks import recipes_of
-from bnlib.report.figures.panels import groups, nothing
+from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost
 from bnlib.report.statements.accuracy import all_diverged
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points
@@ -185,8 +185,7 @@ def figure(resnets: pd.DataFrame, transformers: pd.DataFrame) -> Figure:
         return nothing()
     with house_style():
         heights = [0.42 * len(names) + 0.3 for *_, names in found]
-        figure = Figure(figsize=(6.4, sum(heights) + 0.45 * len(found) + 0.9), layout="constrained")
-        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        figure, axes = column(len(found), sum(heights) + 0.45 * len(found) + 0.9, height_ratios=heights)
         for ax, ((place, recipe), own, names) in zip(axes, found, strict=True):
             for y, name in enumerate(names):
                 for row in own[own.row == name].itertuples():

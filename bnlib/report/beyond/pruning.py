@@ -16,7 +16,7 @@ from bnlib.report.analysis.verdicts import LEVEL, POINT, best, together
 from bnlib.report.analysis.words import counts
 from bnlib.report.figures import alt
 from bnlib.report.figures.marks import recipes_of
-from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, label, look, order
 from bnlib.report.statements.grammar import Statement, after, listing, network, percent, points, upper
 from bnlib.spec import added, architecture
@@ -206,8 +206,7 @@ def figure(found: pd.DataFrame) -> Figure:
         return nothing("no network has been asked yet")
     recipes = recipes_of(found)
     with house_style():
-        drawn = Figure(figsize=(6.4, 2.9 * len(recipes) + 0.7), layout="constrained")
-        axes = drawn.subplots(len(recipes), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+        drawn, axes = column(len(recipes), 2.9 * len(recipes) + 0.7, sharey=True)
         for ax, recipe in zip(axes, recipes, strict=True):
             for (trainable, depth), rows in found[found.recipe == recipe].groupby(["trainable", "depth"], observed=True):
                 rows, (colour, marker, _) = rows.sort_values("threshold"), look(trainable)

@@ -12,7 +12,7 @@ from bnlib.report.analysis.tables import difference_table, table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, together
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
-from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, look
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 from bnlib.spec.architecture import Architecture
@@ -171,8 +171,7 @@ def figure(points_: pd.DataFrame) -> Figure:
         return nothing("no network has been asked yet")
     recipes = recipes_of(points_)
     with house_style():
-        drawn = Figure(figsize=(6.4, 3.6 * len(recipes) + 0.9), layout="constrained")
-        axes = drawn.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        drawn, axes = column(len(recipes), 3.6 * len(recipes) + 0.9)
         for ax, recipe in zip(axes, recipes, strict=True):
             for (way, form), rows in points_[points_.recipe == recipe].groupby(["variant", "format"], observed=True):
                 (colour, marker, _), rows = look(way), rows.sort_values("bytes")

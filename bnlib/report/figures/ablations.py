@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.figures import alt
-from bnlib.report.figures.marks import chance, diverged
-from bnlib.report.figures.panels import groups, nothing
+from bnlib.report.figures.marks import chance, diverged, log_axis
+from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import HALO, MUTED, OURS, PALE, house_style, label, look, lost
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
@@ -26,8 +26,7 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
         return nothing("nothing to compare has been run yet")
     with house_style():
         heights = [0.36 * len(own) + 0.35 for *_, own in found]
-        figure = Figure(figsize=(6.4, sum(heights) + 0.4 * len(found) + 0.4), layout="constrained")
-        axes = figure.subplots(len(found), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        figure, axes = column(len(found), sum(heights) + 0.4 * len(found) + 0.4, height_ratios=heights)
         said = []
         for ax, ((network, recipe), own, rows) in zip(axes, found, strict=True):
             for y, name in enumerate(rows):
@@ -71,8 +70,7 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
     marks = dict(zip(networks, itertools.cycle(MARKS), strict=False))
     ticks = sorted({1, 2, 4, *some.k})
     with house_style():
-        figure = Figure(figsize=(6.4, 3.1 * len(recipes) + 0.9), layout="constrained")
-        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        figure, axes = column(len(recipes), 3.1 * len(recipes) + 0.9)
         for ax, recipe in zip(axes, recipes, strict=True):
             for network, mark in marks.items():
                 own = summary[(summary.recipe == recipe) & (summary.network == network)]
@@ -89,10 +87,8 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
                     ax.annotate(network, (0, row.mean), (4, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points",
                                 fontsize=9, color=MUTED)  # fmt: skip
             chance(ax, 0.01)
-            ax.set_xscale("log")
-            ax.set_xticks(ticks, [str(k) for k in ticks])
+            log_axis(ax, ticks)
             ax.set_xlim(0.85 * ticks[0], ticks[-1] / 0.85)
-            ax.minorticks_off()
             ax.set_ylim(0, 1.05 * ax.get_ylim()[1])
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")

@@ -9,16 +9,16 @@ from bnlib.report.figures.marks import (
     SOURCES,
     band,
     chance,
-    depth_axis,
     diverged,
     handle,
     line,
+    log_axis,
     other_handles,
     recipes_of,
     reference_points,
     title,
 )
-from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import GREY, GRID, HALO, MUTED, OURS, PAGE, SETS, house_style, label, look, order
 
 
@@ -37,8 +37,7 @@ def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, hi
         return nothing()
     with house_style():
         heights = [2.7 if kind == "accuracy" else 1.7 for _, kind in kinds]
-        figure = Figure(figsize=(6.4, sum(heights) + 1.2), layout="constrained")
-        axes = figure.subplots(len(kinds), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+        figure, axes = column(len(kinds), sum(heights) + 1.2, height_ratios=heights)
         for ax, (recipe, kind) in zip(axes, kinds, strict=True):
             own, gains = summary[summary.recipe == recipe], differences[differences.recipe == recipe].sort_values("depth")
             if kind == "accuracy":
@@ -56,7 +55,7 @@ def fig1_affine(summary: pd.DataFrame, differences: pd.DataFrame, low: float, hi
                                 textcoords="offset points", ha="center", fontsize=9, zorder=5)  # fmt: skip
                 ax.set_ylim(min(-0.5, 1.15 * gains.difference.min()), 1.25 * max(high, gains.difference.max()))
                 ax.set_ylabel("difference\n(points)")
-            depth_axis(ax, depths)
+            log_axis(ax, depths)
         axes[-1].set_xlabel("depth N of ResNet-N (layers, log scale)")
         handles = [handle(name) for name in ("all", "all-bn") if name in set(summary.trainable)]
         handles += other_handles(reference, recipes)
@@ -105,8 +104,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
     if not len(points) and not len(reference):
         return nothing()
     with house_style():
-        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 0.9), layout="constrained")
-        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        figure, axes = column(len(recipes), 3.5 * len(recipes) + 0.9)
         for ax, recipe in zip(axes, recipes, strict=True):
             own = points[points.recipe == recipe]
             reference_points(ax, reference, "parameters", recipe)
@@ -186,7 +184,7 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
             text.set_path_effects(HALO)
         chance(ax, 0.01)
-        depth_axis(ax, depths)
+        log_axis(ax, depths)
         ax.set_ylim(0, 100)
         ax.set_yticks([0, 25, 50, 75, 100])
         ax.set_ylabel("test accuracy (%)")
@@ -208,16 +206,14 @@ def _against(summary: pd.DataFrame, reference: pd.DataFrame, x: str, xlabel: str
     if not ticks:
         return nothing()
     with house_style():
-        # Side by side they would be too small to read in a page's column, and on a phone.
-        figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.4), layout="constrained")
-        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        figure, axes = column(len(recipes), 3.5 * len(recipes) + 1.4)
         for ax, recipe in zip(axes, recipes, strict=True):
             own = summary[summary.recipe == recipe]
             reference_points(ax, reference, x, recipe)
             for trainable in order(set(own.trainable)):
                 line(ax, own[own.trainable == trainable].sort_values(x), x, trainable)
             chance(ax, 0.06)
-            depth_axis(ax, ticks)
+            log_axis(ax, ticks)
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(title(own, recipe), loc="left")

@@ -105,8 +105,8 @@ def chance(ax, x: float | None = None, level: float = 10) -> None:
                 transform=ax.get_yaxis_transform())  # fmt: skip
 
 
-def depth_axis(ax, ticks) -> None:
-    """Depth from left to right, on a logarithmic scale, with these ticks and no others."""
+def log_axis(ax, ticks) -> None:
+    """Depths, or other counts, from left to right on a logarithmic scale, with these ticks and no others."""
     ax.set_xscale("log")
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()

@@ -42,6 +42,15 @@ def panels(frame: pd.DataFrame):
     return figure, [axes[places[key]] for key in keys]
 
 
+def column(count: int, height: float, **how):
+    """A figure of the page's width and `height` inches, and its axes: `count`, one below the other, on one scale.
+
+    how: what else `Figure.subplots` takes. Side by side they would be too small to read in a page's column, and on a phone.
+    """
+    figure = Figure(figsize=(6.4, height), layout="constrained")
+    return figure, figure.subplots(count, 1, sharex=True, squeeze=False, **how)[:, 0]
+
+
 def nothing(what: str = "nothing has been run yet") -> Figure:
     """A figure that shows nothing but these words."""
     figure = Figure(figsize=(6.4, 1))

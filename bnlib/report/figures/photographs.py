@@ -6,8 +6,8 @@ from matplotlib.lines import Line2D
 
 from bnlib.experiments import IMAGENET_CLASSES
 from bnlib.report.figures import alt
-from bnlib.report.figures.marks import chance, depth_axis, handle, line, paper_handle, recipes_of, reference_points
-from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.marks import chance, handle, line, log_axis, paper_handle, recipes_of, reference_points
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import FULL, GREY, MUTED, OURS, PAGE, SETS, house_style, look, order
 from bnlib.spec import RECIPES
 
@@ -30,14 +30,13 @@ def fig2_imagenet(top1: pd.DataFrame, top5: pd.DataFrame, reference: pd.DataFram
         return nothing()
     ticks = sorted({*top1.depth, *(depth for *_, theirs, _ in shown for depth in theirs.depth)})
     with house_style():
-        figure = Figure(figsize=(6.4, 3.3 * len(shown) + 1.5), layout="constrained")
-        axes = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+        figure, axes = column(len(shown), 3.3 * len(shown) + 1.5)
         for ax, (recipe, name, own, theirs, guess) in zip(axes, shown, strict=True):
             reference_points(ax, theirs, "depth", recipe)
             for trainable in order(set(own.trainable)):
                 line(ax, own[own.trainable == trainable].sort_values("depth"), "depth", trainable)
             chance(ax, level=guess)
-            depth_axis(ax, ticks)
+            log_axis(ax, ticks)
             ax.set_ylim(-2, 100)  # room for what is at chance
             ax.set_ylabel(f"{name} accuracy (%)")
             ax.set_title(f"{name}: {OURS[recipe]}", loc="left")
@@ -66,15 +65,14 @@ def blog_keras(summary: pd.DataFrame, reference: pd.DataFrame, names: list[str])
     if not len(summary):
         return nothing()
     with house_style():
-        figure = Figure(figsize=(6.4, 3 * len(recipes) + 1.2), layout="constrained")
-        axes = figure.subplots(len(recipes), 1, sharex=True, squeeze=False)[:, 0]
+        figure, axes = column(len(recipes), 3 * len(recipes) + 1.2)
         for ax, recipe in zip(axes, recipes, strict=True):
             own = summary[summary.recipe == recipe]
             reference_points(ax, theirs, "depth", recipe)
             for name, style in looks.items():
                 line(ax, own[own.variant == name].sort_values("depth"), "depth", "bn", **style)
             chance(ax, 0.99)
-            depth_axis(ax, ticks)
+            log_axis(ax, ticks)
             ax.set_xlim(0.88 * ticks[0], 1.14 * ticks[-1])
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
