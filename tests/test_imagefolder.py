@@ -602,6 +602,7 @@ def test_on_a_gpu_the_batches_are_the_same_on_any_stream(folder):
         with torch.cuda.stream(stream):
             torch.cuda._sleep(1_000_000)  # so that copies run ahead
             sums.append((pixels.long().sum(), labels.clone()))
+    stream.synchronize()
     for (total, labels), (pixels, theirs) in zip(sums, expected, strict=True):
         assert total.item() == pixels.long().sum().item() and torch.equal(labels.cpu(), theirs)
 
