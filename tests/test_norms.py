@@ -307,7 +307,9 @@ def test_what_the_others_reach_and_where_the_choice_matters():
     said = norms.with_everything(alone, every).text.replace("\u00a0", " ")
     one = norms.others(alone[alone.other == "GroupNorm"]).text.replace("\u00a0", " ")
     assert one == "γ and β alone reach 45.0 % with GroupNorm in ResNet\u201114 after 16 epochs: far above chance."
-    assert "matters more" in said and "35.0 points there, and 3.0 points where everything learns" in said
+    assert "matters more" in said and "35.0 points there and 3.0 points here" in said
+    alike = points(**means, **{f"{name}_all": mean + 1 for name, mean in means.items()})
+    assert "matters as much" in norms.with_everything(norms.against_batch(alike), norms.against_batch(alike, norms.EVERYTHING)).text
     assert not norms.with_everything(alone, every[:0]) and list(every.other) == list(norms.OTHERS)
     figure = norms.figure(pd.concat([summary, points("ResNet-32", 32, BatchNorm=60)]), summary[:0])
     assert len(figure.axes) == 1, "BatchNorm alone is compared with nothing"
@@ -315,6 +317,9 @@ def test_what_the_others_reach_and_where_the_choice_matters():
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == list(means)
     assert "InstanceNorm, everything, 87 %" in figure.alt and not norms.figure(summary[:0], summary[:0]).axes[0].has_data()
     assert "the other (%)" in norms.table(alone).to_html()
+
+
+NONE = points(BatchNorm=50)[:0]
 
 
 def vit(n=3, **means):
@@ -326,18 +331,24 @@ def vit(n=3, **means):
 
 def test_whether_a_transformer_learns_by_its_norms_alone():
     summary = vit(none=10, norm=40, output=30, norm_output=50, all=70)
-    said = norms.transformer(summary)
+    said = norms.transformer(summary, NONE)
     assert said.verdict == "yes" and "40.0" in said.text and "untrained it has 10.0" in said.text
-    assert norms.transformer(vit(none=10, norm=10.1)).verdict == "too close"
-    assert norms.transformer(vit(1, none=10, norm=40)).verdict == "too close", "one run each"
-    assert norms.transformer(vit(none=10, norm=8)).verdict == "no"
-    assert norms.transformer(vit(output=10)).verdict == "not judged" and norms.transformer(summary[:0]).verdict == "not trained"
-    beside = norms.beside_output(summary).text.replace("\u00a0", " ")
+    assert norms.transformer(vit(none=10, norm=10.1), NONE).verdict == "too close"
+    single = vit(1, none=10, norm=40)
+    assert norms.transformer(single, NONE).verdict == "too close", "one run each"
+    assert norms.transformer(single, points(BatchNorm=50)).verdict == "yes", "ResNets say how far a run scatters"
+    assert norms.transformer(single, points(BatchNorm=50).assign(recipe="paper")).verdict == "too close", "of the same recipe"
+    assert norms.transformer(vit(none=10, norm=8), NONE).verdict == "no"
+    assert (
+        norms.transformer(vit(output=10), NONE).verdict == "not judged"
+        and norms.transformer(summary[:0], NONE).verdict == "not trained"
+    )
+    beside = norms.beside_output(summary, NONE).text.replace("\u00a0", " ")
     assert "10.0 points more than the output layer alone; both together reach 50.0 %" in beside
-    assert "which may be chance" in norms.beside_output(vit(none=10, norm=40, output=39.8)).text
+    assert "which may be chance" in norms.beside_output(vit(none=10, norm=40, output=39.8), NONE).text
     with_adam = pd.concat([summary, summary.tail(1).assign(variant="everything, Adam", mean=75.0, trainable="all")])
-    assert "5.0 points better with everything trained" in norms.adam(with_adam).text.replace("\u00a0", " ")
-    assert not norms.adam(summary) and not norms.beside_output(summary[:1])
+    assert "5.0 points better with everything trained" in norms.adam(with_adam, NONE).text.replace("\u00a0", " ")
+    assert not norms.adam(summary, NONE) and not norms.beside_output(summary[:1], NONE)
     figure = norms.figure(summary[:0], summary)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()][0] == "nothing" and "ViT-6" in figure.alt
 

@@ -8,6 +8,7 @@ import pytest
 from bnlib import experiments
 from bnlib.report import analysis
 from bnlib.report import statements as say
+from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.statements.course import growth
 
 NB, HYPHEN = "\u00a0", "\u2011"
@@ -369,6 +370,36 @@ def test_small_gammas_are_said_against_depth():
         and one.verdict == "not judged"
     )
     assert say.small(shares.head(0), shares.head(0)).verdict == "not trained"
+
+
+def test_one_of_the_papers_two_shares_is_judged_by_itself():
+    reference = pd.DataFrame(
+        {"network": "ResNet-110", "trainable": ["bn", "all"], "value": [27.0, 9.0], "uncertainty": 1.0, "kind": "review"}
+    )
+    alone, both = points((14, 20), (110, 26)), points((14, 20), (110, 26), (110, 8, "all"))
+    said = say.small(alone, analysis.judge(alone, reference))
+    assert (said.verdict, said.of) == ("reproduced", "with γ and β trained")
+    assert plain(said).endswith("In ResNet-110 it is 26.0 %; the paper is quoted with 27.0 %.")
+    said = say.small(both, analysis.judge(both, reference))
+    assert (said.verdict, said.of) == ("reproduced", "")
+    short = alone.assign(recipe="short")
+    assert say.small(short, analysis.judge(short, reference)).verdict == "not judged"
+
+
+def test_most_can_be_said_of_the_fullest_place_then_of_the_longer_recipe_and_the_deeper_network():
+    rows = pd.DataFrame(
+        {
+            "network": ["a", "a", "b", "b", "b"],
+            "depth": [14, 14, 32, 32, 32],
+            "recipe": ["short", "short", "short", "short", "smoke"],
+            "variant": list("xyxyz"),
+        }
+    )
+    assert set(fullest(rows, "variant").network) == {"b"}
+    longer = pd.concat([rows, rows[:2].assign(recipe="paper")])
+    assert set(fullest(longer, "variant").recipe) == {"paper"}
+    more = pd.concat([longer, rows[:1].assign(variant="z")])
+    assert list(fullest(more, "variant").recipe) == ["short"] * 3 and not len(fullest(rows[4:], "variant"))
 
 
 def test_small_gammas_are_held_against_everything_trained():

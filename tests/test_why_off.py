@@ -175,6 +175,9 @@ def test_the_place_with_most_runs_is_spoken_of_and_tests_are_corrected_together(
     paper_ = world(*[(None, None, 22)] * 4, recipe="paper")
     both = pd.concat([LEARNT[2], paper_[2]], ignore_index=True)
     assert "after 16 epochs" in plain(say.why(both)) and "after 160 epochs" in plain(say.why(paper_[2]))
+    longer = LEARNT[2][LEARNT[2].part != "decay"].assign(recipe="paper")
+    longer = pd.concat([longer, LEARNT[2][LEARNT[2].part == "decay"].drop_duplicates(["measure"]).assign(recipe="paper")])
+    assert "after 160 epochs" in plain(say.why(pd.concat([LEARNT[2], longer]))), "as many parts, at fewer learning rates"
     alone = analysis.accounts(LEARNT[0][LEARNT[0].measure == "gamma"], LEARNT[1])
     pd.testing.assert_frame_equal(alone, LEARNT[2][LEARNT[2].measure == "gamma"], check_dtype=False)
     assert (alone.p >= 0).all() and alone.loc[alone.part == "training", "p"].item() < 0.05

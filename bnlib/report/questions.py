@@ -69,7 +69,7 @@ def _claim(number: int) -> Callable[[], Statement]:
 
 def _shares():
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
-    found = say.small(shares, analysis.ordered(analysis.judge(shares, paper.small_gammas())))
+    found = say.small(shares, analysis.judge(shares, paper.small_gammas()))
     return _and(found, say.against_all(shares), say.quoted(paper.small_gammas()))
 
 
@@ -148,7 +148,7 @@ BEYOND = (
     Question(
         "Does a random transformer learn by its norms alone?",
         ("beyond_norms",),
-        lambda: norms.transformer(_summary("beyond_transformer")),
+        lambda: norms.transformer(_summary("beyond_transformer"), _summary("beyond_norms")),
     ),
     Question(
         "Can one frozen network, with other γ and β for each task, do what a network trained for each task does?",

@@ -1,6 +1,7 @@
 """Tables to read."""
 
 import re
+from collections.abc import Callable
 
 import pandas as pd
 from markupsafe import Markup, escape
@@ -15,8 +16,8 @@ MINUS = re.compile(r"(?<![\w−–-])-(?=\d)")  # not the hyphen of ResNet-14, n
 SPREAD = re.compile(r"[+−]?\d+(?:\.\d+)?(?P<tail>\s*\(?±\s\d.*|)")  # 47.6 ± 1.6, −0.7 (± 2.4), or without it
 
 
-def table(frame: pd.DataFrame, formats: dict[str, str] | None = None):
-    """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`. Says so if it is empty.
+def table(frame: pd.DataFrame, formats: dict[str, str | Callable] | None = None):
+    """`frame` as a table to read, without its index; formats: of columns, such as `{"share": "{:.1f}"}`, or functions of a value.
 
     Numbers have a true minus, one decimal unless a format says otherwise, and `± 1.6` or `(± 2.4)` in columns of their own width.
     Texts are shown as they are, whatever they hold; only what is Markup, such as a link, is taken for HTML.
@@ -149,4 +150,4 @@ def provenance(runs: pd.DataFrame):
     own = [run.folder.parent != store.results_folder() for run in stored]
     if any(own):
         shown["where"] = ["runs/, not committed" if one else "results/" for one in own]
-    return table(shown, {"minutes": "{:.0f}"})
+    return table(shown, {"minutes": lambda value: f"{value:.{0 if value >= 10 else 1}f}"})  # on a GPU some take seconds

@@ -202,6 +202,22 @@ def best(points: pd.DataFrame) -> pd.DataFrame:
     return points[:0]
 
 
+def fullest(points: pd.DataFrame, *columns: str, recipes: tuple[str, ...] = RECIPES) -> pd.DataFrame:
+    """The rows of the network and recipe of which most can be said: that have most different values of `columns`, taken together.
+
+    Of several with as many the longer recipe, the first of `recipes`; then the deeper network.
+    """
+    own = points[points.recipe.isin(recipes)]
+    if not len(own):
+        return own
+    place = ["network", "depth", "recipe"]
+    count = own[[*place, *columns]].drop_duplicates().groupby(place).size().reset_index(name="count")
+    most = count.assign(late=count.recipe.map(recipes.index)).sort_values(
+        ["count", "late", "depth"], ascending=[False, True, False]
+    )
+    return own[(own.network == most.network.iloc[0]) & (own.recipe == most.recipe.iloc[0])]
+
+
 def overall(points: pd.DataFrame) -> str:
     """One verdict for a figure, of its points' verdicts at the `best` recipe.
 

@@ -98,22 +98,24 @@ def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
     rows = rows[rows.depth == rows.depth.max()]
     if len(rows) < 2:
         return Statement("")
-    apart = [
+    alone_, all_ = (
         max(rows[more].max(), rows[less].max()) - rows[less].min() for more, less in (("more", "less"), ("more_all", "less_all"))
-    ]
+    )
+    how = "as much" if abs(alone_ - all_) < TOLERANCE else "more" if alone_ > all_ else "less"
     return Statement(
-        f"The choice matters {'more' if apart[0] > apart[1] else 'less'} where γ and β learn alone: from the best to the worst "
-        f"normalisation it is {points(apart[0])} there, and {points(apart[1])} where everything learns, in "
+        f"The choice matters {how} where γ and β learn alone{' as' if how == 'as much' else ' than'} where everything learns: "
+        f"from the best to the worst normalisation it is {points(alone_)} there and {points(all_)} here, in "
         f"{network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}."
     )
 
 
-def transformer(summary: pd.DataFrame) -> Statement:
-    """Does a random transformer learn by its norms alone? summary: of `analysis.summarise`, of `beyond_transformer`.
+def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
+    """Does a random transformer learn by its norms alone? Both of `analysis.summarise`: of `beyond_transformer`, `beyond_norms`.
 
-    yes: γ and β alone do better than the network as it was drawn, by more than chance.
+    yes: γ and β alone do better than the network as it was drawn, by more than chance. How far a single run scatters is said by
+    all networks of the figure that have replicates, as elsewhere.
     """
-    at, spreads = _deepest(summary)
+    at, spreads = _deepest(summary, resnets)
     if not {"norm", "none"} <= set(at.index):
         return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     gap, p = _gap(at, spreads, "norm", "none")
@@ -127,9 +129,9 @@ def transformer(summary: pd.DataFrame) -> Statement:
     return Statement(f"{said}.", "yes" if gap > 0 else "no")
 
 
-def beside_output(summary: pd.DataFrame) -> Statement:
+def beside_output(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
     """Whether γ and β of a transformer do more than its output layer alone, and what both together do. As `transformer`."""
-    at, spreads = _deepest(summary)
+    at, spreads = _deepest(summary, resnets)
     if not {"norm", "output"} <= set(at.index):
         return Statement("")
     gap, p = _gap(at, spreads, "norm", "output")
@@ -139,22 +141,22 @@ def beside_output(summary: pd.DataFrame) -> Statement:
     return Statement(f"In {network(at.network.iloc[0])} γ and β alone give {how}{both}.")
 
 
-def adam(summary: pd.DataFrame) -> Statement:
+def adam(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
     """What Adam changes in a transformer, with γ and β alone and with everything trained. As `transformer`."""
-    (at, spreads), said = _deepest(summary), []
+    (at, spreads), said = _deepest(summary, resnets), []
     for sgd, name in (("norm", "γ and β"), ("all", "everything")):
         if {sgd, f"{name}, Adam"} <= set(at.index):
             gap, p = _gap(at, spreads, f"{name}, Adam", sgd)
-            doubt = "" if p < LEVEL else ", which may be chance"
-            said.append(f"is {points(gap)} {'better' if gap > 0 else 'worse'} with {label(sgd)} trained{doubt}")
-    return Statement(f"Adam at a learning rate of 0.001 {listing(said)}, against SGD as in the recipe." if said else "")
+            doubt = "" if p < LEVEL else " (which may be chance)"
+            said.append(f"{points(gap)} {'better' if gap > 0 else 'worse'} with {label(sgd)} trained{doubt}")
+    return Statement(f"Adam at a learning rate of 0.001 is {listing(said)} than SGD as in the recipe." if said else "")
 
 
-def _deepest(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The points of the deepest transformer of which γ and β were trained, at the best recipe, by variant; all of that."""
+def _deepest(summary: pd.DataFrame, resnets: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The points of the deepest transformer of which γ and β were trained, at the best recipe, by variant; all of that recipe."""
     own = best(sound(summary))
     deepest = own.depth == own[own.variant == "norm"].depth.max()
-    return own[deepest].set_index("variant"), own
+    return own[deepest].set_index("variant"), pd.concat([own, sound(resnets)[lambda rows: rows.recipe.isin(own.recipe)]])
 
 
 def _gap(at: pd.DataFrame, spreads: pd.DataFrame, one: str, other: str) -> tuple[float, float]:

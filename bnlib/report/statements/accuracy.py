@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, overall, sound
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, fullest, overall, sound
 from bnlib.report.statements.course import at, growth, values
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
 from bnlib.spec import RunSpec, architecture
@@ -124,19 +124,13 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
     summary: of `analysis.summarise`.
     """
     own = judged_at(summary)
-    own = own[own.trainable.isin(of)]
-    if not len(own):
+    own = fullest(own[own.trainable.isin(of)], "trainable")
+    if own.trainable.nunique() < 2:
         return Statement("")
-    own = own.assign(rank=own.recipe.map({name: -i for i, name in enumerate(RECIPES)}))
-    count = own.groupby(["rank", "depth", "width", "network", "recipe"]).trainable.nunique().reset_index(name="sets")
-    place = count.sort_values(["sets", "rank", "depth"]).iloc[-1]
-    if place.sets < 2:
-        return Statement("")
-    own = own[(own.network == place.network) & (own.recipe == place.recipe)].set_index("trainable")["mean"]
-    each = listing(f"{what(name)} {percent(own[name])}" for name in of if name in own)
-    return Statement(
-        f"In {network(place.network)} {after(place.recipe)}, training {each.replace('everything', 'everything gives', 1)}."
-    )
+    means = own.set_index("trainable")["mean"]
+    each = listing(f"{what(name)} {percent(means[name])}" for name in of if name in means)
+    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
+    return Statement(f"{where}, training {each.replace('everything', 'everything gives', 1)}.")
 
 
 def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summary: pd.DataFrame | None = None) -> Statement:

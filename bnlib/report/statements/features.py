@@ -4,26 +4,31 @@ import pandas as pd
 
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, overall
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall
 from bnlib.report.statements.course import growth
-from bnlib.report.statements.grammar import Statement, after, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, network, percent, points, upper, what
 from bnlib.spec import RECIPES as SETTINGS
 
 
 def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -> Statement:
     """The share of γ that end below `threshold` with γ and β alone, at the longest recipe that has been run, against depth.
 
-    shares: of `analysis.small_gammas`. judged: the same, of `analysis.judge`.
+    shares: of `analysis.small_gammas`. judged: the same, of `analysis.judge`; where only one of the paper's two shares has been
+    trained, the verdict is of that one.
     """
-    own = best(shares[shares.trainable == "bn"])
+    own, held = best(shares[shares.trainable == "bn"]), best(judged)
     if not len(own):
         return Statement("", "not trained")
-    recipe = own.recipe.iloc[0]
-    verdict = overall(judged) if len(judged) else "not judged"
+    recipe, sets = own.recipe.iloc[0], list(held.trainable.unique())
+    verdict, of = overall(judged) if len(judged) else "not judged", f"with {what(sets[0])} trained" if len(sets) == 1 else ""
     if len(own) == 1:
         text = f"{percent(own['mean'].iloc[0])} of γ end below {threshold:g} in {network(own.network.iloc[0])} with γ and β alone"
-        return Statement(f"{upper(text)}, {after(recipe)}.", verdict)
-    return Statement(f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}.", verdict)
+        text = f"{upper(text)}, {after(recipe)}."
+    else:
+        text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}."
+    for row in held[(held.trainable == "bn") & held.recipe.isin(FULL)].itertuples():
+        text += f" In {network(row.network)} it is {percent(row.mean)}; the paper is quoted with {percent(row.reference)}."
+    return Statement(text, verdict, of)
 
 
 def against_all(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:

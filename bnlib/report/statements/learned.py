@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound
+from bnlib.report.analysis.verdicts import LEVEL, TOLERANCE, fullest, sound
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 
 _PLACE = ["network", "depth", "width", "recipe"]
@@ -15,7 +15,7 @@ def as_many(summary: pd.DataFrame) -> Statement:
     As good is what cannot be told from it, or is better, as is every larger number tried. summary: of `summarise`, of `bn` and
     `random:K`.
     """
-    own = _most(_against(summary, "bn", summary.trainable.str.startswith("random:")))
+    own = fullest(_against(summary, "bn", summary.trainable.str.startswith("random:")), "variant")
     if not len(own):
         return Statement("", "not trained")
     own = own.assign(k=own.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
@@ -46,7 +46,7 @@ def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Stat
     low, high = reference.gain.min(), reference.gain.max()
     theirs = "In the paper's first version another initialisation, we do not know which, gains "
     theirs += f"{low:.1f} to {points(high)} over its networks"
-    rows = _most(_against(summary, base, summary.variant != base))
+    rows = fullest(_against(summary, base, summary.variant != base), "variant")
     if not len(rows):
         return Statement(f"{theirs}.")
     sure = rows[(rows.p < LEVEL) & (rows.difference > 0) & rows.difference.between(low - TOLERANCE, high + TOLERANCE)]
@@ -61,7 +61,7 @@ def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
 
     *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told.
     """
-    rows = _most(_against(summary, base, summary.variant != base))
+    rows = fullest(_against(summary, base, summary.variant != base), "variant")
     if not len(rows):
         return "not trained"
     gap = rows.difference if better else rows.difference.abs()
@@ -84,17 +84,6 @@ def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFram
     sides = [*_PLACE, "mean", "sd", "n", "diverged"]
     own, first = sound(summary[others]), sound(summary[summary.variant == base])[sides]
     return differing(own.merge(first, on=_PLACE, suffixes=("", "_less")), sound(summary))
-
-
-def _most(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those of the network and recipe that have most of them; of several the longer recipe and the deepest network."""
-    rows = rows[rows.recipe.isin(RECIPES)]
-    if not len(rows):
-        return rows
-    count = rows.groupby(["recipe", "depth", "network"]).size().reset_index(name="rows")
-    count = count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)}))
-    most = count.sort_values(["rows", "rank", "depth"]).iloc[-1]
-    return rows[(rows.network == most.network) & (rows.recipe == most.recipe)]
 
 
 def _weights(k: int) -> str:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib.report.analysis.off import PARTS, SMALL, alone, answers
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES
+from bnlib.report.analysis.verdicts import LEVEL, fullest
 from bnlib.report.statements.grammar import Statement, after, listing, network, percent, upper
 from bnlib.spec import RECIPES as SETTINGS
 
@@ -18,14 +18,8 @@ WHERE = {"training": "without weight decay", "rate": "at a larger learning rate"
 
 
 def place(accounts: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the network and recipe of which most can be said; of several the longer recipe and the deepest network."""
-    own = accounts[accounts.recipe.isin(RECIPES)]
-    if not len(own):
-        return own
-    rank = own.recipe.map({name: -i for i, name in enumerate(RECIPES)})
-    count = own.assign(rank=rank).groupby(["network", "depth", "width", "recipe", "rank"]).size().reset_index(name="rows")
-    best = count.sort_values(["rows", "rank", "depth"]).iloc[-1]
-    return own[(own.network == best.network) & (own.recipe == best.recipe)]
+    """The rows of the network and recipe of which most can be said: of most parts, whatever the number of learning rates."""
+    return fullest(accounts, "measure", "part")
 
 
 def why(accounts: pd.DataFrame) -> Statement:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, corrected, overall, sound, spread, tested
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, corrected, fullest, overall, sound, spread, tested
 from bnlib.report.statements.accuracy import all_diverged, judged_at, some_diverged
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 
@@ -29,16 +29,11 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
     summary: of `summarise`. subject: what the variants are, in the plural: `other initialisations`. called: the base's name in a
     sentence.
     """
-    own = judged_at(summary)
-    count = own.groupby(["recipe", "depth", "network"]).variant.nunique().reset_index(name="variants")
-    count = count[count.variants > 1]
-    if not len(count):
+    sound_ = judged_at(summary)
+    own = fullest(sound_, "variant")
+    if own.variant.nunique() < 2:
         return all_diverged(summary, Statement(""))
-    place = (
-        count.assign(rank=count.recipe.map({name: -i for i, name in enumerate(RECIPES)})).sort_values(["variants", "rank"]).iloc[-1]
-    )
-    spreads = own[own.recipe == place.recipe]
-    own = spreads[spreads.network == place.network].set_index("variant")
+    place, spreads, own = own.iloc[0], sound_[sound_.recipe == own.recipe.iloc[0]], own.set_index("variant")
     every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
     lost = some_diverged(every, lambda row: f"of “{row.variant}”")
     if base not in own.index:
@@ -75,13 +70,10 @@ def blog(summary: pd.DataFrame, reference: pd.DataFrame) -> Statement:
     """
     drawn, ones = experiments.EXPERIMENTS["blog_keras"].variants
     own = sound(summary)
-    own = own[own.recipe.isin(["blog", "blog-short"])]
-    if not len(own):
+    rows = fullest(own, "variant", recipes=("blog", "blog-short"))
+    if not len(rows):
         return all_diverged(summary, Statement("", "not trained"))
-    count = own.groupby(["recipe", "network", "depth"]).variant.nunique().reset_index(name="variants")
-    place = count.sort_values(["variants", "recipe", "depth"], ascending=[False, True, True]).iloc[0]
-    same = own[own.recipe == place.recipe]
-    rows = same[same.network == place.network].set_index("variant")
+    place, same, rows = rows.iloc[0], own[own.recipe == rows.recipe.iloc[0]], rows.set_index("variant")
     called = {drawn: "γ drawn He normal as in the blog", ones: "γ at 1"}
     each = listing(f"{percent(rows['mean'][name])} with {words}" for name, words in called.items() if name in rows.index)
     doubt = ""
@@ -100,12 +92,10 @@ def halves(summary: pd.DataFrame) -> Statement:
     """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
     own = judged_at(summary)
     own = own[own.trainable.isin(["bn", "gamma", "beta"])]
-    count = own.groupby(["recipe", "depth", "network"]).trainable.nunique().reset_index(name="sets").sort_values(["sets", "recipe"])
-    if not len(count) or count.sets.iloc[-1] < 2:
+    rows = fullest(own, "trainable")
+    if len(rows) < 2:
         return all_diverged(summary, Statement(""))
-    place = count.iloc[-1]
-    spreads = own[own.recipe == place.recipe]
-    rows = spreads[spreads.network == place.network].set_index("trainable")
+    place, spreads, rows = rows.iloc[0], own[own.recipe == rows.recipe.iloc[0]], rows.set_index("trainable")
     every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
     if "bn" not in rows.index:
         return all_diverged(every, Statement(""))
