@@ -76,10 +76,10 @@ def test_each_explanation_wins_where_it_is_so(own, training, rate, decay):
 
 
 def test_the_answer_says_when_features_go_off():
-    more = "without weight decay, too, no more at a larger learning rate, and no more with it"
+    more = "without weight decay, too, no more at a larger learning rate, and no more with decay"
     said = f"In ResNet-14 after 16 epochs, ReLUs fall silent {more}; γ end near 0 {more}."
     assert plain(say.why(LEARNT[2])) == said
-    none = "no γ ends near 0 without weight decay, no more at a larger learning rate, and more with it at some rates."
+    none = "no γ ends near 0 without weight decay, no more at a larger learning rate, and more with decay at some rates."
     assert plain(say.why(DECAYED[2])).endswith(none)
     assert "no ReLU falls silent without weight decay, more at a larger learning rate, and no more" in plain(say.why(COLLAPSED[2]))
 
@@ -95,7 +95,7 @@ def test_the_answer_says_when_features_go_off():
         (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay", ""),
         (
             ("yes", "too close", "yes"),
-            "γ end near 0 without weight decay, too, and more with it",
+            "γ end near 0 without weight decay, too, and more with decay",
             "whether more γ end near 0 at a larger learning rate",
         ),
         (("too close", "not trained", "not trained"), "", "whether γ end near 0 without weight decay"),

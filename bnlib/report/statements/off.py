@@ -54,7 +54,7 @@ def _known(measure: str, found: dict[str, str]) -> str:
     does, does_not = DOES[measure]
     said = {"yes": f"{does} {WHERE['training']}, too", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
     each = [said] if said else []
-    where = WHERE | ({"decay": "with it"} if said else {})
+    where = WHERE | ({"decay": "with decay"} if said else {})
     for part in PARTS[1:]:
         more = f"more {where[part]}" if each else f"more {does} {where[part]}"  # what comes first says of what
         words = {"yes": more, "in part": f"{more} at some rates", "no": f"no {more}"}
@@ -178,6 +178,9 @@ def take_away(accounts: pd.DataFrame) -> Statement:
         said.append("ReLUs fall silent without any weight decay, so it is not what silences them")
     elif relu["training"] == "no":
         said.append("without weight decay ReLUs stay on where training goes well, so there it has not learnt to silence them")
-    if relu["rate"] == "yes" or gamma["rate"] == "yes":
-        said.append("a larger learning rate turns off more and is no more accurate for it, so a feature that is off need not help")
+    off = [what for what, found in (("silences more ReLUs", relu), ("brings more γ near 0", gamma)) if found["rate"] == "yes"]
+    if off:
+        said.append(
+            f"a larger learning rate {listing(off)} and is no more accurate for it, so a feature that is off need not help"
+        )
     return Statement(f"{upper('; '.join(said))}." if said else "")
