@@ -86,7 +86,7 @@ def disabled() -> Statement:
     gammas = analysis.gammas(experiments.runs("fig5_thresholds"))
     shares = analysis.small_gammas(gammas)
     found = say.small(shares, analysis.judge(shares, paper.small_gammas()))
-    return Statement(f"{found.text} {say.decay(gammas).text}".strip(), found.verdict)
+    return Statement(f"{found.text} {say.decay(gammas).text}".strip(), found.verdict, found.of)
 
 
 def affine() -> Statement:

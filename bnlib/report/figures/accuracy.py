@@ -172,14 +172,16 @@ def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 ax.plot(rows.depth, rows.value, color=look(trainable)[0], markerfacecolor=PAGE, zorder=2, **style)
                 words = f"{label(trainable)}: the paper"
                 labels.append((rows.depth.iloc[-1], rows.value.iloc[-1], words, look(trainable)[0], (8, 0), "left", "center"))
-        for recipe, style in (
-            ("paper", {"markersize": 7}),
-            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}),
+        # Of 160 epochs the name stands below the line, near its beginning, as others may go on where it ends; of 16 behind it.
+        for recipe, style, at, place in (
+            ("paper", {"markersize": 7}, 1, ((6, -8), "left", "top")),
+            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}, -1, ((8, 0), "left", "center")),
         ):
             rows = own[own.recipe == recipe]
             if len(rows):
                 ax.plot(rows.depth, rows["mean"], color=colour, marker="o", zorder=4, **style)
-                labels.append((rows.depth.iloc[-1], rows["mean"].iloc[-1], OURS[recipe], colour, (2, -14), "left", "top"))
+                row = rows.iloc[min(at, len(rows) - 1)]
+                labels.append((row.depth, row["mean"], OURS[recipe], colour, *place))
         for x, y, words, tint, offset, ha, va in labels:
             text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
             text.set_path_effects(HALO)
