@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bnlib import experiments
-from bnlib.report import analysis, evidence, page
+from bnlib.report import analysis, evidence, page, paper
 from bnlib.report import statements as say
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
@@ -82,7 +82,7 @@ def in_three_sentences() -> Markdown:
     lines = [
         f"{page.badge(found)} {found.text}",
         evidence.control().text,
-        say.small(shares, shares.head(0)).text,
+        say.small(shares, analysis.judge(shares, paper.small_gammas())).text,
         say.still_to_train("fig2_depth").text,
     ]
     return Markdown(page.left_out() + "\n".join(f"- {line}" for line in lines if line.strip()))
