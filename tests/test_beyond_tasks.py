@@ -94,12 +94,25 @@ def carry(**of):
         ({"n10": (50, 55, 60, 58), "n1000": (70, 72, 85, 78)}, "no", ""),
         ({"n10": (50, 55, 58, 58.05), "n1000": (70, 72, 78.05, 78)}, "too close", ""),
         ({"n10": (50, 55, 58, 58.05), "n1000": (70, 72, 85, 78)}, "no", "with 1,000 images a class"),
-        ({"n10": (50, 55)}, "not trained", ""),
+        ({"n10": (50, 55)}, "not judged", ""),
+        ({}, "not trained", ""),
     ],
 )
 def test_the_verdict_on_training_less(of, verdict, where):
     found = transfer.less_pays(transfer.ranking(transfer.carried(carry(**of))))
     assert (found.verdict, found.of) == (verdict, where)
+
+
+def test_single_runs_and_parts_of_what_is_due_judge_nothing():
+    said = lambda rows: transfer.less_pays(transfer.ranking(transfer.carried(rows)))  # noqa: E731
+    every = carry(n10=(50, 55, 60, 58))
+    once = said(every[every.seed == 0])
+    assert once.verdict == "not judged" and once.text.replace("\u00a0", " ").startswith(
+        "With 10 images a class, training everything reaches 59.8 %, γ, β and the output layer 57.8 %, the output layer alone"
+    )
+    assert "one run each" in once.text
+    part = said(every[every.variant != "10: bn, 0.01"])
+    assert (part.verdict, part.text) == ("not judged", "7 of its 24 trainings are there, not enough to compare.")
 
 
 def test_the_better_rate_is_shown_and_the_best_set_comes_first():

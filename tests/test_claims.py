@@ -158,7 +158,7 @@ def test_an_order_of_wide_and_deep_networks_is_not_settled_by_shallow_ones(monke
     reference = reference[reference.kind.isin(paper.PAPER)]
     deep = points(("ResNet-14", 14, 1, "shortcut+output", "paper", 49.0), ("ResNet-110", 110, 1, "shortcut+output", "paper", 19.0))
     wide = points(("WRN-14-2", 14, 2, "shortcut+output", "paper", 54.0))
-    for rows, verdict in ((deep, "not trained"), (pd.concat([deep, wide]), "in trend")):
+    for rows, verdict in ((deep, "not judged"), (deep[:0], "not trained"), (pd.concat([deep, wide]), "in trend")):
         judged = analysis.judge(rows, reference)
         monkeypatch.setattr(evidence, "accuracy_points", lambda *_, judged=judged, **__: judged)
         assert collapse.evidence().verdict == verdict

@@ -307,9 +307,13 @@ def test_what_the_others_reach_and_where_the_choice_matters():
     said = norms.with_everything(alone, every).text.replace("\u00a0", " ")
     one = norms.others(alone[alone.other == "GroupNorm"]).text.replace("\u00a0", " ")
     assert one == "γ and β alone reach 45.0 % with GroupNorm in ResNet\u201114 after 16 epochs: far above chance."
-    assert "matters more" in said and "35.0 points there and 3.0 points here" in said
-    alike = points(**means, **{f"{name}_all": mean + 1 for name, mean in means.items()})
-    assert "matters as much" in norms.with_everything(norms.against_batch(alike), norms.against_batch(alike, norms.EVERYTHING)).text
+    assert said.startswith("InstanceNorm is worst, with γ and β alone (15.0 %) and with everything trained (87.0 %)")
+    assert "it is 35.0 points and 3.0 points" in said
+    other = points(**means, **{f"{name}_all": mean for name, mean in zip(means, (90, 89, 70, 80), strict=True)})
+    said = norms.with_everything(norms.against_batch(other), norms.against_batch(other, norms.EVERYTHING)).text
+    assert said.replace("\u00a0", " ").startswith(
+        "With γ and β alone InstanceNorm is worst (15.0 %), with everything trained LayerNorm (70.0 %); from the best to the worst"
+    )
     assert not norms.with_everything(alone, every[:0]) and list(every.other) == list(norms.OTHERS)
     figure = norms.figure(pd.concat([summary, points("ResNet-32", 32, BatchNorm=60)]), summary[:0])
     assert len(figure.axes) == 1, "BatchNorm alone is compared with nothing"

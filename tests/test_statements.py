@@ -48,9 +48,11 @@ def judged(summary, values, uncertainty=0.4):
         ),
         (
             [50, 60, 60.5],
-            "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; the 60.5 % at 56 layers are no further from that than by chance",
+            "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; whether the 60.5 % at 56 layers are more than that cannot be told",
         ),
-        ([50, 50.5, 51], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
+        ([50, 51, 50.5], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
+        ([50, 50.5, 51], "goes from 50.0 % at 14 layers to 51.0 % at 56 layers, higher at each depth, which may be chance"),
+        ([51, 50.5, 50], "goes from 51.0 % at 14 layers to 50.0 % at 56 layers, lower at each depth, which may be chance"),
         ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),
         ([50, 70, 60], "rises from 50.0 % at 14 layers to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
@@ -156,8 +158,16 @@ def gaps(*differences, p=0.001, recipe="paper"):
             gaps(5.0, 9.0, p=(0.001, 0.5)),
             "One reaches 5.0 points more than other in ResNet-14, after 160 epochs; in ResNet-32 it cannot",
         ),
-        (gaps(0.5, p=0.5), "One and other differ by 0.5 points in ResNet-14 after 160 epochs, which may be chance."),
-        (gaps(0.5, p=np.nan), "One and other differ by 0.5 points in ResNet-14 after 160 epochs, one run each."),
+        (gaps(0.5, p=0.5), "One reaches 0.5 points more than other in ResNet-14, after 160 epochs, which may be chance."),
+        (gaps(-0.5, p=np.nan), "One reaches 0.5 points less than other in ResNet-14, after 160 epochs, one run each."),
+        (
+            gaps(-0.5, 0.7, p=0.5),
+            "One reaches 0.5 points less than other in ResNet-14 and 0.7 points more in ResNet-32, after 160 epochs, which may be chance.",
+        ),
+        (
+            pd.concat([gaps(0.5, p=0.5), gaps(2.5, recipe="short")]),
+            "One reaches 0.5 points more than other in ResNet-14, after 160 epochs, which may be chance. One reaches 2.5 points more than other in ResNet-14, after 16 epochs.",
+        ),
         (gaps(5.0, recipe="short"), "One reaches 5.0 points more than other in ResNet-14, after 16 epochs."),
         (gaps(), ""),
     ],
@@ -210,10 +220,13 @@ def test_gamma_and_beta_alone_are_held_against_both():
     rows = points((14, 44, "bn"), (14, 30, "beta"), n=3)
     assert (
         plain(say.halves(rows))
-        == "γ alone has not been trained; β alone loses 14.0 points against both, in ResNet-14 after 160 epochs."
+        == "β alone reaches 30.0 %, both together 44.0 %, in ResNet-14 after 160 epochs; γ alone has not been trained."
     )
     close = points((14, 44, "bn"), (14, 43.8, "gamma"), (14, 45, "beta"), n=3)
-    assert "γ alone loses 0.2 points against both, which may be chance" in plain(say.halves(close))
+    assert plain(say.halves(close)) == (
+        "γ alone reaches 43.8 % and β alone 45.0 %, both together 44.0 %, in ResNet-14 after 160 epochs; that γ alone is below both, "
+        "both are below β alone and γ alone is below β alone may be chance."
+    )
     assert not say.halves(points((14, 44, "bn"))) and not say.halves(points((14, 30, "beta"), (14, 40, "gamma")))
 
 
@@ -260,7 +273,7 @@ def test_variants_and_halves_say_which_diverged():
     assert plain(lost) == "All 3 replicates of ResNet-14 (base, 160 epochs) diverged." and lost.verdict == "not judged"
     rows = points((14, 44, "bn"), (14, 30, "beta"), (14, 10, "gamma")).assign(n=[3, 3, 0], diverged=[0, 1, 1])
     assert plain(say.halves(rows)) == (
-        "β alone loses 14.0 points against both, in ResNet-14 after 160 epochs; 1 of 4 replicates with β alone and the only replicate "
+        "β alone reaches 30.0 %, both together 44.0 %, in ResNet-14 after 160 epochs; 1 of 4 replicates with β alone and the only replicate "
         "with γ alone diverged."
     )
     vgg = points((11, 40), (19, 11)).assign(diverged=[2, 0])
@@ -379,7 +392,7 @@ def test_one_of_the_papers_two_shares_is_judged_by_itself():
     alone, both = points((14, 20), (110, 26)), points((14, 20), (110, 26), (110, 8, "all"))
     said = say.small(alone, analysis.judge(alone, reference))
     assert (said.verdict, said.of) == ("reproduced", "with γ and β trained")
-    assert plain(said).endswith("In ResNet-110 it is 26.0 %; the paper is quoted with 27.0 %.")
+    assert plain(said).endswith("to 26.0 % at 110 layers. For ResNet-110 the paper is quoted with 27.0 %.")
     said = say.small(both, analysis.judge(both, reference))
     assert (said.verdict, said.of) == ("reproduced", "")
     short = alone.assign(recipe="short")
@@ -446,17 +459,32 @@ def test_without_decay_they_still_end_there_or_do_not():
 
 def test_where_and_how_far_and_what_they_are_worth():
     where = points((14, 0)).assign(relu=40.0, added=5.0, negative=90.0)
-    assert "more often ahead of a ReLU (40.0 %)" in plain(say.where_small(where)) and not say.where_small(where.head(0))
-    assert "less often" in plain(say.where_small(where.assign(added=50.0)))
+    assert plain(say.where_small(where)) == (
+        "In ResNet-14 40.0 % of the γ ahead of a ReLU end below 0.01, and 5.0 % of those ahead of an addition, after 160 epochs."
+    )
+    assert not say.where_small(where.head(0)) and not say.nothing_already(where.head(0))
+    assert "90.0 % of the features of small γ ahead of a ReLU have β below 0" in plain(say.nothing_already(where))
+    assert "few features" in say.nothing_already(where.assign(negative=95.0)).text
+    assert "few features" not in say.nothing_already(where.assign(negative=50.0)).text
     assert "further than 0.43 in ResNet-14 and 0.30 in ResNet-32" in plain(say.moved(points((14, 43), (32, 30))))
     assert say.moved(points()).verdict == "not trained"
     answer = points((14, 0)).assign(share=0.2, change=-1.5, change_random=-40.0, change_beta=-2.0, beta_low=-3.0, beta_high=-1.0)
     assert plain(say.clamped(answer)) == (
         "Setting the 20 % of γ with |γ| up to 0.01 to zero costs 1.5 points in ResNet-14, after 160 epochs; as many features drawn "
-        "at random cost 40.0 points."
+        "at random, once, cost 40.0 points."
     )
     assert "changes nothing" in plain(say.clamped(answer.assign(change=0.0, change_random=0.0)))
-    assert plain(say.clamped_to_nothing(answer)).endswith("that costs 2.0 points (−3.0 to −1.0 in the 3 replicates).")
+    assert plain(say.clamped_to_nothing(answer)).endswith(
+        "that costs 2.0 points, and −1.0 to −3.0 in the 3 replicates of ResNet-14."
+    )
+    more = pd.concat(
+        [
+            answer.assign(n=1),
+            answer.assign(n=1, network="ResNet-32", depth=32, change_beta=-9.0),
+            answer.assign(n=1, network="ResNet-56", depth=56),
+        ]
+    )
+    assert plain(say.clamped_to_nothing(more)).endswith("that costs 2.0 points; in the other networks it is −2.0 to −9.0 points.")
     assert plain(say.clamped_to_nothing(answer.assign(change_beta=0.0, n=1))).endswith("that still costs nothing.")
     assert not say.clamped(answer.head(0)) and not say.clamped_to_nothing(answer.head(0))
 

@@ -126,7 +126,7 @@ CLAIMS = (
     ),
     Claim(
         "Output layer and shortcuts alone do well on wide networks, and fall towards chance on deep ones.",
-        "the order, once a wide network and one of at least 110 layers have been trained",
+        "the order, once a wide network and one of at least 110 layers have been trained so",
         "a picture of its first version",
         ("fig2_depth", "fig2_width"),
         evidence.collapse,

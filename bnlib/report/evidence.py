@@ -86,7 +86,7 @@ def disabled() -> Statement:
     gammas = analysis.gammas(experiments.runs("fig5_thresholds"))
     shares = analysis.small_gammas(gammas)
     found = say.small(shares, analysis.judge(shares, paper.small_gammas()))
-    return Statement(f"{found.text} {say.decay(gammas).text}".strip(), found.verdict, found.of)
+    return Statement(f"{found.text} {say.against_all(shares).text} {say.decay(gammas).text}".strip(), found.verdict, found.of)
 
 
 def affine() -> Statement:
@@ -106,7 +106,8 @@ def collapse() -> Statement:
     """Claim 6: output layer and shortcuts alone, on wide networks and on deep ones."""
     points = accuracy_points("fig2_depth", "fig2_width", trainable="shortcut+output")
     told = (points.width > 1).any() and (points.depth >= 110).any()  # else nothing is known of wide ones, or of deep ones
-    return say.collapse(points, analysis.overall(analysis.ordered(points)) if told else "not trained")
+    verdict = analysis.overall(analysis.ordered(points)) if told else "not judged" if len(points) else "not trained"
+    return say.collapse(points, verdict)
 
 
 def clamping() -> Statement:

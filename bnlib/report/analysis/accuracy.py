@@ -35,14 +35,18 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     return differing(one.merge(other, on=_PLACE, suffixes=("", "_less")), summary)
 
 
-def differing(both: pd.DataFrame, spreads: pd.DataFrame) -> pd.DataFrame:
+def differing(both: pd.DataFrame, spreads: pd.DataFrame, greatest: bool = False) -> pd.DataFrame:
     """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less; and, if known, diverged of both.
 
-    spreads: points whose replicates say how much a single run scatters, of the same recipes. Other columns are kept.
+    spreads: points whose replicates say how much a single run scatters, of the same recipes; greatest: the most that it does in any
+    of RECIPES, instead of each recipe's own. Other columns are kept.
     """
     sides = [f"{name}{side}" for side in ("", "_less") for name in ("mean", "sd", "n", "diverged")]
     n = both_counts(counts(both.n, both.get("diverged")), counts(both.n_less, both.get("diverged_less")))
     pooled = {recipe: spread(own) for recipe, own in spreads.groupby("recipe")}
+    if greatest:
+        known = [one for recipe, one in pooled.items() if one[1] and recipe in RECIPES]
+        pooled = dict.fromkeys(pooled, max(known, default=(float("nan"), 0)))
     found = both.assign(more=both["mean"].astype(float), less=both.mean_less.astype(float))
     found["difference"] = found.more - found.less
     tests = [tested(row.difference, (row.sd, row.n), (row.sd_less, row.n_less), pooled[row.recipe]) for row in found.itertuples()]

@@ -4,7 +4,8 @@ import math
 
 import pandas as pd
 
-from bnlib.report.analysis.tables import device_names, table
+from bnlib import store
+from bnlib.report.analysis.tables import device_names, machines_of, table
 from bnlib.spec import RunSpec, architecture
 from bnlib.words import duration
 
@@ -24,10 +25,11 @@ def durations(runs: pd.DataFrame) -> pd.DataFrame:
     """How long stored trainings took: network, trainable, recipe, machine; n, and minutes, their median.
 
     runs: rows of `bnlib.results()`, of which those count that differ from `paper` or `short` in nothing, γ and β only or everything
-    trained.
+    trained, and were trained on one machine.
     """
     spec = lambda row: RunSpec(row.model, row.trainable, row.recipe, seed=row.seed)  # noqa: E731
     keep = [r.trainable in ("bn", "all") and r.recipe in ("paper", "short") and spec(r).id == r.id for r in runs.itertuples()]
+    keep = [good and len(machines_of(store.load(name))) == 1 for good, name in zip(keep, runs.id, strict=True)]
     own = runs[pd.Series(keep, index=runs.index, dtype=bool)]
     keys = ["recipe", "trainable", "depth", "width", "network", "device"]
     found = own.assign(minutes=own.seconds.astype(float) / 60, device=device_names(own.device)).groupby(keys).minutes

@@ -135,14 +135,24 @@ def device_names(devices: pd.Series) -> pd.Series:
     return devices.astype(str).str.replace(r"\b1 threads$", "1 thread", regex=True)
 
 
+def machines_of(run: store.Run) -> list[str]:
+    """The devices that a run was trained on, each once, in order."""
+    devices = [*(part["device"] for part in run.info.get("earlier", ())), run.info["device"]]
+    return list(dict.fromkeys(device_names(pd.Series(devices, dtype=str))))
+
+
+def minutes(value: float) -> str:
+    """Minutes as a table has them: on a GPU some trainings take seconds."""
+    return f"{value:.{0 if value >= 10 else 1}f}"
+
+
 def provenance(runs: pd.DataFrame):
     """Where each run comes from, one row a run: its folder, machine, minutes, commit; which have diverged or are not committed.
 
     A run that changed machines names them all, in order.
     """
     stored = [store.load(name) for name in runs.id]
-    parts = [[*(part["device"] for part in run.info.get("earlier", ())), run.info["device"]] for run in stored]
-    machines = [", then ".join(dict.fromkeys(device_names(pd.Series(devices, dtype=str)))) for devices in parts]
+    machines = [", then ".join(machines_of(run)) for run in stored]
     shown = pd.DataFrame({"run": runs.id.map(links.run), "machine": machines, "minutes": runs.seconds.astype(float) / 60})
     shown["commit"] = runs.commit.map(links.commit)
     if (runs.status != "finished").any():
@@ -150,4 +160,4 @@ def provenance(runs: pd.DataFrame):
     own = [run.folder.parent != store.results_folder() for run in stored]
     if any(own):
         shown["where"] = ["runs/, not committed" if one else "results/" for one in own]
-    return table(shown, {"minutes": lambda value: f"{value:.{0 if value >= 10 else 1}f}"})  # on a GPU some take seconds
+    return table(shown, {"minutes": minutes})

@@ -93,20 +93,20 @@ def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
 
 
 def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
-    """How far the normalisations lie apart with γ and β alone, and with everything trained. Both of `against_batch`."""
+    """Which is worst, and how far they lie apart, with γ and β alone and with everything trained. Both of `against_batch`."""
     rows = best(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")))
     rows = rows[rows.depth == rows.depth.max()]
     if len(rows) < 2:
         return Statement("")
-    alone_, all_ = (
-        max(rows[more].max(), rows[less].max()) - rows[less].min() for more, less in (("more", "less"), ("more_all", "less_all"))
-    )
-    how = "as much" if abs(alone_ - all_) < TOLERANCE else "more" if alone_ > all_ else "less"
-    return Statement(
-        f"The choice matters {how} where γ and β learn alone{' as' if how == 'as much' else ' than'} where everything learns: "
-        f"from the best to the worst normalisation it is {points(alone_)} there and {points(all_)} here, in "
-        f"{network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}."
-    )
+    worst = [rows.loc[rows[less].astype(float).idxmin()] for less in ("less", "less_all")]
+    apart = [max(rows[f"more{end}"].max(), rows[f"less{end}"].max()) - rows[f"less{end}"].min() for end in ("", "_all")]
+    name, other = (row.other for row in worst)
+    alone_, all_ = percent(worst[0].less), percent(worst[1].less_all)
+    where = f"in {network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}"
+    said = f"With γ and β alone {name} is worst ({alone_}), with everything trained {other} ({all_})"
+    if name == other:
+        said = f"{name} is worst, with γ and β alone ({alone_}) and with everything trained ({all_})"
+    return Statement(f"{said}; from the best to the worst it is {points(apart[0])} and {points(apart[1])}, {where}.")
 
 
 def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:

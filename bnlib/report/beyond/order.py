@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from bnlib.experiments import EXPERIMENTS
 from bnlib.report.analysis import LEVEL, best, differences, histories, summarise
-from bnlib.report.analysis.verdicts import corrected
+from bnlib.report.analysis.verdicts import corrected, fullest
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look
@@ -60,8 +60,7 @@ def answer(summary: pd.DataFrame) -> Statement:
 
 def lead(runs: pd.DataFrame) -> Statement:
     """How far behind a training is in the epoch after its switch, and how soon it has caught up. runs: of `experiments.runs`."""
-    own = best(_mean_curves(runs))
-    own = own[own.network == own.network.iloc[0]] if len(own) else own
+    own = fullest(_mean_curves(runs), "variant")
     if not len(own) or not {START, FIRST[-1]} <= set(own.variant):
         return Statement("")
     epoch = _epochs(FIRST[-1], own.recipe.iloc[0])

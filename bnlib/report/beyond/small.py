@@ -95,10 +95,11 @@ def answer(points_: pd.DataFrame) -> Statement:
     behind, ahead = rows[(rows.p < LEVEL) & (rows.difference < 0)], rows[(rows.p < LEVEL) & (rows.difference > 0)]
     verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
     first, last = rows.iloc[0], rows.iloc[-1]
-    narrow = f"where a narrow network trained as a whole reaches {percent(first.less)}"
+    doubt = lambda row: "" if row.p < LEVEL or rows.p.isna().all() or verdict == "too close" else ", which may be chance"  # noqa: E731
+    narrow = f"where a narrow network trained as a whole reaches {percent(first.less)}{doubt(first)}"
     text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
     if len(rows) > 1:
-        text += f"; and {percent(last.more)} in {size(last.bytes)}, against {percent(last.less)}"
+        text += f"; and {percent(last.more)} in {size(last.bytes)}, against {percent(last.less)}{doubt(last)}"
     if rows.p.isna().all():
         return Statement(f"{text}. One run each, so no order can be told.", "not judged")
     if verdict == "too close":
@@ -128,9 +129,10 @@ def critique(compared: pd.DataFrame) -> Statement:
     ends = f"{abs(least):.1f} to {points(most)} {side(most)}"
     if len(rows) == 1 or side(least) != side(most):
         ends = " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
+    grows = ", further behind the larger they are" if len(gap) > 2 and gap.is_monotonic_increasing else ""
     return Statement(
         f"A public critique says that seeds with coefficients are {low:.0f} to {high:.0f} points behind small dense networks of "
-        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are {ends}. {who}{more}."
+        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are {ends}{grows}. {who}{more}."
     )
 
 
@@ -151,8 +153,8 @@ def work(compared: pd.DataFrame) -> Statement:
     seed = rows.iloc[-1]
     return Statement(
         f"{network(seed.network)} drawn from its seed computes as much as if it were stored whole: "
-        f"{multiplications(seed) / 1e6:,.0f} million multiplications an image, where {network(seed.smaller)}, which no more bytes "
-        f"keep, takes {seed.smaller_work / 1e6:,.1f} million."
+        f"{multiplications(seed) / 1e6:,.0f} million multiplications an image, where {network(seed.smaller)}, kept in no more "
+        f"bytes, takes {seed.smaller_work / 1e6:,.1f} million."
     )
 
 

@@ -30,12 +30,13 @@ def carried(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking(points_: pd.DataFrame) -> pd.DataFrame:
-    """The sets at their better rate, for each number of images, the best first: images, trainable, rate, mean, sd, n, gap, p.
+    """The sets at their better rate, for each number of images, the best first.
 
-    points_: of `carried`. gap: to the first, in points; p: of that (`verdicts.tested`), corrected for all of these tests together;
-    NaN in the first row. In the network and recipe of which there is most.
+    points_: of `carried`. Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the
+    first, in points; p: of that (`verdicts.tested`), corrected for all of these tests together; NaN in the first row. In the
+    network and recipe of which there is most.
     """
-    own = at(points_[points_.best])
+    own, tried = at(points_[points_.best]), at(points_).groupby(["images", "trainable"]).rate.nunique()
     pooled, rows = spread(sound(at(points_))), []
     for images, group in own.groupby("images"):
         group = group.sort_values("mean", ascending=False)
@@ -43,8 +44,9 @@ def ranking(points_: pd.DataFrame) -> pd.DataFrame:
         for i, row in enumerate(group.itertuples()):
             gap = float(first["mean"] - row.mean)
             p = tested(gap, (first.sd, first.n), (row.sd, row.n), pooled)[0] if i else float("nan")
-            rows.append((row.network, row.recipe, images, row.trainable, row.rate, row.mean, row.sd, row.n, row.diverged, gap, p))
-    names = ["network", "recipe", "images", "trainable", "rate", "mean", "sd", "n", "diverged", "gap", "p"]
+            of = row.network, row.recipe, images, row.trainable, row.rate, tried[images, row.trainable]
+            rows.append((*of, row.mean, row.sd, row.n, row.diverged, gap, p))
+    names = ["network", "recipe", "images", "trainable", "rate", "rates", "mean", "sd", "n", "diverged", "gap", "p"]
     found = pd.DataFrame(rows, columns=names)
     return found.assign(p=corrected(found.p))
 
@@ -53,20 +55,22 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     """Whether it pays to train less than everything, and where. ranked: of `ranking`.
 
     It does with so many images, if a smaller set comes first and everything falls behind it by more than chance; it does not, if
-    everything comes first and all others fall behind it by more than chance.
+    everything comes first and all others fall behind it by more than chance. Only where every set has been trained, at each rate.
     """
-    found = {}
+    variants = experiments.experiment("beyond_transfer").variants.values()
+    found, sets, rates = {}, {one["trainable"] for one in variants}, len({one["lr"] for one in variants})
     for images, group in ranked.groupby("images"):
-        whole = group[group.trainable == "all"]
-        if len(whole) and len(group) > 1:
-            ahead = group.trainable.iloc[0] != "all"
+        if set(group.trainable) == sets and (group.rates == rates).all():
+            ahead, whole = group.trainable.iloc[0] != "all", group[group.trainable == "all"]
             clear = (whole.p < LEVEL).all() if ahead else (group.p.iloc[1:] < LEVEL).all()
-            found[images] = ("yes" if ahead else "no") if clear else "too close"
+            known = not group.p.iloc[1:].isna().any()
+            found[images] = ("yes" if ahead else "no") if clear else "too close" if known else "not judged"
     if not found:
-        return Statement("", "not trained")
+        some = f"{int(ranked.rates.sum())} of its {len(variants)} trainings are there, not enough to compare" if len(ranked) else ""
+        return Statement(f"{some}." if some else "", "not judged" if some else "not trained")
     said = [f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found]
     text = " ".join(said)
-    if ranked.recipe.iloc[0] not in RECIPES:
+    if ranked.recipe.iloc[0] not in RECIPES or set(found.values()) == {"not judged"}:
         return Statement(text, "not judged")
     where = {verdict: [f"{images:,}" for images, own in found.items() if own == verdict] for verdict in ("yes", "no")}
     verdict = "yes" if where["yes"] else "no" if where["no"] else "too close"
@@ -77,6 +81,9 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
 def _first(group: pd.DataFrame) -> str:
     """Which set is best with so many images, by how much, and which cannot be told from it."""
     first, others = group.iloc[0], group.iloc[1:]
+    if others.p.isna().all():
+        each = listing(f"{_called(row.trainable)} {percent(row.mean)}" for row in others.itertuples())
+        return f"training {_called(first.trainable)} reaches {percent(first['mean'])}, {each}, one run each"
     behind, near = others[others.p < LEVEL], others[~(others.p < LEVEL)]
     text = f"training {_called(first.trainable)} {'comes first' if len(near) else 'is best'} ({percent(first['mean'])}"
     text += f", {points(behind.gap.iloc[0])} ahead of {_called(behind.trainable.iloc[0])})" if len(behind) else ")"

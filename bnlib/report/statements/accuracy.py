@@ -29,14 +29,17 @@ def some_diverged(rows: pd.DataFrame, where) -> str:
 
 
 def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> Statement:
-    """With γ and β alone, against depth (or width): the longest recipe that has been run, beside the paper's values.
+    """With γ and β alone, against depth (or width): the longest recipe with two points or more, or one, beside the paper's values.
 
     judged: points of `analysis.judge`, of γ and β only. spreads: of `summarise`, points whose replicates say how much a single run
     scatters, these among them.
     """
-    own, every = best(judged[judged.trainable == "bn"]), spreads[spreads.trainable == "bn"]
+    rows, every = judged[judged.trainable == "bn"], spreads[spreads.trainable == "bn"]
+    own = best(rows)
     if not len(own):
         return all_diverged(every, Statement("", overall(judged[:0])))
+    if len(own) == 1 and len(more := best(rows[rows.recipe != own.recipe.iloc[0]])) > 1:  # of one point there is no course
+        own = more
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
     said = f"{upper(after(recipe))}, with γ and β alone, accuracy {growth(own, along, spreads[spreads.recipe == recipe])}"
     if len(own) == 1:
@@ -147,9 +150,14 @@ def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summar
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
     sure = own[own.p < LEVEL]
     if not len(sure):
-        each = listing(f"{points(row.difference)} in {network(row.network)}" for row in own.tail(3).itertuples())
+        way = lambda row: f"{points(row.difference)} {'more' if row.difference > 0 else 'less'}"  # noqa: E731
+        first, *others = own.tail(3).itertuples()
+        each = [f"{way(first)} than {less} in {network(first.network)}"]
+        each += [f"{way(row)} in {network(row.network)}" for row in others]
         why = "one run each" if own.p.isna().all() else "which may be chance"
-        return Statement(f"{upper(more)} and {less} differ by {each} {after(recipe)}, {why}.", verdict)
+        shorter = rows[rows.recipe.isin(RECIPES) & (rows.recipe != recipe) & (rows.p < LEVEL)]
+        clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb).text
+        return Statement(f"{upper(more)} {verb} {listing(each)}, {after(recipe)}, {why}. {clear}".strip(), verdict)
     low, high = sure.difference.iloc[0], sure.difference.iloc[-1]
     if low > 0 or high < 0:
         word = "more" if low > 0 else "less"

@@ -37,12 +37,15 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
     if not turns:
         if len(own) == 2:
             return f"is {said[0]} and {said[1]}, no further apart than by chance"
+        step = "higher" if (np.diff(mean) > 0).all() else "lower" if (np.diff(mean) < 0).all() else ""
+        if step:
+            return f"goes from {said[0]} to {said[-1]}, {step} at each {along}, which may be chance"
         low, high = percent(mean.min()), percent(mean.max())
         return f"stays between {low} and {high} from {own[along].iloc[0]} to {end}, no two further apart than by chance"
     ways = ["rises" if mean[j] > mean[i] else "falls" for i, j in itertools.pairwise(turns)]
     legs = [f"{way} to {said[j]}" for way, j in zip(ways, turns[1:], strict=True)]
     legs[0] = f"{ways[0]} from {said[turns[0]]} to {said[turns[1]]}"
-    return listing(legs) + _rest(turns, differ, said, end)
+    return listing(legs) + _rest(turns, differ, mean, said, end)
 
 
 def _apart(own: pd.DataFrame, mean: np.ndarray, pooled) -> np.ndarray | None:
@@ -79,7 +82,7 @@ def _turns(mean: np.ndarray, differ: np.ndarray) -> list[int]:
     return [*turns, flat if turns[-1] < flat < far and differ[turns[-1], flat] else far]
 
 
-def _rest(turns: list[int], differ: np.ndarray, said: list[str], end: str) -> str:
+def _rest(turns: list[int], differ: np.ndarray, mean: np.ndarray, said: list[str], end: str) -> str:
     """What is said of the points behind the last turn."""
     *_, before, turn = turns
     last = len(said) - 1
@@ -88,5 +91,5 @@ def _rest(turns: list[int], differ: np.ndarray, said: list[str], end: str) -> st
     if differ[turn:, turn:].any() or not differ[before, last]:
         return ", and further on it cannot be told"
     if last - turn == 1:
-        return f"; the {said[last]} are no further from that than by chance"
+        return f"; whether the {said[last]} are {'more' if mean[last] > mean[turn] else 'less'} than that cannot be told"
     return f"; from there to {end} no two differ by more than chance"

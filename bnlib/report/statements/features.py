@@ -27,7 +27,7 @@ def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -
     else:
         text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}."
     for row in held[(held.trainable == "bn") & held.recipe.isin(FULL)].itertuples():
-        text += f" In {network(row.network)} it is {percent(row.mean)}; the paper is quoted with {percent(row.reference)}."
+        text += f" For {network(row.network)} the paper is quoted with {percent(row.reference)}."
     return Statement(text, verdict, of)
 
 
@@ -117,10 +117,9 @@ def where_small(where: pd.DataFrame) -> Statement:
     if not len(own):
         return Statement("")
     row = own.sort_values("depth").iloc[-1]
-    more = "more often" if row.relu > row.added else "less often"
     return Statement(
-        f"In {network(row.network)} they are {more} ahead of a ReLU ({percent(row.relu)}) than ahead of an addition "
-        f"({percent(row.added)}), {after(row.recipe)}."
+        f"In {network(row.network)} {percent(row.relu)} of the γ ahead of a ReLU end below 0.01, and {percent(row.added)} of those "
+        f"ahead of an addition, {after(row.recipe)}."
     )
 
 
@@ -150,7 +149,9 @@ def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
     text = f"Setting the {100 * row['share']:.0f}\u00a0% of γ with |γ| up to {small_:g} to zero {effect} in {network(row.network)}"
     random = float(row.change_random)
     beside = (
-        f"; as many features drawn at random {'cost' if random < 0 else 'gain'} {points(random)}" if abs(random) >= 0.05 else ""
+        f"; as many features drawn at random, once, {'cost' if random < 0 else 'gain'} {points(random)}"
+        if abs(random) >= 0.05
+        else ""
     )
     return Statement(f"{text}, {after(row.recipe)}{beside}.", "not judged")
 
@@ -163,10 +164,29 @@ def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
     row = own.sort_values("depth").iloc[-1]
     change = float(row.change_beta)
     effect = "that still costs nothing" if abs(change) < 0.05 else f"that {'costs' if change < 0 else 'gains'} {points(change)}"
-    spread_ = (
-        f" ({row.beta_low:+.1f} to {row.beta_high:+.1f} in the {int(row.n)} replicates)".replace("-", "−") if row.n > 1 else ""
+    said = f"With their β at 0 too, so that they are nothing instead of a constant, {effect}"
+    others = own[own.network != row.network].change_beta.astype(float)
+    if len(others):
+        low, high = (f"{value:+.1f}" for value in (others.max(), others.min()))
+        said += f"; in the other networks it is {f'{low} to {high}' if low != high else low} points"
+    wide = own[own.n > 1].assign(range=lambda rows: (rows.beta_high - rows.beta_low).astype(float)).sort_values("range")
+    if len(wide):
+        last = wide.iloc[-1]
+        said += f", and {last.beta_high:+.1f} to {last.beta_low:+.1f} in the {int(last.n)} replicates of {network(last.network)}"
+    return Statement(f"{said}.".replace("-", "−"))
+
+
+def nothing_already(where: pd.DataFrame) -> Statement:
+    """Why setting β to 0 changes little in most features of small γ: they are 0 behind their ReLU. where: of `small_where`."""
+    own = best(where[where.trainable == "bn"])
+    if not len(own):
+        return Statement("")
+    row = own.sort_values("depth").iloc[-1]
+    so = ", so few features carry what is lost" if row.negative > 90 else ""
+    return Statement(
+        f"In {network(row.network)} {percent(row.negative)} of the features of small γ ahead of a ReLU have β below 0, and are "
+        f"nothing already{so}."
     )
-    return Statement(f"With their β at 0 too, so that they are nothing instead of a constant, {effect}{spread_}.")
 
 
 def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") -> Statement:

@@ -30,9 +30,12 @@ def as_many(summary: pd.DataFrame) -> Statement:
         last = own.iloc[-1]
         text = f"{_weights(last.k)} give {percent(last.more)} {where}, still {points(last.difference)} less than γ and β"
     else:
-        first = own[own.k > below.k.iloc[-1]].iloc[0]
-        text = f"{_weights(first.k)} are the fewest tried that are as good, {where}: they give {percent(first.more)}, γ and β "
-        text += f"{percent(first.less)}; {_weights(below.k.iloc[-1])} give less"
+        rest = own[own.k > below.k.iloc[-1]]
+        last, near, more = below.iloc[-1], rest[~(rest.p < LEVEL)], rest[rest.p < LEVEL]
+        text = f"{_weights(last.k)} give less ({percent(last.more)}) than γ and β ({percent(last.less)})"
+        text += f", {_numbers(more)} more" if len(more) else ""
+        text += f"; {_numbers(near)} cannot be told from them" if len(near) else ""
+        text += f", {where}"
     tried = f" Tried: {listing(own.k.astype(str))}." if len(own) > 1 else " No other number has been tried."
     return Statement(f"{upper(text)}.{tried}", "not judged")
 
@@ -84,6 +87,11 @@ def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFram
     sides = [*_PLACE, "mean", "sd", "n", "diverged"]
     own, first = sound(summary[others]), sound(summary[summary.variant == base])[sides]
     return differing(own.merge(first, on=_PLACE, suffixes=("", "_less")), sound(summary))
+
+
+def _numbers(rows: pd.DataFrame) -> str:
+    """How many random weights, and what they give: eight (42.3 %)."""
+    return listing(f"{number(int(row.k))} ({percent(row.more)})" for row in rows.itertuples())
 
 
 def _weights(k: int) -> str:

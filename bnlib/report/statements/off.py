@@ -23,7 +23,10 @@ def place(accounts: pd.DataFrame) -> pd.DataFrame:
 
 
 def why(accounts: pd.DataFrame) -> Statement:
-    """When features go off; the verdict is on whether training learns it, of both measures. accounts: of `analysis.accounts`."""
+    """When features go off; the verdict is on whether training learns it, of both measures. accounts: of `analysis.accounts`.
+
+    *in part* where weight decay adds to it.
+    """
     own = place(accounts)
     if not len(own):
         return Statement("", "not judged" if len(accounts) else "not trained")
@@ -35,7 +38,10 @@ def why(accounts: pd.DataFrame) -> Statement:
     sentences.append(f"whether more do {' or '.join(due)} has not been tried yet" if due else "")
     first, *rest = filter(None, sentences)
     where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
-    return Statement(" ".join([f"{where}, {first}.", *(f"{upper(one)}." for one in rest)]), answers(map(_learnt, found.values())))
+    verdict = answers(map(_learnt, found.values()))
+    if verdict == "yes" and any(verdicts["decay"] in ("yes", "in part") for verdicts in found.values()):
+        verdict = "in part"
+    return Statement(" ".join([f"{where}, {first}.", *(f"{upper(one)}." for one in rest)]), verdict)
 
 
 def _found(own: pd.DataFrame) -> dict[str, str]:
@@ -93,10 +99,13 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
 
 
 def _training(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
-    row = rows.iloc[0]
-    which = "the smallest that trains well" if len(percents[False]) > 1 else "the only one tried"
+    row, rates = rows.iloc[0], sorted(percents[False].index)
+    which = (
+        "the smallest that trains well" if row.lr > rates[0] else "the smallest tried" if len(rates) > 1 else "the only one tried"
+    )
     start = f"{percent(row.less)} start there" if measure == "gamma" else "in an untrained network hardly any"
-    return f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, {which}; {start}{_doubt(row)}."
+    said = f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, {which}"
+    return f"{said}{_doubt(row, 'one run')}; {start}."
 
 
 def _rate(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
@@ -131,8 +140,9 @@ def _noun(measure: str) -> str:
     return f"of γ end below {SMALL:g}" if measure == "gamma" else "of the units behind ReLUs are silent"
 
 
-def _doubt(row) -> str:
-    return "" if row.p < LEVEL else ", which may be chance" if row.p == row.p else ", one run each"
+def _doubt(row, runs: str = "one run each") -> str:
+    single = f", {runs}" if str(row.n) == "1" else ""
+    return single if row.p < LEVEL or row.p != row.p else f"{single}, which may be chance"
 
 
 TELL = {  # of each explanation: its sentences, and what is said where nothing has been run
@@ -180,7 +190,5 @@ def take_away(accounts: pd.DataFrame) -> Statement:
         said.append("without weight decay ReLUs stay on where training goes well, so there it has not learnt to silence them")
     off = [what for what, found in (("silences more ReLUs", relu), ("brings more γ near 0", gamma)) if found["rate"] == "yes"]
     if off:
-        said.append(
-            f"a larger learning rate {listing(off)} and is no more accurate for it, so a feature that is off need not help"
-        )
+        said.append(f"a larger learning rate {listing(off)}, with nothing else changed")
     return Statement(f"{upper('; '.join(said))}." if said else "")

@@ -19,8 +19,10 @@ def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: s
     if not len(both):
         return Statement("")
     both = both.assign(gain=(both["mean"] - both.mean_short).astype(float)).sort_values("depth")
-    each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(3).itertuples())
-    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
+    each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(4).itertuples())
+    grows = len(both) > 2 and both.gain.is_monotonic_increasing and both.gain.iloc[0] > 0
+    deeper = ": the deeper the network, the more the longer training brings" if grows else ""
+    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}){deeper}.")
 
 
 def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -> Statement:
@@ -55,8 +57,8 @@ def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -
         none = f"none of the {number(len(gap))} {subject} tried differs from {called or base} by more than chance {where}"
         said = f"{none}; the largest difference is {points(gap[far])} ({far})"
     else:
-        each = [f"{better.idxmax()} gains {points(better.max())}"] if len(better) else []
-        each += [f"{worse.idxmin()} loses {points(worse.min())}"] if len(worse) else []
+        each = [f"{name} gains {points(one)}" for name, one in better.sort_values(ascending=False).items()]
+        each += [f"{name} loses {points(one)}" for name, one in worse.sort_values().items()]
         rest = len(gap) - len(better) - len(worse)
         more = f"; {number(rest)} of the {number(len(gap))} tried cannot be told from it" if rest else ""
         said = f"{listing(each)} against {called or base} {where}{more}"
@@ -89,7 +91,7 @@ def blog(summary: pd.DataFrame, reference: pd.DataFrame) -> Statement:
 
 
 def halves(summary: pd.DataFrame) -> Statement:
-    """What γ alone and β alone lose against both, in the network and recipe that has most of the three. summary: of `summarise`."""
+    """What γ alone and β alone reach, and both, in the network and recipe that has most of the three. summary: of `summarise`."""
     own = judged_at(summary)
     own = own[own.trainable.isin(["bn", "gamma", "beta"])]
     rows = fullest(own, "trainable")
@@ -99,18 +101,28 @@ def halves(summary: pd.DataFrame) -> Statement:
     every = summary[(summary.network == place.network) & (summary.recipe == place.recipe)]
     if "bn" not in rows.index:
         return all_diverged(every, Statement(""))
-    both, pooled, said = rows.loc["bn"], spread(spreads), []
-    for name in ("gamma", "beta"):
-        if name not in rows.index:
-            if name not in set(every.trainable):
-                said.append(f"{what(name)} has not been trained")
-            continue
-        one, gap = rows.loc[name], float(rows.loc[name, "mean"] - both["mean"])
-        p, _ = tested(gap, (one.sd, one.n), (both.sd, both.n), pooled)
-        how = "loses" if gap < 0 else "gains"
-        said.append(f"{what(name)} {how} {points(gap)} against both" + ("" if p < LEVEL else ", which may be chance"))
-    lost = some_diverged(every, lambda row: f"with {what(row.trainable)}")
-    return Statement(f"{upper('; '.join(said))}, in {network(place.network)} {after(place.recipe)}{lost}.", "not judged")
+    pooled, lost = spread(spreads), some_diverged(every, lambda row: f"with {what(row.trainable)}")
+    there = [name for name in ("gamma", "beta") if name in rows.index]
+    reached = listing(f"{what(name)}{'' if i else ' reaches'} {percent(rows['mean'][name])}" for i, name in enumerate(there))
+    said = f"{reached}, both together {percent(rows['mean']['bn'])}, in {network(place.network)} {after(place.recipe)}"
+    pairs = [("bn", name) for name in there] + ([("gamma", "beta")] if len(there) == 2 else [])
+    doubts = [pair for pair in pairs if not _tested(rows, *pair, pooled) < LEVEL]
+    doubt = f"; that {listing(_lower(rows, *pair) for pair in doubts)} may be chance" if doubts else ""
+    due = [what(name) for name in ("gamma", "beta") if name not in set(every.trainable)]
+    missing = f"; {listing(due)} {'has' if len(due) == 1 else 'have'} not been trained" if due else ""
+    return Statement(f"{upper(said)}{doubt}{missing}{lost}.", "not judged")
+
+
+def _tested(rows: pd.DataFrame, one: str, other: str, pooled: tuple[float, int]) -> float:
+    """P of the difference of two of `rows`, by name."""
+    sides = [(rows.sd[name], rows.n[name]) for name in (one, other)]
+    return tested(float(rows["mean"][one] - rows["mean"][other]), *sides, pooled)[0]
+
+
+def _lower(rows: pd.DataFrame, one: str, other: str) -> str:
+    """Which of two of `rows` is the lower, in words."""
+    low, high = ("both" if name == "bn" else what(name) for name in sorted((one, other), key=lambda name: rows["mean"][name]))
+    return f"{low} {'are' if low == 'both' else 'is'} below {high}"
 
 
 def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
