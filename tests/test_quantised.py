@@ -208,7 +208,7 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
             {14: (1_500, 45.0), 32: (10_000, 60.0)},
             "yes",
             "",
-            "It is not right here: of the two seeds compared, the gap is the other",
+            "It is not right here, up to 10\u00a0kB: of the two seeds compared, the gap is the other",
         ),
         ({14: (1_500, 15.0), 32: (10_000, 35.0)}, "no", "", "It is right here for some sizes only: of the two"),
         ({14: (10_000, 35.0)}, "no", "", "15.0\u00a0points behind. It is right here."),

@@ -120,7 +120,10 @@ def critique(compared: pd.DataFrame) -> Statement:
     kinds = ("as it says", "smaller", "larger", "the other way round")
     said = np.select([gap + half < 0, gap + half < low, gap - half > high], [kinds[3], kinds[1], kinds[2]], kinds[0])
     right = (said == kinds[0]).mean()
-    who = "It is right here" if right == 1 else "It is not right here" if right == 0 else "It is right here for some sizes only"
+    far = f", up to {size(rows.bytes.max())}" if right == 0 else ""  # a gap that grows may be as large where none was compared
+    who = (
+        "It is right here" if right == 1 else f"It is not right here{far}" if right == 0 else "It is right here for some sizes only"
+    )
     found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
     each = listing(found) if len(found) > 1 else f"{said[0]} at each"
     more = "" if right == 1 else f": of the {number(len(rows))} seeds compared, the gap is {each}"
