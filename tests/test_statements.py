@@ -520,7 +520,7 @@ def test_words():
 def test_a_difference_is_tested_as_scipy_does():
     from scipy import stats
 
-    from bnlib.report.analysis.verdicts import spread, tested
+    from bnlib.report.analysis.replicates import spread, tested
 
     p, half = tested(2.0, (1.0, 3), (0.5, 4), (np.nan, 0))
     theirs = stats.ttest_ind_from_stats(2.0, 1.0, 3, 0.0, 0.5, 4, equal_var=False)

@@ -33,6 +33,7 @@ from bnlib.report.analysis.probes import (
     relu_differences,
     relu_layers,
 )
+from bnlib.report.analysis.replicates import summarise
 from bnlib.report.analysis.speed import durations, machines, precisions, speed
 from bnlib.report.analysis.tables import (
     blog_table,
@@ -58,7 +59,6 @@ from bnlib.report.analysis.verdicts import (
     judge_differences,
     ordered,
     overall,
-    summarise,
     whole,
 )
 from bnlib.report.analysis.words import mean_and_sd

@@ -4,17 +4,8 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.report.analysis.verdicts import (
-    RECIPES,
-    TOLERANCE,
-    corrected,
-    judge_differences,
-    sound,
-    spread,
-    summarise,
-    tested,
-    together,
-)
+from bnlib.report.analysis.replicates import corrected, sound, spread, summarise, tested, together
+from bnlib.report.analysis.verdicts import RECIPES, TOLERANCE, judge_differences
 from bnlib.report.analysis.words import both_counts, counts
 from bnlib.report.paper import PAPER
 from bnlib.spec import RECIPES as SETTINGS
@@ -26,7 +17,7 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     """How much better the variant `more` is than `less`, in each network and recipe that has both.
 
     summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, half (of its 95 %
-    interval), p (see `verdicts.tested`; corrected for the number of networks), n (the replicates, of both
+    interval), p (see `replicates.tested`; corrected for the number of networks), n (the replicates, of both
     if they have not equally many; a text).
     """
     summary = sound(summary)

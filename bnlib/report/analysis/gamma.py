@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib import seeds, store
-from bnlib.report.analysis.verdicts import POINT, together
+from bnlib.report.analysis.replicates import POINT, together
 from bnlib.spec import RECIPES as SETTINGS
 from bnlib.spec import Recipe, added
 

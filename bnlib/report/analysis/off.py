@@ -9,8 +9,9 @@ from bnlib.experiments import EXPERIMENTS
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import gammas, shrunk, small_gammas
 from bnlib.report.analysis.probes import relu
+from bnlib.report.analysis.replicates import sound
 from bnlib.report.analysis.tables import table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
 from bnlib.spec import RECIPES as SETTINGS
 
 SMALL = 0.01  # |γ| below it is near 0

@@ -8,7 +8,8 @@ import pandas as pd
 from bnlib import store
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
-from bnlib.report.analysis.verdicts import POINT, judge_differences, together
+from bnlib.report.analysis.replicates import POINT, together
+from bnlib.report.analysis.verdicts import judge_differences
 
 CURVES = ["accuracy", "accuracy_beta", "accuracy_random"]
 CHANCE = 0.1

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.replicates import sound, spread, tested
 from bnlib.report.analysis.tables import difference_table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, sound, spread, tested
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best
 from bnlib.report.figures.marks import recipes_of
 from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost

@@ -6,7 +6,8 @@ from matplotlib.lines import Line2D
 
 from bnlib.experiments import EXPERIMENTS
 from bnlib.report.analysis import LEVEL, best, differences, histories, summarise
-from bnlib.report.analysis.verdicts import corrected, fullest
+from bnlib.report.analysis.replicates import corrected
+from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look

@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import of_runs
+from bnlib.report.analysis.replicates import POINT, together
 from bnlib.report.analysis.tables import table
-from bnlib.report.analysis.verdicts import LEVEL, POINT, best, together
+from bnlib.report.analysis.verdicts import LEVEL, best
 from bnlib.report.analysis.words import counts
 from bnlib.report.figures import alt
 from bnlib.report.figures.marks import recipes_of

@@ -8,8 +8,9 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
+from bnlib.report.analysis.replicates import together
 from bnlib.report.analysis.tables import difference_table, table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, together
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.replicates import sound, summarise
 from bnlib.report.analysis.tables import table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, sound, summarise
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.panels import nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bnlib import experiments
+from bnlib.report.analysis.replicates import corrected, sound, spread, summarise, tested
 from bnlib.report.analysis.tables import table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, corrected, sound, spread, summarise, tested
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES
 from bnlib.report.analysis.words import counts, mean_and_sd
 from bnlib.report.beyond.tasks import PLACE, at
 from bnlib.report.figures.marks import chance, handle, line
@@ -33,7 +34,7 @@ def ranking(points_: pd.DataFrame) -> pd.DataFrame:
     """The sets at their better rate, for each number of images, the best first.
 
     points_: of `carried`. Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the
-    first, in points; p: of that (`verdicts.tested`), corrected for all of these tests together; NaN in the first row. In the
+    first, in points; p: of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the
     network and recipe of which there is most.
     """
     own, tried = at(points_[points_.best]), at(points_).groupby(["images", "trainable"]).rate.nunique()

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, fullest, overall, sound
+from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, comparisons, fullest, overall
 from bnlib.report.statements.course import at, growth, values
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
 from bnlib.spec import RunSpec, architecture

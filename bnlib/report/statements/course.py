@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from bnlib.report.analysis.verdicts import LEVEL, corrected, spread, tested
+from bnlib.report.analysis.replicates import corrected, spread, tested
+from bnlib.report.analysis.verdicts import LEVEL
 from bnlib.report.statements.grammar import listing, percent
 
 
@@ -23,7 +24,7 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
     """How the means of one trainable set go along depth or width, as the predicate of a sentence: `rises from … to …`.
 
     own: rows of one recipe with depth or width, mean, sd, n. spreads: points whose replicates say how much a single run scatters,
-    if others than `own`. Differences are tested pair by pair (`verdicts.tested`), corrected for the number of pairs.
+    if others than `own`. Differences are tested pair by pair (`replicates.tested`), corrected for the number of pairs.
     """
     own = own.sort_values(along).reset_index(drop=True)
     mean, said = own["mean"].astype(float).to_numpy(), values(own, along)

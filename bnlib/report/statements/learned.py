@@ -3,7 +3,8 @@
 import pandas as pd
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.verdicts import LEVEL, TOLERANCE, fullest, sound
+from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis.verdicts import LEVEL, TOLERANCE, fullest
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 
 _PLACE = ["network", "depth", "width", "recipe"]

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from bnlib import experiments
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, corrected, fullest, overall, sound, spread, tested
+from bnlib.report.analysis.replicates import corrected, sound, spread, tested
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, best, fullest, overall
 from bnlib.report.statements.accuracy import all_diverged, judged_at, some_diverged
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 
