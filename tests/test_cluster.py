@@ -246,7 +246,7 @@ def test_the_whole_paper_is_priced_by_machines_that_trained_and_no_gpu_is_made_u
     gpu = now[:1].assign(device="NVIDIA H100 80GB HBM3", gpu=True, seconds=8e5, longest=2e5)
     assert "not measured" not in analysis.whole_cost(gpu).to_html() and "55 h" in analysis.whole_cost(gpu).to_html()
     # A machine that has trained one network only, however often, says nothing of how it scales.
-    one = [run for run in store.all_runs() if run.spec.model == "resnet14" and run.info["device"] == now.device[0]]
+    one = [run for run in store.all_runs() if run.spec.model == "resnet14" and run.info["device"] == now.device.iloc[0]]
     assert len({costs.epoch_work(run.spec) for run in one}) > 1
     monkeypatch.setattr(store, "all_runs", lambda: one)
     assert not len(experiments.whole_cost())
