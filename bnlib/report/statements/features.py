@@ -113,10 +113,9 @@ def where_small(where: pd.DataFrame) -> Statement:
 
     where: of `analysis.small_where`.
     """
-    own = best(where[where.trainable == "bn"])
-    if not len(own):
+    row = _deepest(where)
+    if row is None:
         return Statement("")
-    row = own.sort_values("depth").iloc[-1]
     return Statement(
         f"In {network(row.network)} {percent(row.relu)} of the γ ahead of a ReLU end below 0.01, and {percent(row.added)} of those "
         f"ahead of an addition, {after(row.recipe)}."
@@ -140,10 +139,9 @@ def moved(far: pd.DataFrame) -> Statement:
 
 def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
     """What setting |γ| up to `small_` to 0 costs, γ and β alone, in the deepest network. answer: of `analysis.clamping_answer`."""
-    own = best(answer[answer.trainable == "bn"])
-    if not len(own):
+    row = _deepest(answer)
+    if row is None:
         return Statement("", "not trained")
-    row = own.sort_values("depth").iloc[-1]
     change = float(row.change)
     effect = "changes nothing" if abs(change) < 0.05 else f"{'costs' if change < 0 else 'gains'} {points(change)}"
     text = f"Setting the {100 * row['share']:.0f}\u00a0% of γ with |γ| up to {small_:g} to zero {effect} in {network(row.network)}"
@@ -178,10 +176,9 @@ def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
 
 def nothing_already(where: pd.DataFrame) -> Statement:
     """Why setting β to 0 changes little in most features of small γ: they are 0 behind their ReLU. where: of `small_where`."""
-    own = best(where[where.trainable == "bn"])
-    if not len(own):
+    row = _deepest(where)
+    if row is None:
         return Statement("")
-    row = own.sort_values("depth").iloc[-1]
     so = ", so few features carry what is lost" if row.negative > 90 else ""
     return Statement(
         f"In {network(row.network)} {percent(row.negative)} of the features of small γ ahead of a ReLU have β below 0, and are "
@@ -213,3 +210,9 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
     row = best(own).sort_values("depth").iloc[-1]
     off = f"{percent(row['mean'])} of the units behind ReLUs are 0 for more than {share}"
     return Statement(f"{upper(after(row.recipe))}, {off} with γ and β alone in {network(row.network)}.", "not judged")
+
+
+def _deepest(points_: pd.DataFrame) -> pd.Series | None:
+    """The row of the deepest network trained with γ and β alone, at the best recipe; None where there is none."""
+    own = best(points_[points_.trainable == "bn"])
+    return own.sort_values("depth").iloc[-1] if len(own) else None
