@@ -1,11 +1,16 @@
 """Networks narrower than the paper's: their names, their numbers, the fused step on few channels, where they are shown."""
 
+import os
+import subprocess
+import sys
+import textwrap
+
 import pytest
 import torch
 from test_engine import apart, both, gradient, needs_cc
 
 from bnlib import RunSpec, build, count, experiments, models, run, store
-from bnlib.engine import passes, passes_c
+from bnlib.engine import convolution, passes, passes_c
 from bnlib.spec import architecture
 from bnlib.spec.architecture import NARROW
 from bnlib.store import verification
@@ -116,6 +121,50 @@ def test_on_few_channels_the_passes_in_c_are_right(name, trainable, precision):
     far, further = (((gradient(m) - truth).norm() / truth.norm()).item() for m in (plain, fused))
     assert further < max(2 * far, {"fp32": 1e-3, "bf16": 0.1}[precision])
     assert apart(*losses) < {"fp32": 1e-5, "bf16": 2e-2}[precision]
+
+
+@pytest.mark.parametrize("engine", ["plain", "fused"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_step_on_few_channels_writes_where_it_may_not(engine, precision):
+    """In a process that checks its memory: oneDNN wrote past it for the gradient of a shortcut's strided convolution."""
+    code = f"""
+        import torch, bnlib
+        from bnlib.engine import step, passes
+        for name in {FEW}:
+            model = bnlib.freeze(bnlib.build(name), "all").to(memory_format=torch.channels_last).train()
+            train = step.Plain(model, "{precision}") if "{engine}" == "plain" else step.Fused(model, "{precision}", passes.InTorch)
+            x, labels = torch.randn(64, 3, 32, 32).contiguous(memory_format=torch.channels_last), torch.arange(64) % 10
+            for _ in range(3):
+                others = [torch.empty(17 + i) for i in range(200)]
+                train.gradients(x, labels)
+                del others
+    """
+    strict = {**os.environ, "MALLOC_CHECK_": "3", "MALLOC_PERTURB_": "165"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=strict, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+
+
+FEATURES = [1, 2, 3, 5, 7, 8, 12, 15, 16]
+
+
+@pytest.mark.parametrize("stride", [1, 2, (2, 1)])
+@pytest.mark.parametrize("features", FEATURES)
+def test_a_convolutions_gradients_are_autograds_of_fp64(features, stride):
+    conv = torch.nn.Conv2d(features, 2 * features, 1, stride, bias=False).double()
+    x = torch.randn(6, features, 8, 8, dtype=torch.double, requires_grad=True)
+    out = conv(x)
+    grad = torch.randn_like(out)
+    out.backward(grad)
+    narrow = [t.detach().float().contiguous(memory_format=torch.channels_last) for t in (grad, x, conv.weight)]
+    below, of_weight = convolution.backward(*narrow, conv, (True, True))
+    assert torch.allclose(below, x.grad.float(), atol=1e-4) and torch.allclose(of_weight, conv.weight.grad.float(), atol=1e-4)
+    assert convolution.backward(*narrow, conv, (False, False)) == (None, None)
+    again, weight = narrow[1].clone().requires_grad_(), narrow[2].clone().requires_grad_()
+    with convolution.Convolutions(rounded=False):
+        once = torch.nn.functional.conv2d(again, weight, stride=stride)
+    once.backward(narrow[0])
+    assert torch.allclose(once, out.float(), atol=1e-4) and once.shape == out.shape
+    assert torch.allclose(again.grad, below, atol=1e-4) and torch.allclose(weight.grad, of_weight, atol=1e-4)
 
 
 @pytest.mark.parametrize("made", [passes.InTorch, pytest.param(passes_c.InC, marks=needs_cc)])

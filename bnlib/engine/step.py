@@ -19,43 +19,16 @@ arithmetic, since the hardware's bf16 products are summed in fp32 too.
 
 import contextlib
 import functools
-import platform
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from bnlib import models
-from bnlib.engine import passes, passes_c
+from bnlib.engine import convolution, passes, passes_c
+from bnlib.engine.convolution import native
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
-
-
-@functools.cache
-def native(dtype: torch.dtype, device_type: str) -> bool:
-    """Whether convolutions in `dtype` run on the device's own instructions.
-
-    bf16 on a CPU without them takes longer than fp32: twice as long with AVX-512, where oneDNN emulates it and says that it is
-    supported, and twenty times as long without.
-    """
-    if dtype != torch.bfloat16:
-        return True
-    if device_type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    own = getattr(torch.cpu, "_is_avx512_bf16_supported", None) if platform.machine() in ("x86_64", "AMD64") else None
-    return bool(supported and supported() and (own is None or own()))
-
-
-class _Rounded(TorchFunctionMode):
-    """Inside, convolutions read and write fp32 numbers rounded to bf16; so do their gradients."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function not in (torch.conv2d, F.conv2d):
-            return function(*args, **(kwargs or {}))
-        args = [a.bfloat16().float() if isinstance(a, torch.Tensor) else a for a in args]
-        return function(*args, **(kwargs or {})).bfloat16().float()
 
 
 class Plain:
@@ -71,12 +44,14 @@ class Plain:
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores (N, classes), at least fp32, of normalised images x (N, 3, H, W), in the model's mode."""
-        rounding = contextlib.nullcontext()
-        if self.dtype == torch.bfloat16:
-            rounding = torch.autocast(self.device.type, torch.bfloat16) if self.native else _Rounded()
+        cast = self.dtype == torch.bfloat16 and self.native
+        casting = torch.autocast(self.device.type, torch.bfloat16) if cast else contextlib.nullcontext()
+        instead = contextlib.nullcontext()
+        if self.device.type == "cpu" or not self.native:
+            instead = convolution.Convolutions(rounded=not self.native)
         if self.dtype == torch.float32 and x.is_floating_point():  # a model of another precision runs in its own
             x = x.to(next(self.model.parameters()).dtype)
-        with rounding:
+        with casting, instead:
             scores = self.model(x)
         # Some models give more than scores: Hugging Face's an object that has them, Inception's and GoogLeNet's other heads' too.
         scores = scores.logits if hasattr(scores, "logits") else scores[0] if isinstance(scores, tuple) else scores
@@ -140,10 +115,7 @@ class _Layer:
             return None, added
         if not self.learns:  # memory that nobody touches costs nothing
             x = torch.empty(x, dtype=grad.dtype, device=grad.device, memory_format=torch.channels_last)
-        settings = (self.conv.stride, self.conv.padding, self.conv.dilation, False, (0, 0), 1)
-        below, of_weight, _ = torch.ops.aten.convolution_backward(
-            grad, x, weight, None, *settings, (not self.first, self.learns, False)
-        )
+        below, of_weight = convolution.backward(grad, x, weight, self.conv, (not self.first, self.learns))
         if self.learns:
             torch.autograd.backward(self.weight, of_weight.to(self.weight.dtype))
         return below, added
