@@ -358,7 +358,7 @@ def test_a_run_of_a_worker_that_is_killed_goes_on_elsewhere_and_each_is_stored_o
 
 @pytest.mark.slow
 def test_the_command_sweeps_on_the_cluster(shared, tiny, monkeypatch):
-    specs = [tiny(epochs=1, seed=seed) for seed in (10, 11)]
+    specs = [tiny(epochs=1, seed=10), tiny(epochs=1, seed=11, pretrained="digits")]
     monkeypatch.setattr(experiments, "wanted", lambda *_: specs)
     words = ["sweep", "fig2_depth", "--scheduler", shared.address]
     listed = CliRunner().invoke(main, [*words, "--list"])
@@ -366,6 +366,7 @@ def test_the_command_sweeps_on_the_cluster(shared, tiny, monkeypatch):
     done = CliRunner().invoke(main, [*words, "--resources", "GPU=1", "--budget", "10m"])
     assert done.exit_code == 0, done.output
     assert "2 trained, 0 left" in done.output and done.output.count("test accuracy, finished") == 2
+    assert store.find(specs[1].parent), "a worker trains first what a training begins from"
 
 
 @pytest.mark.slow

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
+import bnlib
 from bnlib import processes, store
 from bnlib.engine import synced
+from bnlib.store import pretrained
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ["-m", "bnlib", "run", "resnet8", "--recipe", "smoke", "--dataset", "digits", "--device", "cpu"]
@@ -106,3 +108,15 @@ def test_a_killed_process_ends_the_job_in_a_line_and_another_number_goes_on(tmp_
     run = store.Run(folder)
     assert len(run.history) == 30 and run.info["earlier"][0]["processes"] == 2 and "processes" not in run.info
     assert not list(work.glob("*.csv")) and not list(work.glob("*.pt*"))
+
+
+def test_what_a_training_begins_from_comes_first_and_every_process_has_it(tmp_path):
+    words = [*RUN, "--epochs", "1", "--pretrained", "digits", "--trainable", "output"]
+    text = said(process := torchrun(2, *words, BNLIB_RUNS=str(tmp_path)))
+    assert process.returncode == 0, text
+    parent, run = (store.Run(folder) for folder in sorted(tmp_path.glob("digits_*")))
+    assert run.spec.parent == parent.spec and parent.info["processes"] == run.info["processes"] == 2
+    assert text.count("it comes first") == 1
+    (network,) = (tmp_path / ".networks").iterdir()
+    begun = pretrained.begin(run.spec, bnlib.build("resnet8", classes=10, seed=0), tmp_path)
+    assert network.is_file() and run.info["began"] == begun
