@@ -5,19 +5,15 @@ Every function returns a `Statement`: one or two sentences of at most three numb
 
 from bnlib.report.statements.accuracy import (
     beside_paper,
-    collapse,
     compared,
     counts,
     depth,
-    depth_or_width,
-    gain,
     replicates,
-    sets,
-    shortcuts,
     still_to_train,
     top5,
     width,
 )
+from bnlib.report.statements.comparison import collapse, depth_or_width, gain, sets, shortcuts
 from bnlib.report.statements.cost import whole_cost
 from bnlib.report.statements.features import (
     against_all,

@@ -1,0 +1,114 @@
+"""What one condition reaches beside another, which is better, and by how much."""
+
+import pandas as pd
+
+from bnlib import experiments
+from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, fullest, overall
+from bnlib.report.statements.accuracy import all_diverged, judged_at
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+
+
+def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2")) -> Statement:
+    """What three trainable sets reach in one network: the deepest at the longest recipe that has all of them, or most.
+
+    summary: of `analysis.summarise`.
+    """
+    own = judged_at(summary)
+    own = fullest(own[own.trainable.isin(of)], "trainable")
+    if own.trainable.nunique() < 2:
+        return Statement("")
+    means = own.set_index("trainable")["mean"]
+    each = listing(f"{what(name)} {percent(means[name])}" for name in of if name in means)
+    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
+    return Statement(f"{where}, training {each.replace('everything', 'everything gives', 1)}.")
+
+
+def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summary: pd.DataFrame | None = None) -> Statement:
+    """Which of two is better, and by how much: rows of `differences` or the like, at the longest recipe that has been run.
+
+    more, less: the two sides, in words; verb: of the former. rows: with a verdict of `judge_differences` if the paper says which is
+    higher. summary: the points that were compared, of `summarise`: without a difference, what of them diverged is said.
+    """
+    own = best(rows)
+    if not len(own):
+        return all_diverged(summary, Statement("", "not trained" if "verdict" in rows else ""))
+    verdict = overall(own) if "verdict" in own else ""
+    recipe = own.recipe.iloc[0]
+    own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
+    sure = own[own.p < LEVEL]
+    if not len(sure):
+        way = lambda row: f"{points(row.difference)} {'more' if row.difference > 0 else 'less'}"  # noqa: E731
+        first, *others = own.tail(3).itertuples()
+        each = [f"{way(first)} than {less} in {network(first.network)}"]
+        each += [f"{way(row)} in {network(row.network)}" for row in others]
+        why = "one run each" if own.p.isna().all() else "which may be chance"
+        shorter = rows[rows.recipe.isin(RECIPES) & (rows.recipe != recipe) & (rows.p < LEVEL)]
+        clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb).text
+        return Statement(f"{upper(more)} {verb} {listing(each)}, {after(recipe)}, {why}. {clear}".strip(), verdict)
+    low, high = sure.difference.iloc[0], sure.difference.iloc[-1]
+    if low > 0 or high < 0:
+        word = "more" if low > 0 else "less"
+        near, far = sorted((abs(low), abs(high)))
+        if len(sure) == 1:
+            how = f"{points(near)} {word} than {less} in {network(sure.network.iloc[0])}"
+        else:
+            span = points(far) if points(near) == points(far) else f"{near:.1f} to {points(far)}"
+            how = f"{span} {word} than {less} in {number(len(sure))} networks"
+        said = f"{upper(more)} {verb} {how}, {after(recipe)}"
+    else:
+        said = (
+            f"{upper(more)} {verb} {points(high)} more than {less} in {network(sure.network.iloc[-1])}, "
+            f"and {points(low)} less in {network(sure.network.iloc[0])}, {after(recipe)}"
+        )
+    open_ = own[~(own.p < LEVEL)]
+    rest = f"; in {listing(map(network, open_.network))} it cannot be told" if len(open_) else ""
+    return Statement(f"{said}{rest}.", verdict)
+
+
+def depth_or_width(rows: pd.DataFrame, summary: pd.DataFrame | None = None) -> Statement:
+    """Deeper against wider with equally many γ and β: rows of `at_equal_parameters`, judged. summary: as of `gain`."""
+    return gain(rows, "deeper networks", "wider ones with as many γ and β", "reach", summary)
+
+
+def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
+    """Shortcuts and the output layer alone: on the shallowest and on the deepest or widest network, at the recipe with most points.
+
+    judged: points of `analysis.judge`, of this set. verdict: of the whole claim.
+    """
+    if not len(judged):
+        return Statement("", verdict)
+    recipe = judged.recipe.value_counts().index[0]
+    own = judged[judged.recipe == recipe].sort_values(["width", "depth"])
+    ends = [own.iloc[0]] + ([own.iloc[-1]] if len(own) > 1 else [])
+    each = listing(f"{percent(row['mean'])} in {network(row.network)}" for row in ends)
+    return Statement(f"{upper(after(recipe))}, shortcuts and the output layer alone reach {each}.", verdict)
+
+
+def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
+    """Whether the paper's line of shortcuts and output layer may be one of which the shortcuts' own γ and β learned, too.
+
+    Said where ours without them lies outside the tolerance. judged: points of `analysis.judge`; summary: of `summarise`.
+    """
+    own = judged[(judged.trainable == "shortcut+output") & judged.recipe.isin(FULL)]
+    far = own[own.difference.astype(float).abs() > own.tolerance].sort_values("depth")
+    if not len(far):
+        return Statement("")
+    more = sound(summary)[lambda rows: rows.trainable == experiments.WITH_BESIDE]
+    both = far.merge(more[["network", "recipe", "mean"]].rename(columns={"mean": "with_"}), on=["network", "recipe"])
+    row = (both if len(both) else far).iloc[0]
+    side = "above" if row.difference > 0 else "below"
+    theirs = f"the paper's {percent(row.reference)}"
+    said = (
+        f"Of the output layer and the shortcuts, ours reach {percent(row['mean'])} in {network(row.network)}, "
+        f"{points(row.difference)} {side} {theirs}"
+    )
+    if not len(both):
+        return Statement(f"{said}; whether the shortcuts' own γ and β learn in the paper's line has not been tried yet.")
+    left = float(row.with_ - row.reference)
+    if abs(left) <= row.tolerance:
+        near = f"within {points(left)} of the paper's" if round(left, 1) else "as in the paper"
+        why = f"{percent(row.with_)}, {near}: that [would explain it](../book/deviations.md)"
+    else:
+        why = f"{percent(row.with_)}, {points(left)} from the paper's: that does not explain it"
+    return Statement(f"{said}; with the shortcuts' own γ and β learning, too, {why}.")
