@@ -129,6 +129,16 @@ def test_the_better_rate_is_shown_and_the_best_set_comes_first():
     assert "; the output layer alone cannot be told from it." in text
 
 
+def test_what_is_the_same_with_each_number_of_images_is_said_once():
+    said = lambda **of: transfer.less_pays(transfer.ranking(transfer.carried(carry(**of)))).text.replace("\u00a0", " ")  # noqa: E731
+    assert said(n10=(50, 55, 60, 58), n100=(60, 65, 80, 70)) == (
+        "Training everything is best with 10 and 100 images a class: 60.0 % and 80.0 %, 2.0 and 10.0 points ahead of γ, β and the "
+        "output layer."
+    )
+    assert said(n10=(50, 55, 60, 58), n100=(60, 70, 80, 65)).count("With 1") == 2
+    assert said(n10=(50, 55, 60, 58), n100=(60, 65, 80, 79.95)).count("With 1") == 2
+
+
 def test_what_diverged_is_in_the_table_and_is_never_the_better_one():
     frame = carry(n10=(50, 55, 50, 58))
     gone = frame.variant == "10: all, 0.1"

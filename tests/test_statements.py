@@ -474,9 +474,10 @@ def test_where_and_how_far_and_what_they_are_worth():
         "at random, once, cost 40.0 points."
     )
     assert "changes nothing" in plain(say.clamped(answer.assign(change=0.0, change_random=0.0)))
-    assert plain(say.clamped_to_nothing(answer)).endswith(
-        "that costs 2.0 points, and −1.0 to −3.0 in the 3 replicates of ResNet-14."
-    )
+    said = lambda **other: plain(say.clamped_to_nothing(answer.assign(**other)))  # noqa: E731
+    assert said().endswith("that costs 2.0 points, and among the three replicates of ResNet-14 it costs 1.0 to 3.0 points.")
+    assert said(beta_high=0.1).endswith("it gains 0.1 points at best and costs 3.0 points at worst.")
+    assert said(beta_high=0.04, beta_low=-0.04).endswith("it costs nothing.")
     more = pd.concat(
         [
             answer.assign(n=1),
@@ -484,8 +485,9 @@ def test_where_and_how_far_and_what_they_are_worth():
             answer.assign(n=1, network="ResNet-56", depth=56),
         ]
     )
-    assert plain(say.clamped_to_nothing(more)).endswith("that costs 2.0 points; in the other networks it is −2.0 to −9.0 points.")
-    assert plain(say.clamped_to_nothing(answer.assign(change_beta=0.0, n=1))).endswith("that still costs nothing.")
+    assert plain(say.clamped_to_nothing(more)).endswith("that costs 2.0 points; in the other networks it costs 2.0 to 9.0 points.")
+    assert plain(say.clamped_to_nothing(more.head(2))).endswith("that costs 9.0 points; in ResNet-14 it costs 2.0 points.")
+    assert said(change_beta=0.0, n=1).endswith("instead of a constant, that costs nothing.")
     assert not say.clamped(answer.head(0)) and not say.clamped_to_nothing(answer.head(0))
 
 

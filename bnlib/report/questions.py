@@ -69,8 +69,8 @@ def _claim(number: int) -> Callable[[], Statement]:
 
 def _shares():
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
-    found = say.small(shares, analysis.judge(shares, paper.small_gammas()))
-    return _and(found, say.against_all(shares), say.quoted(paper.small_gammas()))
+    judged = analysis.judge(shares, paper.small_gammas())
+    return _and(say.small(shares, judged), say.against_all(shares), say.quoted(paper.small_gammas(), judged))
 
 
 def _why():
@@ -144,7 +144,7 @@ BEYOND = (
         ("beyond_pruning",),
         lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
     ),
-    Question("Does it have to be BatchNorm, or do γ and β of another normalisation do as well?", ("beyond_norms",), _norms),
+    Question("Does it have to be BatchNorm?", ("beyond_norms",), _norms),
     Question(
         "Does a random transformer learn by its norms alone?",
         ("beyond_norms",),

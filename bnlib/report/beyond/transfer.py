@@ -69,14 +69,26 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     if not found:
         some = f"{int(ranked.rates.sum())} of its {len(variants)} trainings are there, not enough to compare" if len(ranked) else ""
         return Statement(f"{some}." if some else "", "not judged" if some else "not trained")
-    said = [f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found]
-    text = " ".join(said)
+    text = _all_alike(ranked[ranked.images.isin(found)]) or " ".join(
+        f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found
+    )
     if ranked.recipe.iloc[0] not in RECIPES or set(found.values()) == {"not judged"}:
         return Statement(text, "not judged")
     where = {verdict: [f"{images:,}" for images, own in found.items() if own == verdict] for verdict in ("yes", "no")}
     verdict = "yes" if where["yes"] else "no" if where["no"] else "too close"
     some = where.get(verdict, found)
     return Statement(text, verdict, "" if len(some) == len(found) else f"with {listing(some)} images a class")
+
+
+def _all_alike(ranked: pd.DataFrame) -> str:
+    """Where with each number of images the same set is surely best, and the same one next: that, in a sentence; else empty."""
+    first, second = (ranked.groupby("images", as_index=False).nth(i) for i in (0, 1))
+    sure = (ranked[ranked.p.notna()].p < LEVEL).all() and len(ranked[ranked.p.isna()]) == len(first)
+    if not sure or len(first) < 2 or first.trainable.nunique() > 1 or second.trainable.nunique() > 1:
+        return ""
+    best, ahead = listing(map(percent, first["mean"])), listing(f"{gap:.1f}" for gap in second.gap)
+    images, name, other = listing(f"{one:,}" for one in first.images), _called(first.trainable.iloc[0]), second.trainable.iloc[0]
+    return f"Training {name} is best with {images} images a class: {best}, {ahead}\u00a0points ahead of {_called(other)}."
 
 
 def _first(group: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall
 from bnlib.report.statements.course import growth
-from bnlib.report.statements.grammar import Statement, after, network, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, network, number, percent, points, upper, what
 from bnlib.spec import RECIPES as SETTINGS
 
 
@@ -160,18 +160,32 @@ def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
     if not len(own):
         return Statement("")
     row = own.sort_values("depth").iloc[-1]
-    change = float(row.change_beta)
-    effect = "that still costs nothing" if abs(change) < 0.05 else f"that {'costs' if change < 0 else 'gains'} {points(change)}"
-    said = f"With their β at 0 too, so that they are nothing instead of a constant, {effect}"
+    said = f"With their β at 0 too, so that they are nothing instead of a constant, that {_costs(row.change_beta)}"
     others = own[own.network != row.network].change_beta.astype(float)
     if len(others):
-        low, high = (f"{value:+.1f}" for value in (others.max(), others.min()))
-        said += f"; in the other networks it is {f'{low} to {high}' if low != high else low} points"
+        where = "in the other networks" if len(others) > 1 else f"in {network(own[own.network != row.network].network.iloc[0])}"
+        said += f"; {where} it {_range(others.max(), others.min())}"
     wide = own[own.n > 1].assign(range=lambda rows: (rows.beta_high - rows.beta_low).astype(float)).sort_values("range")
     if len(wide):
         last = wide.iloc[-1]
-        said += f", and {last.beta_high:+.1f} to {last.beta_low:+.1f} in the {int(last.n)} replicates of {network(last.network)}"
-    return Statement(f"{said}.".replace("-", "−"))
+        ends = _range(last.beta_high, last.beta_low)
+        said += f", and among the {number(int(last.n))} replicates of {network(last.network)} it {ends}"
+    return Statement(f"{said}.")
+
+
+def _costs(change: float) -> str:
+    """What a change of accuracy, in points, is, as a verb and its object: costs 2.0 points."""
+    change = float(change)
+    return "costs nothing" if abs(change) < 0.05 else f"{'costs' if change < 0 else 'gains'} {points(change)}"
+
+
+def _range(best: float, worst: float) -> str:
+    """What two changes of accuracy are, and all between them: costs 2.4 to 9.2 points."""
+    if _costs(best) == _costs(worst):
+        return _costs(worst)
+    if best <= -0.05:
+        return f"costs {abs(best):.1f} to {points(worst)}"
+    return f"{_costs(best)} at best and {_costs(worst)} at worst"
 
 
 def nothing_already(where: pd.DataFrame) -> Statement:

@@ -4,8 +4,8 @@ import pandas as pd
 
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import sound
-from bnlib.report.analysis.verdicts import LEVEL, TOLERANCE, fullest
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+from bnlib.report.analysis.verdicts import FULL, LEVEL, TOLERANCE, fullest
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 
 _PLACE = ["network", "depth", "width", "recipe"]
 
@@ -74,13 +74,17 @@ def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
     return "no" if (gap + rows.half < TOLERANCE).all() else "too close"
 
 
-def quoted(reference: pd.DataFrame) -> Statement:
-    """The paper's shares of small γ. reference: of `paper.small_gammas`."""
-    own = reference.set_index("trainable").value
-    return Statement(
-        f"Quoted from the paper, presumably of {network(reference.network.iloc[0])}: {own['bn']:.0f}\u00a0% with γ and β alone, "
-        f"{own['all']:.0f}\u00a0% with everything trained."
-    )
+def quoted(reference: pd.DataFrame, judged: pd.DataFrame) -> Statement:
+    """The paper's shares of small γ that stand beside none of ours yet.
+
+    reference: of `paper.small_gammas`. judged: those of ours that were held against them, of `analysis.judge`.
+    """
+    said = set(judged[judged.recipe.isin(FULL)].trainable) if len(judged) else set()
+    own = reference[~reference.trainable.isin(said)]
+    if not len(own):
+        return Statement("")
+    each = listing(f"{row.value:.0f}\u00a0% with {what(row.trainable)} trained" for row in own.itertuples())
+    return Statement(f"The paper is quoted with {each}, presumably of {network(own.network.iloc[0])}.")
 
 
 def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFrame:
