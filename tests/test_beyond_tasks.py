@@ -48,6 +48,24 @@ def test_the_verdict_on_one_network_for_all_tasks(bn, whole, seeds, verdict, of)
     assert (found.verdict, found.of) == (verdict, of) and ("1,120" in found.text) == (verdict != "not trained")
 
 
+def test_where_one_network_is_behind_is_said_by_how_much():
+    def said(bn, whole):
+        rows = runs("beyond_tasks", both(bn, whole))
+        return tasks.one_for_all(tasks.tasks(rows), rows).text.replace("\u00a0", " ").replace("\u2011", "-")
+
+    begins = (
+        "After 16 epochs one frozen ResNet-14, with γ and β of its own for each task (1,120 numbers), is behind one trained whole "
+    )
+    assert said((44, 55, 82, 96), (85, 82, 95, 98)) == (
+        f"{begins}on all four, from 2.0 points on handwritten digits to 41.0 points on CIFAR-10's ten classes."
+    )
+    assert said((44, 55, 82, 98), (85, 82, 95, 98.1)).startswith(
+        f"{begins}from 13.0 points on animals against vehicles to 41.0 points on CIFAR-10's ten classes, and on which way up "
+        "pictures are; it does as well as one trained whole, within 2.0 points, on handwritten digits."
+    )
+    assert said((85, 80), (85, 82.3)).startswith(f"{begins}by 2.3 points on which way up pictures are; it ")
+
+
 def test_a_test_recipe_is_not_judged_and_the_place_with_most_tasks_is_shown():
     rows = runs("beyond_tasks", both((44, 55, 82), (85, 82, 95)), recipe="smoke")
     assert tasks.one_for_all(tasks.tasks(rows), rows).verdict == "not judged"
@@ -127,6 +145,18 @@ def test_the_better_rate_is_shown_and_the_best_set_comes_first():
     )
     assert "With 100 images a class, training γ, β and the output layer comes first (65.0" in text
     assert "; the output layer alone cannot be told from it." in text
+
+
+def test_a_set_that_does_better_at_the_higher_rate_each_time_is_named():
+    better = carry(n10=(50, 55, 60, 58), n100=(60, 65, 80, 70))
+    low = better[better.trainable == "all"].assign(accuracy=lambda rows: rows.accuracy + 0.06 * (rows.variant.str.contains("0.01")))
+    own = pd.concat([better[better.trainable != "all"], low], ignore_index=True)
+    said = transfer.edge(transfer.carried(own)).text
+    assert said.startswith("With γ and β alone, γ, β and the output layer and the output layer alone trained the higher of")
+    assert "everything" not in said and said.endswith("a still higher one may do better.")
+    assert not transfer.edge(transfer.carried(better[~better.variant.str.contains("0.01")])) and not transfer.edge(
+        transfer.carried(better.head(0))
+    )
 
 
 def test_what_is_the_same_with_each_number_of_images_is_said_once():

@@ -226,20 +226,40 @@ def test_the_answer(seeds, verdict, of, critique):
     found = small.answer(own)
     assert (found.verdict, found.of) == (verdict, of)
     assert found.text.startswith("After 16\u00a0epochs a seed with γ and β reaches ") and found.text.endswith(".")
-    assert critique in small.critique(small.at_equal_bytes(own)).text
+    assert critique in small.critique(small.at_equal_bytes(own), small.beaten(own)).text
 
 
 def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():
     found = small.answer(points({14: (1_500, 45.0), 32: (10_000, 46.0)}, DENSE))
-    assert found.text.endswith("against 50.0\u00a0%. It is ahead up to 1.5\u00a0kB.")
+    assert found.text.endswith("against about 50.0\u00a0%. It is ahead up to 1.5\u00a0kB.")
 
 
 def test_one_run_each_gives_no_order_and_nothing_to_compare_no_answer():
     assert small.answer(points({14: (1_500, 45.0)}, DENSE, n=1)).verdict == "not judged"
     assert small.answer(points({14: (1_500, 45.0)}, {})) == Statement("", "not judged")
     empty = small.kept(experiments.runs("beyond_bytes").head(0))
-    assert small.answer(empty) == Statement("", "not trained") and not small.critique(small.at_equal_bytes(empty))
+    assert small.answer(empty) == Statement("", "not trained") and not small.critique(
+        small.at_equal_bytes(empty), small.beaten(empty)
+    )
     assert not small.rounding(empty) and small.figure(empty).alt == "No network has been asked yet."
+
+
+def test_a_seed_that_a_smaller_one_beats_is_named_where_it_lies_behind():
+    own = points({14: (1_500, 25.0), 32: (10_000, 20.0)}, DENSE)
+    assert list(small.beaten(own).network.unique()) == ["ResNet-32"]
+    said = small.critique(small.at_equal_bytes(own), small.beaten(own)).text.replace("\u00a0", " ")
+    assert " Not among them is ResNet\u201132, " in said and said.endswith(
+        "a smaller seed does better, so that nobody would keep it."
+    )
+    alone = own[own.network != "ResNet-32"]
+    assert "Not among" not in small.critique(small.at_equal_bytes(alone), small.beaten(alone)).text
+
+
+def test_seeds_trained_longer_than_any_narrow_network_are_compared_with_nothing():
+    short, long = points({14: (1_500, 45.0)}, DENSE), points({14: (1_500, 50.0), 32: (2_000, 55.0)}, {}, recipe="paper")
+    said = small.longer(pd.concat([short, long])).text.replace("\u00a0", " ")
+    assert said.startswith("After 160 epochs a seed reaches up to 55.0 %, in 2 kB; narrow networks have not been trained so long")
+    assert not small.longer(short) and not small.longer(points({14: (1_500, 50.0)}, DENSE, recipe="paper"))
 
 
 def test_recipes_are_not_mixed():

@@ -120,12 +120,12 @@ LEARNED = (
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
     Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random),
     Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),
-    Question("Does training learn to turn features off, or is it weight decay or a collapse?", ("why_off",), _why),
+    Question("Does training itself learn to turn features off?", ("why_off",), _why),
     Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8)),
     Question("Are more ReLUs silent than when everything is trained?", ("fig7_relu",), _claim(9)),
     Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves),
     Question("Does another initialisation do better?", ("ablation_initialisation",), _initialisation),
-    Question("Does the result hang on the recipe?", ("ablation_recipe",), _recipe),
+    Question("Does the result depend on the recipe?", ("ablation_recipe",), _recipe),
     Question("With as many γ and β, is deeper better than wider?", ("fig3_depth_or_width",), _claim(5)),
 )
 BEYOND = (
@@ -135,12 +135,12 @@ BEYOND = (
         lambda: order.answer(_summary("beyond_bn_first")),
     ),
     Question(
-        "Is a seed with γ and β the smallest way to keep a network of this accuracy?",
+        "For a given accuracy, is a seed with γ and β the smallest thing to store?",
         ("beyond_bytes",),
         lambda: small.answer(small.kept(experiments.runs("beyond_bytes"))),
     ),
     Question(
-        "Can the features that training turned off be cut out, and what does that save?",
+        "Can the features that training turned off be cut out?",
         ("beyond_pruning",),
         lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
     ),
@@ -156,7 +156,7 @@ BEYOND = (
         _tasks,
     ),
     Question(
-        "Does it pay to train less than everything, where a trained network is to learn new classes from few images?",
+        "Is it better to train less than everything, where a trained network is to learn new classes from few images?",
         ("beyond_tasks",),
         lambda: transfer.less_pays(transfer.ranking(transfer.carried(experiments.runs("beyond_transfer")))),
     ),

@@ -66,9 +66,10 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
     both = f"{top.other}'s reach {percent(top.less)} {where}, BatchNorm's {percent(top.more)}"
+    ahead = f"BatchNorm's γ and β alone reach {percent(top.more)} {where}; those of {top.other}, the best of the others"
     texts = {
         "no": f"No: γ and β of another normalisation do as well or better. Alone, {both}",
-        "yes": f"For the best result, yes: no other's γ and β do as well. Of the others {both}",
+        "yes": f"With this recipe, yes: {ahead}, {percent(top.less)}",
         "too close": f"That cannot be told yet: {both}, which may be chance",
     }
     here = summary[(summary.recipe == top.recipe) & (summary.network == place)]
@@ -94,20 +95,24 @@ def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
 
 
 def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
-    """Which is worst, and how far they lie apart, with γ and β alone and with everything trained. Both of `against_batch`."""
+    """How far each is behind BatchNorm with everything trained, beside how far with γ and β alone. Both of `against_batch`.
+
+    Of the deepest network. What falls behind either way is not the fault of its γ and β alone.
+    """
     rows = best(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")))
-    rows = rows[rows.depth == rows.depth.max()]
-    if len(rows) < 2:
+    rows = rows[rows.depth == rows.depth.max()].sort_values("difference_all", ascending=False)
+    if not len(rows):
         return Statement("")
-    worst = [rows.loc[rows[less].astype(float).idxmin()] for less in ("less", "less_all")]
-    apart = [max(rows[f"more{end}"].max(), rows[f"less{end}"].max()) - rows[f"less{end}"].min() for end in ("", "_all")]
-    name, other = (row.other for row in worst)
-    alone_, all_ = percent(worst[0].less), percent(worst[1].less_all)
-    where = f"in {network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}"
-    said = f"With γ and β alone {name} is worst ({alone_}), with everything trained {other} ({all_})"
-    if name == other:
-        said = f"{name} is worst, with γ and β alone ({alone_}) and with everything trained ({all_})"
-    return Statement(f"{said}; from the best to the worst it is {points(apart[0])} and {points(apart[1])}, {where}.")
+    row = rows.iloc[0]
+    where = f"in {network(row.network)} {after(row.recipe)}"
+    behind = rows.difference_all > 0
+    if not behind.all():
+        names = listing(rows[~behind].other)
+        return Statement(f"With everything trained {names} {'does' if (~behind).sum() == 1 else 'do'} as well or better, {where}.")
+    values = [f"{points(one.difference_all)} of {one.other} ({one.difference:.1f})" for one in rows.itertuples()]
+    values[0] = values[0].replace(")", " with γ and β alone)")
+    each = listing(f"by {value}" for value in values).replace("-", "−")
+    return Statement(f"With everything trained BatchNorm is ahead, too, {where}: {each}.")
 
 
 def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
@@ -127,6 +132,8 @@ def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
         return Statement(f"That cannot be told: {reached}, {chance}.", "too close")
     said = f"{'Yes' if gap > 0 else 'No'}: {reached}; untrained it has {percent(at['mean']['none'])}"
     said += f", with everything trained {percent(at['mean']['all'])}" if "all" in at.index else ""
+    once = (at.n <= 1).all()
+    said += ". Each was trained once: how far they scatter by chance is taken from the ResNets" if once else ""
     return Statement(f"{said}.", "yes" if gap > 0 else "no")
 
 

@@ -60,16 +60,18 @@ def answer(summary: pd.DataFrame) -> Statement:
 
 
 def lead(runs: pd.DataFrame) -> Statement:
-    """How far behind a training is in the epoch after its switch, and how soon it has caught up. runs: of `experiments.runs`."""
+    """How far behind the latest switch is when it comes, and at the end. runs: of `experiments.runs`."""
     own = fullest(_mean_curves(runs), "variant")
     if not len(own) or not {START, FIRST[-1]} <= set(own.variant):
         return Statement("")
     epoch = _epochs(FIRST[-1], own.recipe.iloc[0])
     at = {v: own[(own.variant == v)].set_index("epoch").test_accuracy for v in (START, FIRST[-1])}
-    before, behind = (100 * (at[START][e] - at[FIRST[-1]][e]) for e in (epoch, epoch + 1))
+    gap = 100 * (at[START] - at[FIRST[-1]])
+    drops = ", where the learning rate drops, too" if epoch in RECIPES[own.recipe.iloc[0]].milestones else ""
+    end = f"it is still {points(gap.iloc[-1])} behind" if gap.iloc[-1] >= 0.05 else "it has caught up"
     return Statement(
-        f"When the rest joins after {epoch} epochs, {network(own.network.iloc[0])} is {points(before)} behind; one epoch later "
-        f"{points(behind)}."
+        f"When the rest joins, after {epoch} epochs{drops}, {network(own.network.iloc[0])} is {points(gap[epoch])} behind the "
+        f"training of everything from the start; at the end {end}."
     )
 
 

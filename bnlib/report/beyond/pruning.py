@@ -123,6 +123,20 @@ def answer(found: pd.DataFrame) -> Statement:
     return Statement(text, "yes" if right.any() else "no", some)
 
 
+def sooner(found: pd.DataFrame) -> Statement:
+    """What goes after the shorter training, where a longer one gives the answer, γ and β alone. found: of `replicated`."""
+    rows = at(found[(found.trainable == "bn") & found.change.notna()], SMALL)
+    less = rows[(rows.recipe == "short") & rows.network.isin(best(rows).network)] if len(rows) else rows
+    if not len(less) or best(rows).recipe.iloc[0] == "short":
+        return Statement("")
+    ends = [f"{value:.1f}" for value in (less.saved.min(), less.saved.max())]
+    span = percent(less.saved.min()) if ends[0] == ends[1] else f"{ends[0]} to {percent(less.saved.max())}"
+    return Statement(
+        f"{upper(after('short'))} it is {span} of the multiplications, in {listing(map(network, dict.fromkeys(less.network)))}: γ "
+        "take their time to come near 0."
+    )
+
+
 def further(found: pd.DataFrame) -> Statement:
     """How far the threshold can be raised in the deepest network, γ and β alone. found: of `replicated`."""
     own = best(found[(found.trainable == "bn") & found.change.notna()])

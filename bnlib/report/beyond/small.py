@@ -1,5 +1,7 @@
 """How few bytes keep a network of some accuracy: a seed with γ and β, against a narrow network trained as a whole."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,7 +12,7 @@ from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
 from bnlib.report.analysis.replicates import together
 from bnlib.report.analysis.tables import difference_table, table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, TOLERANCE, best
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing
@@ -70,9 +72,24 @@ def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
     counts in which it does best against `dense_at`; nothing is extrapolated. Returns network, depth, width, recipe, format, bytes,
     smaller, smaller_work, more (the seed's accuracy), less (the other's), difference, half, p, n: as `analysis.differences`.
     """
-    rows = []
+    each = [(own, frontier(own[own.variant == SEED])) for _, own in points_.groupby("recipe", sort=False)]
+    return _beside(points_, each)
+
+
+def beaten(points_: pd.DataFrame) -> pd.DataFrame:
+    """Those seeds that `at_equal_bytes` leaves out, as another one does better in as few bytes; rows as there."""
+    each = []
     for _, own in points_.groupby("recipe", sort=False):
-        for seed in frontier(own[own.variant == SEED]).itertuples():
+        seeds = own[own.variant == SEED]
+        each.append((own, seeds[~seeds.network.isin(frontier(seeds).network)]))
+    return _beside(points_, each)
+
+
+def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """Seeds, each beside what a fully trained network of as many bytes reaches. each: of a recipe all points, and these seeds."""
+    rows = []
+    for own, seeds in each:
+        for seed in seeds.itertuples():
             if dense := dense_at(own, seed.bytes):
                 names = (*_PLACE, "format", "bytes", "mean", "sd", "n")
                 rows.append({name: getattr(seed, name) for name in names} | dense)
@@ -85,7 +102,7 @@ def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer(points_: pd.DataFrame) -> Statement:
-    """Whether a seed with γ and β is the smallest way to keep a network of its accuracy, at the longest recipe that says so.
+    """Whether a seed with γ and β is the smallest thing to store for its accuracy, at the longest recipe that says so.
 
     points_: of `kept`. *no*: fully trained networks of as many bytes do better, by a test, at one size at least; `of` says at how
     many. *yes*: seeds do better, and nowhere worse.
@@ -97,22 +114,40 @@ def answer(points_: pd.DataFrame) -> Statement:
     verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
     first, last = rows.iloc[0], rows.iloc[-1]
     doubt = lambda row: "" if row.p < LEVEL or rows.p.isna().all() or verdict == "too close" else ", which may be chance"  # noqa: E731
-    narrow = f"where a narrow network trained as a whole reaches {percent(first.less)}{doubt(first)}"
+    narrow = f"a narrow network of as many bytes, trained as a whole, about {percent(first.less)}{doubt(first)}"
     text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
     if len(rows) > 1:
-        text += f"; and {percent(last.more)} in {size(last.bytes)}, against {percent(last.less)}{doubt(last)}"
+        text += f"; and {percent(last.more)} in {size(last.bytes)}, against about {percent(last.less)}{doubt(last)}"
     if rows.p.isna().all():
         return Statement(f"{text}. One run each, so no order can be told.", "not judged")
     if verdict == "too close":
         return Statement(f"{text}. They are no further apart than by chance.", verdict)
-    of = "" if len(decided) == len(rows) else f"at {len(decided)} of {len(rows)} sizes"
+    open_, of = len(rows) - len(behind) - len(ahead), ""
+    if len(decided) < len(rows):
+        of = f"at {len(decided)} of {len(rows)} sizes" + (f", open at {open_}" if open_ else "")
     if len(behind) and len(ahead):
         text += f". It is ahead up to {size(ahead.bytes.max())}"
     return Statement(f"{text}.", verdict, of)
 
 
-def critique(compared: pd.DataFrame) -> Statement:
-    """Whether the public critique is right: what it says against what is measured, at each size. compared: of `at_equal_bytes`."""
+def longer(points_: pd.DataFrame) -> Statement:
+    """What seeds reach after the paper's epochs, where no narrow network has been trained so long to hold them against."""
+    seeds = points_[(points_.variant == SEED) & points_.recipe.isin(FULL)]
+    if not len(seeds) or at_equal_bytes(points_).recipe.isin(FULL).any():
+        return Statement("")
+    top = seeds.loc[seeds["mean"].astype(float).idxmax()]
+    small = seeds[(seeds.network == top.network) & (seeds.recipe == top.recipe)].sort_values("bytes").iloc[0]
+    return Statement(
+        f"{upper(after(small.recipe))} a seed reaches up to {percent(small['mean'])}, in {size(small.bytes)}; narrow networks have "
+        "not been trained so long, so nothing there can be compared."
+    )
+
+
+def critique(compared: pd.DataFrame, others: pd.DataFrame) -> Statement:
+    """Whether the public critique is right: what it says against what is measured, at each size.
+
+    compared: of `at_equal_bytes`. others: of `beaten`, of which the one that lies furthest behind is named.
+    """
     rows = best(compared).sort_values("bytes")
     if not len(rows):
         return Statement("")
@@ -133,10 +168,22 @@ def critique(compared: pd.DataFrame) -> Statement:
     ends = f"{abs(least):.1f} to {points(most)} {side(most)}"
     if len(rows) == 1 or side(least) != side(most):
         ends = " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
-    grows = ", further behind the larger they are" if len(gap) > 2 and gap.is_monotonic_increasing else ""
+    grows = ", further behind the larger it is" if len(gap) > 2 and gap.is_monotonic_increasing else ""
     return Statement(
-        f"A public critique says that seeds with coefficients are {low:.0f} to {high:.0f} points behind small dense networks of "
-        f"equal bytes. {upper(after(rows.recipe.iloc[0]))} they are {ends}{grows}. {who}{more}."
+        f"A public critique says that a seed with a few trained numbers lies {low:.0f} to {high:.0f} points behind a small dense "
+        f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is {ends}{grows}. {who}{more}.{_left_out(rows, others)}"
+    )
+
+
+def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
+    """Of the seeds that are not among the compared, as a smaller one does better, the one that lies furthest behind."""
+    others = others[(others.recipe == rows.recipe.iloc[0]) & (others.difference < 0)]
+    if not len(others):
+        return ""
+    last = others.loc[others.difference.astype(float).idxmin()]
+    return (
+        f" Not among them is {network(last.network)}, {points(last.difference)} behind in {size(last.bytes)}: a smaller seed does "
+        "better, so that nobody would keep it."
     )
 
 
@@ -185,7 +232,7 @@ def figure(points_: pd.DataFrame) -> Figure:
                 band(ax, rows, "bytes", colour)
                 # Seeds' at the left of their lines, the others' at the right of theirs: there is room.
                 for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
-                    text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (f"{row.width:g}", (5, -11), "left")
+                    text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (fraction(row.width), (5, -11), "left")
                     text = ax.annotate(
                         text, (row.bytes, row.mean), place, textcoords="offset points", ha=align, fontsize=9, color=colour
                     )
@@ -198,7 +245,7 @@ def figure(points_: pd.DataFrame) -> Figure:
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")
         axes[-1].set_xlabel("bytes that keep the network (log scale); labels: N of ResNet-N, W of WRN-14-W")
-        names = {SEED: "seed, γ and β", DENSE: "no seed, everything"}
+        names = {SEED: "seed, γ and β", DENSE: "every weight stored"}
         handles = [Line2D([], [], color=look(way)[0], marker=look(way)[1], markersize=4, label=name) for way, name in names.items()]
         handles += [Line2D([], [], color=MUTED, linestyle=dash, label=form) for form, dash in reversed(DASHES.items())]
         drawn.legend(handles=handles, loc="outside lower center", ncols=5)
@@ -210,6 +257,11 @@ def figure(points_: pd.DataFrame) -> Figure:
     ]
     drawn.alt = f"Test accuracy against the bytes that keep the network, at 8 bits, {OURS[recipes[0]]}. {'; '.join(said)}."
     return drawn
+
+
+def fraction(width: float) -> str:
+    """A width as a label has it: 3/16 for 0.1875."""
+    return str(Fraction(width))
 
 
 def kept_table(points_: pd.DataFrame):

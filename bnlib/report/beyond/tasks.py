@@ -11,7 +11,7 @@ from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.panels import nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
-from bnlib.report.statements.grammar import Statement, listing, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 
 # Each task as a sentence has it, and what who always names one class gets right, in percent.
 TASKS = {
@@ -73,21 +73,30 @@ def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     behind, level, near = (own[own.says == verdict].sort_values("difference") for verdict in ("no", "yes", "too close"))
     said = []
     if len(behind):
-        gaps = [f"{gap:.1f}" for gap in behind.difference.iloc[[0, -1]]]
-        span = f"{gaps[0]} to {points(behind.difference.iloc[-1])}" if len(behind) > 1 else points(behind.difference.iloc[-1])
-        said.append(f"falls {span} behind a network trained whole for each, on {called(behind)}")
+        said.append(f"is behind one trained whole {_behind(behind, len(own))}")
     if len(level):
         said.append(f"does as well as one trained whole, within {points(TOLERANCE)}, on {called(level)}")
     if len(near):
         gap, single = points(near.difference.abs().max()), ", one run each" if near.p.isna().all() else ""
         most = "" if len(near) == 1 else " at most"
         said.append(f"cannot be told from one trained whole on {called(near)}, {gap} apart{most}{single}")
-    text = f"One frozen {network(where.network)} with {numbers:,} numbers of its own for each task {'; it '.join(said)}."
+    frozen = f"one frozen {network(where.network)}, with γ and β of its own for each task ({numbers:,} numbers),"
+    text = f"{upper(after(where.recipe))} {frozen} {'; it '.join(said)}."
     if where.recipe not in RECIPES:
         return Statement(text, "not judged")
     if len(behind):
         return Statement(text, "no", "" if len(behind) == len(own) else f"on {len(behind)} of {len(own)} tasks")
     return Statement(text, "too close" if len(near) else "yes")
+
+
+def _behind(rows: pd.DataFrame, of: int) -> str:
+    """On which tasks one network is behind, and by how much. rows: sorted by that. of: so many tasks there are."""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    if len(rows) == 1:
+        return f"by {points(first.difference)} on {TASKS[first.task][0]}"
+    ends = f"from {points(first.difference)} on {TASKS[first.task][0]} to {points(last.difference)} on {TASKS[last.task][0]}"
+    others = listing(TASKS[task][0] for task in rows.task.iloc[1:-1])
+    return f"on all {number(of)}, {ends}" if len(rows) == of else ends + (f", and on {others}" if others else "")
 
 
 def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

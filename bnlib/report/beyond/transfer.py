@@ -80,6 +80,24 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     return Statement(text, verdict, "" if len(some) == len(found) else f"with {listing(some)} images a class")
 
 
+def edge(points_: pd.DataFrame) -> Statement:
+    """Which sets do better at the highest rate tried with every number of images, so that a still higher one may do better yet.
+
+    points_: of `carried`. Only where each set has been trained at every rate.
+    """
+    own = sound(at(points_))
+    rates = own.groupby(["trainable", "images"]).rate
+    if not len(own) or (rates.nunique() < own.rate.nunique()).any() or own.rate.nunique() < 2:
+        return Statement("")
+    best = own[own.best].groupby("trainable").rate.min()
+    names = listing(_called(one) for one in order(set(best[best == own.rate.max()].index)))
+    if not names:
+        return Statement("")
+    return Statement(
+        f"With {names} trained the higher of the two learning rates is the better one each time: a still higher one may do better."
+    )
+
+
 def _all_alike(ranked: pd.DataFrame) -> str:
     """Where with each number of images the same set is surely best, and the same one next: that, in a sentence; else empty."""
     first, second = (ranked.groupby("images", as_index=False).nth(i) for i in (0, 1))

@@ -31,6 +31,7 @@ from bnlib.report.statements.features import (
 from bnlib.report.statements.grammar import (
     Statement,
     after,
+    lasting,
     listing,
     network,
     number,
@@ -76,6 +77,7 @@ __all__ = [
     "explanations",
     "gain",
     "halves",
+    "lasting",
     "listing",
     "longer",
     "moved",

@@ -6,7 +6,19 @@ from bnlib import experiments
 from bnlib.report.analysis.replicates import sound
 from bnlib.report.analysis.verdicts import FULL, RECIPES, best, comparisons, overall
 from bnlib.report.statements.course import at, growth, values
-from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import (
+    Statement,
+    after,
+    diverged,
+    lasting,
+    listing,
+    network,
+    number,
+    percent,
+    points,
+    upper,
+    what,
+)
 from bnlib.spec import RunSpec, architecture
 
 
@@ -148,7 +160,7 @@ def still_to_train(name: str) -> Statement:
     """What the experiment `name` lacks at its full recipe, with γ and β alone or, where that is not its line, at all."""
     due = experiments.wanted(name)
     line = [spec for spec in due if spec == RunSpec(spec.model, recipe=spec.recipe, dataset=spec.dataset)] or due
-    long = f"for {due[0].settings.epochs}\u00a0epochs"
+    long = lasting(due[0].recipe)
     missing = [architecture(spec.model).title for spec in experiments.missing(line)]
     if not missing:
         return Statement("")

@@ -66,6 +66,11 @@ def after(recipe: str) -> str:
     return f"after {RECIPES[recipe].epochs}\u00a0epochs"
 
 
+def lasting(recipe: str) -> str:
+    """For how many epochs."""
+    return f"for {RECIPES[recipe].epochs}\u00a0epochs"
+
+
 def listing(items) -> str:
     """One, two and three."""
     items = list(items)
