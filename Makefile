@@ -65,7 +65,7 @@ bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; t
 
 figure: $(READY)  ## redraw the README's figure from the stored runs
 	python -c "from bnlib import experiments; from bnlib.report import analysis, figures, paper; \
-	  figures.front(analysis.summarise(experiments.runs('fig2_depth')), paper.accuracies()) \
+	  figures.front(analysis.on_front(analysis.summarise(experiments.runs('fig2_depth'))), paper.accuracies()) \
 	  .savefig('book/_static/front.png', dpi=120)"
 
 address: $(READY)  ## after a change of the repository's address in _config.yml: write it wherever else it must stand

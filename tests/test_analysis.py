@@ -140,7 +140,7 @@ def test_what_diverged_is_marked_and_bends_no_line():
     ]
     assert any(len(one) == 2 and one == [pytest.approx([14, 48]), pytest.approx([56, 60])] for one in lines)
     assert {"1 of 4 diverged", "both diverged"} <= set(texts(figure)) and "48 % at 14 layers to 60 % at 56" in figure.alt
-    front = figures.front(found, paper.accuracies().head(0)).axes[0]
+    front = figures.front(analysis.on_front(found), paper.accuracies().head(0)).axes[0]
     assert [14, 56] in [list(line.get_xdata()) for line in front.lines]
     three = found.assign(parameters=[10, 20, 30])
     assert "both diverged" in texts(figures.fig3_depth_or_width(three, paper.with_parameters(paper.accuracies()).head(0)))

@@ -99,7 +99,7 @@ def test_ids_are_of_one_figure_each_and_every_reference_has_its_target():
 
 
 def test_colours_that_dark_pages_change_are_variables():
-    html = figures.show(figures.front(OURS, THEIRS))._repr_html_()
+    html = figures.show(figures.front(analysis.on_front(OURS), THEIRS))._repr_html_()
     svg = re.search(r"<svg.*</svg>", html, re.S)[0]
     assert {"--bn-ink", "--bn-page", "--bn-grid", "--bn-grey", "--bn-bn"} <= set(re.findall(r"var\((--[\w-]+),#\w{6}\)", svg))
     bare = re.sub(r"var\([^)]*\)", "", svg)
@@ -194,7 +194,7 @@ def tables():
         "blog_keras": figures.blog_keras(keras, paper.blog(), ["γ He normal", "γ = 1"]),
         "vgg": figures.vgg(few.assign(network="VGG-11", depth=11)),
         "fig3_depth_or_width": figures.fig3_depth_or_width(few[:1].assign(parameters=1120), counted),
-        "front": figures.front(few, THEIRS),
+        "front": figures.front(analysis.on_front(few), THEIRS),
         "variants": figures.variants(few, ["bn", "gamma", "beta"]),
         "random_parameters": figures.random_parameters(few),
         "fig4_gamma": figures.fig4_gamma(gammas),
@@ -306,11 +306,12 @@ def one_relu(off):
     return frame.assign(network="ResNet-14", depth=14, recipe="short", trainable="bn")
 
 
-def test_the_front_shows_the_longest_training_of_each_depth():
+def test_the_front_shows_the_short_line_whole_where_the_long_one_ends_earlier():
     more = points((14, "bn", "short", 44), (14, "bn", "paper", 48), (56, "bn", "short", 55), (14, "bn", "smoke", 20))
-    figure = figures.front(more, THEIRS)
+    figure = figures.front(analysis.on_front(more), THEIRS)
+    assert set(analysis.on_front(more[more.depth == 14]).recipe) == {"paper"}
     drawn = {line.get_markersize(): list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in figure.axes[0].lines}
-    assert [(14, 48.0)] in drawn.values() and [(56, 55.0)] in drawn.values()
+    assert [(14, 48.0)] in drawn.values() and [(14, 44.0), (56, 55.0)] in drawn.values()
     assert {"γ and β: the paper", "ours, 160 epochs", "ours, 16 epochs", "chance"} == {t.get_text() for t in figure.axes[0].texts}
     assert not figure.legends and 47 not in [y for line in figure.axes[0].lines for y in line.get_ydata()]  # a reproduction
 
@@ -322,7 +323,7 @@ def test_the_front_shows_the_longest_training_of_each_depth():
 def written(tmp_path_factory):
     """A page with two figures and the book's style sheet and script."""
     shown = [
-        figures.show(figures.front(OURS, THEIRS), "The first.", name="first"),
+        figures.show(figures.front(analysis.on_front(OURS), THEIRS), "The first.", name="first"),
         figures.show(figures.fig2_depth(OURS, THEIRS), "The second."),
     ]
     path = tmp_path_factory.mktemp("page") / "page.html"

@@ -369,7 +369,19 @@ def test_what_is_still_to_be_trained_is_named(monkeypatch):
     monkeypatch.setattr(experiments, "missing", list)
     assert plain(say.still_to_train("fig2_depth")) == "Nothing of this has been trained for 160 epochs yet."
     monkeypatch.setattr(experiments, "missing", lambda specs: [])
-    assert not say.still_to_train("fig2_depth")
+    assert not say.still_to_train("fig2_depth") and not say.left_to_train("beyond_norms")
+
+
+def test_what_a_chapter_lacks_is_said_in_a_line(monkeypatch):
+    left = lambda name, keep: (  # noqa: E731
+        monkeypatch.setattr(experiments, "missing", lambda specs: [spec for spec in specs if keep(spec)]),
+        plain(say.left_to_train(name)),
+    )[1]
+    assert left("beyond_norms", lambda spec: True) == "Still to be trained: for 160 epochs all of it; for 16 epochs all of it."
+    lacks = lambda spec: spec.recipe == "short" and (spec.model == "resnet32" or spec.norm == "layer")  # noqa: E731
+    assert left("beyond_norms", lacks) == "Still to be trained: for 16 epochs all of ResNet-32, and parts of ResNet-14."
+    many = left("beyond_bytes", lambda spec: spec.recipe == "paper" and spec.model.startswith("wrn"))
+    assert many == "Still to be trained: for 160 epochs all of 6 networks."
 
 
 def test_small_gammas_are_said_against_depth():
@@ -470,7 +482,7 @@ def test_where_and_how_far_and_what_they_are_worth():
     assert say.moved(points()).verdict == "not trained"
     answer = points((14, 0)).assign(share=0.2, change=-1.5, change_random=-40.0, change_beta=-2.0, beta_low=-3.0, beta_high=-1.0)
     assert plain(say.clamped(answer)) == (
-        "Setting the 20 % of γ with |γ| up to 0.01 to zero costs 1.5 points in ResNet-14, after 160 epochs; as many features drawn "
+        "Setting the 20.0 % of γ with |γ| up to 0.01 to zero costs 1.5 points in ResNet-14, after 160 epochs; as many features drawn "
         "at random, once, cost 40.0 points."
     )
     assert "changes nothing" in plain(say.clamped(answer.assign(change=0.0, change_random=0.0)))
@@ -485,7 +497,9 @@ def test_where_and_how_far_and_what_they_are_worth():
             answer.assign(n=1, network="ResNet-56", depth=56),
         ]
     )
-    assert plain(say.clamped_to_nothing(more)).endswith("that costs 2.0 points; in the other networks it costs 2.0 to 9.0 points.")
+    assert plain(say.clamped_to_nothing(more)).endswith(
+        "that costs 2.0 points; in ResNet-14 and ResNet-32 it costs 2.0 to 9.0 points."
+    )
     assert plain(say.clamped_to_nothing(more.head(2))).endswith("that costs 9.0 points; in ResNet-14 it costs 2.0 points.")
     assert said(change_beta=0.0, n=1).endswith("instead of a constant, that costs nothing.")
     assert not say.clamped(answer.head(0)) and not say.clamped_to_nothing(answer.head(0))

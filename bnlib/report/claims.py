@@ -67,7 +67,9 @@ def short(settled: list[Settled]) -> Markdown:
 def count(settled: list[Settled]) -> Markdown:
     """How many claims about learning have each verdict, in words; and apart from them, how many checks of the software hold."""
     verdicts = [found.verdict for _, claim, found in settled if not claim.software]
-    each = say.listing(f"{verdicts.count(v)} {v}" for v in analysis.VERDICTS if v in verdicts)
+    part = [found.verdict for _, claim, found in settled if not claim.software and found.of]
+    some = lambda v: f" ({say.number(part.count(v))} of them in part)" if v in part and v in ("reproduced", "in trend") else ""  # noqa: E731
+    each = say.listing(f"{verdicts.count(v)} {v}{some(v)}" for v in analysis.VERDICTS if v in verdicts)
     checks = [found.verdict for _, claim, found in settled if claim.software]
     apart = f" One more is about the software: {checks[0]}." if len(checks) == 1 else ""
     return Markdown(f"Of {len(verdicts)} claims about learning: {each}.{apart}")

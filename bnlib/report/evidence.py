@@ -1,5 +1,7 @@
 """What the stored runs say of each of the paper's claims: a statement with its verdict, by the claim's subject."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -70,7 +72,9 @@ def reaches() -> Statement:
     tried = ((summary.network == "ResNet-866") & (summary.trainable == "bn")).any()
     open_ = "" if len(deepest) else "ResNet\u2011866 diverged." if tried else "ResNet\u2011866 has not been trained."
     verdict = analysis.overall(deepest) if len(deepest) or not tried else "not judged"
-    return halves(Statement(f"{found.text} {open_}".strip(), verdict), imagenet_reaches())
+    found = halves(Statement(f"{found.text} {open_}".strip(), verdict), imagenet_reaches())
+    where = "in ResNet\u2011866 or on ImageNet"  # what the claim is about: other depths have been
+    return replace(found, of=where) if found.verdict == "not trained" and len(points) else found
 
 
 def control() -> Statement:
@@ -78,7 +82,7 @@ def control() -> Statement:
     summary = analysis.summarise(experiments.runs("fig2_depth"))
     rows = analysis.judge_differences(analysis.differences(summary, "bn", "random:2"))
     own = summary[summary.variant.isin(["bn", "random:2"])]
-    return say.gain(rows, "γ and β", "two random weights a channel", "reach", own)
+    return say.gain(rows, "γ and β", "as many weights chosen at random, two a channel,", "reach", own)
 
 
 def disabled() -> Statement:
@@ -141,8 +145,8 @@ def storage() -> Statement:
     drawn = networks.drawn_alike(run, networks.draw(run.spec, run.classes))
     size, whole = (run.folder / "bn.safetensors").stat().st_size, 4 * run.info["counts"]["total"]
     text = (
-        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.0f} KB instead of {whole / 1000:,.0f}: its seed, γ, β "
-        "and running statistics; the seed "
+        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.0f}\u00a0kB instead of {whole / 1000:,.0f}: its seed, γ, β "
+        "and running statistics, which can be [folded into them](beyond_bytes.ipynb); the seed "
     )
     return Statement(
         text + ("draws the same weights here." if drawn else "draws other weights here."), "checked" if drawn else "failed"

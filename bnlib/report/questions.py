@@ -13,11 +13,15 @@ from bnlib.report.statements import Statement
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the pages that show its figure, and `evidence`, which looks at the runs."""
+    """A question, the pages that show its figure, and `evidence`, which looks at the runs.
+
+    open: the answer is no yes or no, and nothing of the paper's is known that it could be held against: it has no badge.
+    """
 
     asks: str
     pages: tuple[str, ...]
     evidence: Callable[[], Statement]
+    open: bool = False
 
 
 def answers(questions: tuple[Question, ...], numbers: list[int] | None = None) -> dict[Question, Statement]:
@@ -28,6 +32,8 @@ def answers(questions: tuple[Question, ...], numbers: list[int] | None = None) -
             one = question.evidence()
             there = one.verdict == "not judged"  # a part of it
             none = "Not enough of this has been trained to be compared." if there else "Nothing of this has been trained yet."
+            if one and there and question.open:
+                one = Statement(one.text)
             found[question] = one if one else Statement(none, "not judged" if there else "not trained")
     return found
 
@@ -118,12 +124,12 @@ def _tasks():
 LEARNED = (
     Question("Does accuracy with γ and β alone come to the paper's values?", ("fig2_depth",), _values),
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
-    Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random),
+    Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random, open=True),
     Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),
     Question("Does training itself learn to turn features off?", ("why_off",), _why),
-    Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8)),
+    Question("What does it cost to set the small γ to 0?", ("fig6_clamping",), _claim(8), open=True),
     Question("Are more ReLUs silent than when everything is trained?", ("fig7_relu",), _claim(9)),
-    Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves),
+    Question("Which matters more, γ or β?", ("ablation_gamma_or_beta",), _halves, open=True),
     Question("Does another initialisation do better?", ("ablation_initialisation",), _initialisation),
     Question("Does the result depend on the recipe?", ("ablation_recipe",), _recipe),
     Question("With as many γ and β, is deeper better than wider?", ("fig3_depth_or_width",), _claim(5)),

@@ -26,6 +26,16 @@ def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
     return differing(one.merge(other, on=_PLACE, suffixes=("", "_less")), summary)
 
 
+def on_front(summary: pd.DataFrame) -> pd.DataFrame:
+    """Those points of `summary` that the first page's figure shows: γ and β alone, of 160 epochs; of 16, if a depth has no more.
+
+    What diverged whole is not among them.
+    """
+    own = summary[(summary.trainable == "bn") & summary.recipe.isin(["paper", "short"]) & (summary.n > 0)]
+    whole = set(own[own.recipe == "short"].depth) <= set(own[own.recipe == "paper"].depth)
+    return own[own.recipe == "paper"] if whole and len(own) else own.sort_values(["recipe", "depth"])
+
+
 def differing(both: pd.DataFrame, spreads: pd.DataFrame, greatest: bool = False) -> pd.DataFrame:
     """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less; and, if known, diverged of both.
 

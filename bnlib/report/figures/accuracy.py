@@ -146,18 +146,14 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
     return figure
 
 
-def front(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
+def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """The first page's figure: accuracy with γ and β alone against depth, ours and the paper's, below everything trained.
 
-    summary: of `analysis.summarise(experiments.runs("fig2_depth"))`. reference: `paper.accuracies()`, of which the
-    paper's own are drawn. At each depth ours are those of most epochs that did not all diverge: of 160 filled, of 16 small and
-    open.
+    own: of `analysis.on_front`; of 160 epochs filled, of 16 small and hollow. reference: `paper.accuracies()`, of which the paper's
+    own are drawn.
     """
     theirs = _deep(reference[reference.kind.isin(SOURCES)]).drop_duplicates(["depth", "trainable"], keep="last")
     theirs = theirs.sort_values("depth")  # what the text says comes behind what is read off a picture
-    own = summary[(summary.trainable == "bn") & summary.recipe.isin(["paper", "short"]) & (summary.n > 0)]
-    own = own.sort_values(["recipe", "depth"])
-    own = own.drop_duplicates("depth")  # `paper` sorts before `short`
     if not len(theirs) and not len(own):
         return nothing()
     colour, depths = look("bn")[0], sorted({*theirs.depth, *own.depth})

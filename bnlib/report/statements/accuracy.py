@@ -1,5 +1,7 @@
 """What accuracies say: how they grow with depth or width, how far from the paper's they are, and what is still to be trained."""
 
+from collections import Counter
+
 import pandas as pd
 
 from bnlib import experiments
@@ -154,6 +156,25 @@ def replicates(summary: pd.DataFrame) -> str:
         return lost
     least, most = own.n.min(), own.n.max()
     return (f"n\u00a0=\u00a0{least}" if least == most else f"n\u00a0=\u00a0{least} to {most}") + (f"; {lost}" if lost else "")
+
+
+def left_to_train(name: str, recipes: tuple[str, ...] = ("paper", "short")) -> Statement:
+    """Which networks of the experiment `name` have not been trained, or not in every way, at each of its `recipes`; in a line."""
+    said = []
+    for recipe in (one for one in experiments.experiment(name).recipes if one in recipes):
+        due = experiments.wanted(name, recipe)
+        ways, lacking = Counter(spec.model for spec in due), Counter(spec.model for spec in experiments.missing(due))
+        whole, some = ([name for name in lacking if (lacking[name] == ways[name]) == every] for every in (True, False))
+        each = "all of it" if whole and len(whole) == len(ways) else _some_of("all of ", whole)
+        if lacking:
+            said.append(f"{lasting(recipe)} " + ", and ".join(filter(None, (each, _some_of("parts of ", some)))))
+    return Statement(f"Still to be trained: {'; '.join(said)}." if said else "")
+
+
+def _some_of(how: str, models: list[str]) -> str:
+    """So much of these networks, by name if they are few; empty for none."""
+    names = listing(network(architecture(name).title) for name in models) if len(models) < 5 else f"{len(models)} networks"
+    return f"{how}{names}" if models else ""
 
 
 def still_to_train(name: str) -> Statement:

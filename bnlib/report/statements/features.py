@@ -6,7 +6,7 @@ from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall
 from bnlib.report.statements.course import growth
-from bnlib.report.statements.grammar import Statement, after, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 from bnlib.spec import RECIPES as SETTINGS
 
 
@@ -144,7 +144,7 @@ def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
         return Statement("", "not trained")
     change = float(row.change)
     effect = "changes nothing" if abs(change) < 0.05 else f"{'costs' if change < 0 else 'gains'} {points(change)}"
-    text = f"Setting the {100 * row['share']:.0f}\u00a0% of γ with |γ| up to {small_:g} to zero {effect} in {network(row.network)}"
+    text = f"Setting the {percent(100 * row['share'])} of γ with |γ| up to {small_:g} to zero {effect} in {network(row.network)}"
     random = float(row.change_random)
     beside = (
         f"; as many features drawn at random, once, {'cost' if random < 0 else 'gain'} {points(random)}"
@@ -161,11 +161,11 @@ def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
         return Statement("")
     row = own.sort_values("depth").iloc[-1]
     said = f"With their β at 0 too, so that they are nothing instead of a constant, that {_costs(row.change_beta)}"
-    others = own[own.network != row.network].change_beta.astype(float)
-    if len(others):
-        where = "in the other networks" if len(others) > 1 else f"in {network(own[own.network != row.network].network.iloc[0])}"
-        said += f"; {where} it {_range(others.max(), others.min())}"
     wide = own[own.n > 1].assign(range=lambda rows: (rows.beta_high - rows.beta_low).astype(float)).sort_values("range")
+    others = own[~own.network.isin([row.network, *wide.network.tail(1)])]
+    if len(others):
+        each = others.change_beta.astype(float)
+        said += f"; in {listing(map(network, others.network))} it {_range(each.max(), each.min())}"
     if len(wide):
         last = wide.iloc[-1]
         ends = _range(last.beta_high, last.beta_low)

@@ -165,12 +165,12 @@ def as_the_paper_trains(shares: pd.DataFrame, accounts: pd.DataFrame) -> Stateme
     row = own[own.network.isin(tried.network) | (not len(tried))].sort_values("depth").iloc[-1]
     would = alone("gamma", "paper", row.lr)
     less = tried[tried.network == row.network]
-    free = "without it none has been trained yet"
+    free = "without weight decay none has been trained so yet"
     if len(less):
-        free = f"without it {percent(less.less.iloc[0])} do{_doubt(less.iloc[0])}"
+        free = f"without weight decay {percent(less.less.iloc[0])} do{_doubt(less.iloc[0])}"
     return Statement(
-        f"As the paper trains, {after('paper')}, {percent(row['mean'])} of γ end below {SMALL:g} in {network(row.network)}. Weight "
-        f"decay alone would bring {percent(would)} there; {free}."
+        f"As the paper trains, {after('paper')}, {percent(row['mean'])} of γ end below {SMALL:g} in {network(row.network)}; "
+        f"{free}. Decay without any gradient would bring {percent(would)} there, as one can reckon."
     )
 
 
