@@ -19,7 +19,10 @@ from bnlib.models import ends_in_relu
 from bnlib.models.networks import VGG
 from bnlib.words import plain, shown
 
+BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 
+
+@torch.inference_mode(False)
 @torch.no_grad()
 def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
     """A new, smaller network: what `model` computes with every γ up to `threshold`, of either sign, at 0. `model` is left as it is.
@@ -37,7 +40,8 @@ def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
     a border of zeros a constant is no bias. Where the constants are 0 there is no such channel, but in a layer that would be empty.
 
     The result is of the same class, of ordinary layers: it takes pictures of every size, trains on, and is saved, whole, by
-    `torch.save`. What learned still does; make a new optimiser. Sums are in fp64: outputs are the same to rounding.
+    `torch.save`. What learned still does; make a new optimiser. Sums are in fp64: outputs are the same to rounding. Hooks are
+    copied with the network, and what they change is not known here.
     Raises ValueError, one line, for a network or a threshold that is none of these.
     """
     threshold = _number(threshold)
@@ -46,11 +50,12 @@ def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
     source = unwrapped(model)
     if any(parameter.is_meta for parameter in source.parameters()):
         raise ValueError(f"this {called(source)} has no numbers, only shapes (device meta)")
+    seen = {}
     for chain in _chains(source):
-        _check(chain)
+        _check(chain, seen)
     pruned = merge(copy.deepcopy(source))
     for module in pruned.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.weight is not None:
+        if isinstance(module, BATCH_NORMS) and module.weight is not None:
             module.weight.masked_fill_(module.weight.abs() <= threshold, 0)
     for chain in _chains(pruned):
         layers = list(chain.values())
@@ -87,17 +92,20 @@ def _chains(network: nn.Module) -> Iterator[dict[str, nn.Module]]:
                          "torchvision's ResNet")  # fmt: skip
 
 
-def _check(chain: dict[str, nn.Module]) -> None:
-    """Raise ValueError, which names the layer, if one of a chain is not of its kind, or cannot be cut."""
+def _check(chain: dict[str, nn.Module], seen: dict[nn.Module, str]) -> None:
+    """Raise ValueError, which names the layer, if one of a chain is not of its kind, or cannot be cut. seen: layers so far."""
     for i, (path, layer) in enumerate(chain.items()):
-        kinds = (nn.BatchNorm2d,) if i % 2 else (nn.Conv2d, nn.Linear) if i and i + 1 == len(chain) else (nn.Conv2d,)
+        kinds = BATCH_NORMS if i % 2 else (nn.Conv2d, nn.Linear) if i and i + 1 == len(chain) else (nn.Conv2d,)
         wrong = ""
         if not isinstance(layer, kinds):
-            wrong = f"a {' or a '.join(kind.__name__ for kind in kinds)} is needed here"
+            wrong = f"a {' or a '.join(kind.__name__ for kind in kinds if kind is not nn.SyncBatchNorm)} is needed here"
         elif layer._parameters.get("weight") is None and not subset(layer):
             wrong = "it has no weight of its own that could be cut"
         elif getattr(layer, "groups", 1) != 1:
             wrong = f"a convolution in {layer.groups} groups cannot be cut"
+        elif layer in seen:
+            wrong = f"it is {seen[layer]!r}, too: a layer in two places cannot be cut in one"
+        seen[layer] = path
         if wrong:
             raise ValueError(f"the layer {path!r} ({called(layer)}): {wrong}")
 
@@ -153,7 +161,11 @@ def _set(layer: nn.Module, name: str, tensor: torch.Tensor) -> None:
 def _number(threshold) -> float:
     """The threshold. Raises ValueError for what is none."""
     value = plain(threshold)
-    if not isinstance(value, Real) or isinstance(value, bool) or not (math.isfinite(value) and value >= 0):
+    try:
+        fine = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    except OverflowError:  # a whole number beyond all floats
+        fine = False
+    if not fine:
         near = "0" if isinstance(value, Real) and not isinstance(value, bool) and value < 0 else "0.01"
         raise ValueError(f"threshold {shown(value)}: a number from 0 on is needed, not infinite; nearest: {near}")
     return float(value)

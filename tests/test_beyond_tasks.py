@@ -204,6 +204,10 @@ def test_runs_of_several_data_sets_are_found_by_their_experiment(monkeypatch):
     assert set(experiments.experiment("beyond_tasks").datasets) == {"cifar10", "cifar10-rotation", "cifar10-animals", "digits"}
     known = experiments.runs("beyond_tasks")
     assert {"ten classes: bn", "ten classes: all"} <= set(known.variant), "those that other figures show are there already"
+    with pytest.raises(ValueError, match="dataset 'svhn': this experiment is about its own, cifar10-last5"):
+        experiments.wanted("beyond_transfer", "short", dataset="svhn")
+    for name in ("beyond_tasks", "beyond_transfer"):
+        assert {spec.settings.epochs for spec in experiments.wanted(name, "smoke")} == {2}, "a test of seconds"
     with pytest.raises(ValueError, match="dataset 'svhn': this experiment is about its own, cifar10, cifar10-rotation"):
         experiments.wanted("beyond_tasks", dataset="svhn")
     wanted = experiments.wanted("beyond_transfer", "short")

@@ -78,6 +78,6 @@ def test_probes_that_are_there_are_not_asked_for_again(runs_folder, monkeypatch)
     whole, half = "resnet14_bn_paper_seed0-3c3e6a91", "resnet14_all_short_seed0-45e7a78d"
     first = PROBES[:3]  # the later ones not every committed run has been asked
     said = call("results", "probe", whole, half, *(word for name in first for word in ("--only", name)))
-    assert said.exit_code == 0 and f"{whole} has its probes already" in said.output and asked == [(half, *first)]
+    assert said.exit_code == 0 and f"{whole}: has its probes already" in said.output and asked == [(half, *first)]
     assert call("results", "probe", half, "--only", "relu").exit_code == 0 and len(asked) == 1
     assert "did you mean 'train'?" in call("results", "probe", whole, "--only", "trian").output

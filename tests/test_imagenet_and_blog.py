@@ -102,6 +102,17 @@ def test_of_imagenet_the_page_says_what_is_missing_how_to_train_it_and_what_it_c
     assert "\n" not in said.strip()
 
 
+def test_what_is_too_little_to_compare_is_not_said_to_be_nothing(monkeypatch):
+    assert "Nothing of this has been trained yet. `bnlib sweep fig2_imagenet" in page.not_trained("fig2_imagenet")
+    said = page.not_trained("beyond_norms", "paper")
+    assert (
+        "Too little of this has been trained yet" in said and "`bnlib sweep beyond_norms --recipe paper` trains the rest." in said
+    )
+    assert "is a test, and nothing is concluded" in page.not_trained("beyond_norms", "smoke")
+    monkeypatch.setattr(experiments, "runs", lambda *_: [])
+    assert "`bnlib sweep beyond_norms --recipe short` does." in page.not_trained("beyond_norms")
+
+
 def test_a_cost_that_a_gpu_was_timed_for_says_nothing_of_gpus(monkeypatch):
     monkeypatch.setattr(experiments, "cost", lambda *_: (5 * 86400.0, "NVIDIA H100 80GB HBM3"))
     said = page.not_trained("fig2_imagenet")

@@ -84,6 +84,13 @@ def test_it_begins_from_the_parents_network_with_an_output_layer_of_its_own(pare
                 assert name.endswith("num_batches_tracked") or not torch.equal(tensor, seeds_own[name])
 
 
+@pytest.mark.parametrize("norm", ["layer", "instance"])
+def test_with_another_norm_it_begins_from_a_network_of_that(child, tmp_path, norm):
+    spec = child(norm=norm, trainable="norm", epochs=1)
+    run = training.train(spec, folder=tmp_path, progress=False)
+    assert run.info["began"] and spec.parent.norm == norm and store.find(spec.parent, tmp_path)
+
+
 def test_the_parent_comes_first_and_once(child, runs_folder, capsys):
     spec = child()
     run = training.train(spec, progress=False)
@@ -124,7 +131,7 @@ def test_what_hangs_on_the_seed_says_in_one_line_that_it_does_not_come_back(pare
         seedfile.export(run, tmp_path / "file")
     with pytest.raises(ValueError, match="comes back from no seed: it began from a network trained on digits"):
         seedfile.sizes(run.spec)
-    with pytest.raises(store.StoreError, match="its convolutions were trained and are not stored; train it again"):
+    with pytest.raises(store.StoreError, match="its convolutions were trained and are not stored; bnlib.train_together"):
         whole.model()
     with pytest.raises(store.StoreError, match="its convolutions were trained and are not stored, so there is no network"):
         seedfile.export(whole, tmp_path / "file")

@@ -280,17 +280,32 @@ def test_a_vgg_whose_output_has_no_bias_and_statistics_of_the_batch_alone():
         assert apart(clamped(model, 0.01)(x), bnlib.prune(model, 0.01)(x)) < 1e-9
 
 
-def changed(name, path, layer):
+def changed(name, path, layer, shared=None):
     """A network of which one layer is another."""
     model = bnlib.build(name)
     parent, _, own = path.rpartition(".")
-    setattr(model.get_submodule(parent), own, layer)
+    setattr(model.get_submodule(parent), own, model.get_submodule(shared) if shared else layer)
     return model
 
 
 def weight_normed():
     model = bnlib.build("resnet8")
     nn.utils.parametrizations.weight_norm(model.segments[0][0].conv2)
+    return model
+
+
+class Strange(models.networks.BasicBlock):
+    """A block that computes something else, as a subclass may."""
+
+    def forward(self, x):
+        return torch.tanh(super().forward(x))
+
+
+def each_block_is(kind):
+    model = bnlib.build("resnet8")
+    for segment in model.segments:
+        for block in segment:
+            block.__class__ = kind
     return model
 
 
@@ -315,7 +330,26 @@ REFUSED = {
         "the block 'layer1.0': its SiLU would have to be a ReLU",
     ),
     "no numbers": (lambda: models.skeleton("resnet14"), "this ResNet has no numbers, only shapes"),
+    "a block of one's own": (lambda: each_block_is(Strange), "this ResNet has none of the blocks"),
+    "one layer twice": (
+        lambda: changed("resnet14", "segments.0.1.conv1", nn.Identity(), "segments.0.0.conv1"),
+        "'segments.0.1.conv1' .*: it is 'segments.0.0.conv1', too: a layer in two places",
+    ),
+    "one BatchNorm twice": (
+        lambda: changed("resnet14", "segments.0.1.bn1", nn.Identity(), "segments.0.0.bn1"),
+        "'segments.0.1.bn1' .*: it is 'segments.0.0.bn1', too",
+    ),
 }
+
+
+def test_synced_batchnorm_is_cut_and_inference_mode_leaves_no_trace():
+    plain = built("resnet8").eval()
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(plain))
+    with torch.inference_mode():
+        pruned = bnlib.prune(model, 0.05)
+    assert bnlib.count(pruned)["total"] == bnlib.count(bnlib.prune(plain, 0.05))["total"] < bnlib.count(plain)["total"]
+    bnlib.freeze(pruned, "all")(images()).sum().backward()
+    assert apart(pruned(images()), clamped(plain, 0.05)(images())) < 1e-12
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -327,7 +361,17 @@ def test_what_cannot_be_cut_is_refused_in_one_line(what):
 
 
 @pytest.mark.parametrize(
-    "threshold, nearest", [(-0.1, "0"), (math.inf, "0.01"), (math.nan, "0.01"), ("0.01", "0.01"), (True, "0.01"), (None, "0.01")]
+    "threshold, nearest",
+    [
+        (-0.1, "0"),
+        (-(10**400), "0"),
+        (10**400, "0.01"),
+        (math.inf, "0.01"),
+        (math.nan, "0.01"),
+        ("0.01", "0.01"),
+        (True, "0.01"),
+        (None, "0.01"),
+    ],
 )
 def test_a_threshold_that_is_none_is_refused(threshold, nearest):
     with pytest.raises(ValueError, match=rf"^threshold .*: a number from 0 on is needed, not infinite; nearest: {nearest}$"):

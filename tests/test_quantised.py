@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bnlib import build, data, evaluate, experiments, freeze, run, store, training
+from bnlib import RunSpec, build, data, evaluate, experiments, freeze, run, store, training
 from bnlib.engine import probes
 from bnlib.engine.quantised import NAME, SEED, _channels, _levels, kept, quantised
 from bnlib.report.beyond import small
@@ -107,6 +107,20 @@ def test_eight_bits_are_at_most_half_a_step_off(kind, scale):
 def test_numbers_that_are_all_alike_come_back(values):
     assert np.allclose(_levels(values, "int8")[0], values, rtol=1e-3, atol=1e-7)
     assert np.allclose(_channels(values[:, None], "int8")[0], values[:, None], rtol=1e-2)
+
+
+@pytest.mark.parametrize("far", [-1e5, 1e5, 1e30])
+def test_a_number_that_fp16_has_not_is_the_last_that_it_has(far):
+    values = np.array([0.5, -0.25, far])
+    for form_ in ("fp16", "int8"):
+        back = _levels(values, form_)[0]
+        assert np.isfinite(back).all() and abs(back[2]) > 6e4 and np.sign(back[2]) == np.sign(far)
+    assert np.isfinite(_channels(values[:, None], "int8")[0]).all()
+
+
+def test_a_network_that_began_from_another_is_not_asked_how_small_it_is():
+    assert "quantised" not in RunSpec("resnet8", pretrained="digits").probes
+    assert "quantised" in RunSpec("resnet8").probes
 
 
 def test_the_network_is_left_as_it_was(digits):

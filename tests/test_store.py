@@ -561,6 +561,7 @@ def test_a_tag_in_a_run_is_text_in_every_output(field, change, copied, monkeypat
     assert not [text for text in outputs if "<script" in text]
     said = html.unescape("".join(outputs))
     assert TAG in said
+    monkeypatch.setattr(experiments, "runs", lambda *_: [])
     assert r"on \<script\>alert\(1\)" in page.not_trained("fig2_depth") or field != "device"
     assert len(shown) or folder.name in page.left_out()
 

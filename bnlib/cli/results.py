@@ -170,14 +170,21 @@ def probe(names, asked, device, data_root):
     asked = asked or PROBES
     runs = [store.load(name) for name in names] or store.all_runs()
     can = [one for one in runs if names or one.spec.redrawn]
-    missing = [one for one in can if one.info["status"] == "finished" and not all(map(one.probe, _asked(one, asked)))]
-    for one in runs if names else ():
-        if all(map(one.probe, _asked(one, asked))):
-            click.echo(f"{one.id} has its probes already")
-    due = [one for one in missing if one.spec.dataset == "cifar10" and one.spec.recipe != "smoke"]
+    why = {one.id: _not_asked(one, asked) for one in can}
+    for one in can if names else ():
+        if why[one.id]:
+            click.echo(f"{one.id}: {why[one.id]}")
+    due = [one for one in can if not why[one.id]]
     training.ask(due, device=device, data_root=data_root, names=asked)
 
 
-def _asked(run, names) -> list[str]:
-    """Those of the probes `names` that the network of a run can be asked."""
-    return [name for name in names if name in run.spec.probes]
+def _not_asked(run, names) -> str:
+    """Why the network of a run is not asked the probes `names`, in a few words; empty if it is."""
+    asked = [name for name in names if name in run.spec.probes]
+    if run.info["status"] != "finished":
+        return "it diverged; nothing is asked of it"
+    if run.spec.dataset != "cifar10" or run.spec.recipe == "smoke":
+        return "only networks trained on CIFAR-10, and not as a test, are asked"
+    if not asked:
+        return f"its network can't be asked {' or '.join(names)}, but {', '.join(run.spec.probes)}"
+    return "has its probes already" if all(map(run.probe, asked)) else ""

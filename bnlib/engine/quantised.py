@@ -99,9 +99,9 @@ def _put(tensor: torch.Tensor, values: np.ndarray, size: int) -> int:
 
 
 def _floats(values: np.ndarray, form: str) -> tuple[np.ndarray, int]:
-    """Each number in fp32, or else in fp16: the numbers as they come back, and the bytes."""
-    with np.errstate(over="ignore"):
-        kept = values.astype(np.float32 if form == "fp32" else np.float16)
+    """Each number in fp32, or else in fp16, or the nearest that there is: the numbers as they come back, and the bytes."""
+    dtype = np.float32 if form == "fp32" else np.float16
+    kept = values.clip(np.finfo(dtype).min, np.finfo(dtype).max).astype(dtype)
     return kept.astype(np.float64), kept.nbytes
 
 
@@ -126,7 +126,9 @@ def _channels(values: np.ndarray, form: str) -> tuple[np.ndarray, int]:
 
 
 def _half(values: np.ndarray, towards: float) -> np.ndarray:
-    """The next numbers in fp16 in the direction of `towards`, −∞ or ∞; so that no number lies beyond the last level."""
+    """The next numbers in fp16 towards `towards`, −∞ or ∞, if there are any, so that no number lies beyond the last level."""
+    last = np.finfo(np.float16).max
+    near = np.float16(np.clip(values, -last, last))
     with np.errstate(over="ignore"):
-        near = np.float16(values)
-        return np.where((near < values) if towards > 0 else (near > values), np.nextafter(near, np.float16(towards)), near)
+        near = np.where((near < values) if towards > 0 else (near > values), np.nextafter(near, np.float16(towards)), near)
+    return near.clip(-last, last)

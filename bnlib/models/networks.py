@@ -148,7 +148,7 @@ def skeleton(name: str, classes: int | None = None, norm: str = "batch") -> nn.M
 def ends_in_relu(module: nn.Module) -> bool:
     """Whether `module` is a block of one of these networks: what it gives has been through the ReLU behind its addition."""
     theirs = type(module).__module__ == "torchvision.models.resnet" and hasattr(module, "downsample")
-    return isinstance(module, BasicBlock | Bottleneck) or theirs
+    return type(module) in (BasicBlock, Bottleneck) or theirs  # a subclass may compute something else
 
 
 def work(name: str, images: int, size: int = 32) -> tuple[int, int]:
@@ -195,8 +195,9 @@ def build(
         `signed_uniform` (γ ~ U[−1, 1], β = 0; the authors' code calls it positivenegative), `he_normal` (Keras's of that name:
         γ normal of variance 2 / features, cut off at two standard deviations; β = 0).
     norm: what stands in BatchNorm's place in `resnetN` and `wrnN-W`, with as many γ and β, drawn alike: `batch`; `group`, GroupNorm
-        of 8 groups, as few as 2 of the 16 features and as many as 8 of the 64 are one group's; `layer`, LayerNorm of all features
-        and pixels of an image, a GroupNorm of one group; `instance`, InstanceNorm of each feature of an image.
+        of 8 groups, as few as 2 of the 16 features and as many as 8 of the 64 are one group's, in narrower layers of fewer;
+        `layer`, LayerNorm of all features and pixels of an image, a GroupNorm of one group; `instance`, InstanceNorm of each
+        feature of an image.
     Raises ValueError for a name or an initialiser that does not exist, for a norm that the network cannot have, and for a seed or a
     number of classes that is none. Source: paper, section 3; authors' code; Keras; torchvision.
     """

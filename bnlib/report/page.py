@@ -103,13 +103,16 @@ def code(page: str) -> Html:
     return folded("The code of this page", Html(f"<pre><code>{html.escape(text)}</code></pre>"))
 
 
-def not_trained(name: str, recipe: str | None = None) -> Markdown:
-    """The one line of a page of which nothing has been trained: the command that does, and what it costs.
+def not_trained(name: str, recipe: str = "auto") -> Markdown:
+    """The one line of a page of which nothing, or not enough, has been trained: the command that does, and what it costs.
 
-    recipe: the experiment's shortest unless given.
+    recipe: the one that is shown; `auto`: the experiment's shortest.
     """
     own = experiments.experiment(name)
-    recipe = recipe or own.recipes[-1]
+    some, recipe = len(experiments.runs(name, recipe)), own.recipes[-1] if recipe == "auto" else recipe
+    if recipe == "smoke":
+        said = "A training of recipe smoke is a test, and nothing is concluded from it."
+        return Markdown(f"{left_out()}{badge(Statement('', 'not judged'))} {said}")
     seconds, device = experiments.cost(name, recipe)
     cost = ""
     if seconds:
@@ -118,8 +121,11 @@ def not_trained(name: str, recipe: str | None = None) -> Markdown:
         if own.of_pictures and re.search(r"\d threads?$", device):  # what a CPU's name ends in
             cost += " How long it takes on a GPU has not been measured."
     where = ", with `BNLIB_IMAGENET` set to the folder that holds its `train/` and `val/`" if own.of_pictures else ""
-    none = badge(Statement("", "not trained"))
     does = f"`bnlib sweep {name} --recipe {recipe}` does{where}."
+    if some:
+        lead = f"{badge(Statement('', 'not judged'))} Too little of this has been trained yet to compare anything."
+        return Markdown(f"{left_out()}{lead} {does.replace(' does', ' trains the rest')}")
+    none = badge(Statement("", "not trained"))
     return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. {does}{cost}")
 
 

@@ -22,14 +22,16 @@ def phases(spec: "RunSpec") -> None:
     epochs = spec.settings.epochs
     if spec.then is None or spec.switch is None:
         given, lacks = ("switch", "then") if spec.then is None else ("then", "switch")
-        such = "a set such as all" if lacks == "then" else f"an epoch from 1 to {epochs - 1}"
+        such = "a set such as all" if lacks == "then" else f"an epoch from 1 to {epochs - 1}" if epochs > 2 else "1"
         raise ValueError(f"{given} {shown(getattr(spec, given))}: {lacks} is needed too, {such}")
     if epochs < 2:
         raise ValueError(f"then {shown(spec.then)}: there is but 1 epoch; give epochs=2 or more")
     object.__setattr__(spec, "switch", whole("switch", spec.switch, 1, epochs - 1))
     for name in ("trainable", "then"):
         if parse(getattr(spec, name))[1]:
-            raise ValueError(f"{name} {shown(getattr(spec, name))}: random:K learns from the first epoch to the last; nearest: bn")
+            near = "all" if name == "then" and spec.trainable == "bn" else "bn"
+            said = f"{name} {shown(getattr(spec, name))}: random:K learns from the first epoch to the last"
+            raise ValueError(f"{said}; nearest: {near}")
     if spec.then == spec.trainable:
         raise ValueError(f"then {shown(spec.then)}: that is what learns before; leave then and switch out, or name another set")
 

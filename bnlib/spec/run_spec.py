@@ -103,7 +103,7 @@ class RunSpec:
             if getattr(self, field.name) == getattr(base, field.name):
                 put(field.name, None)
         if self.then is not None:
-            put("then", self._canonical(self.then))
+            put("then", self._canonical(self.then, "then"))
         checks.phases(self)
         checks.growth(self.settings)
         checks.pictures(self)
@@ -129,9 +129,12 @@ class RunSpec:
 
     @property
     def probes(self) -> tuple[str, ...]:
-        """What its trained network can be asked: of PROBES not `relu` where it has no ReLU, `quantised` only with BatchNorm."""
+        """What its trained network can be asked: of PROBES not `relu` where it has no ReLU.
+
+        `quantised` only with BatchNorm, which alone can be folded away, and where a seed draws what did not learn.
+        """
         without = {"relu"} if architecture(self.model).family == "vit" else set()
-        without |= {"quantised"} if self.kind != "bn" else set()  # which alone can be folded away
+        without |= {"quantised"} if self.kind != "bn" or self.pretrained else set()
         return tuple(name for name in PROBES if name not in without)
 
     @property
@@ -203,8 +206,11 @@ class RunSpec:
         """The groups of its network besides γ and β."""
         return ("features", "output") if architecture(self.model).family == "vit" else ("features", "shortcut", "output")
 
-    def _canonical(self, trainable: str) -> str:
-        return canonical(trainable, self._network, self.kind, self._parts)
+    def _canonical(self, sets: str, field: str = "trainable") -> str:
+        try:
+            return canonical(sets, self._network, self.kind, self._parts)
+        except ValueError as error:
+            raise ValueError(f"{field}{str(error).removeprefix('trainable')}") from None
 
     def to_dict(self) -> dict:
         """Every field as plain JSON values; `RunSpec(**d)` gives the spec back."""

@@ -77,7 +77,8 @@ def restored(
 def trained(run: Run) -> torch.nn.Module:
     """See `Run.model`."""
     if run.spec.features_learn:
-        raise StoreError(f"{run.id}: {unseeded(run.spec)}; train it again with bnlib.train")
+        again = "bnlib.train_together([run.spec], keep=True) trains it again and keeps the whole network"
+        raise StoreError(f"{run.id}: {unseeded(run.spec)}; {again}")
     if wrong := misfit(run, skeleton(run.spec, run.classes)):
         raise StoreError(f"{run.id}: {wrong}")
     begin = {"begin": lambda model: began(run, model)} if run.spec.pretrained else {}

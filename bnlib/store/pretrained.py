@@ -42,7 +42,7 @@ def begin(spec: RunSpec, model: torch.nn.Module, *folders: Path) -> str:
             f"{(folders or (places.runs_folder(),))[0] / places.NETWORKS}; "
             "bnlib.train_together([run.spec.parent], keep=True) trains such a network"
         )
-    theirs = models.skeleton(parent.model, parent.classes).to_empty(device="cpu")
+    theirs = models.skeleton(parent.model, parent.classes, parent.norm).to_empty(device="cpu")
     theirs = load_trained(freezing.freeze(theirs, parent.trainable), file).state_dict()
     last = output.find(model)[0]
     own = {f"{path}.{name}" for path, layer in last.items() for name in layer.state_dict()}
