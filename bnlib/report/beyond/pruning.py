@@ -239,7 +239,7 @@ def figure(found: pd.DataFrame) -> Figure:
             ax.set_title(OURS[recipe], loc="left")
             ax.set_ylabel("accuracy, change (points)")
             ax.set_ylim(SHOWN - 0.3, 0.8)
-            ax.set_xlim(left=0)
+            ax.set_xlim(0, 1.08 * found.saved[found.change >= SHOWN].max())  # room for the last number
         axes[-1].set_xlabel("multiplications saved (%)")
         handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], label=label(one)) for one in order(set(found.trainable))]
         handles.append(Line2D([], [], color=MUTED, linestyle="--", label=f"{points(COST)} lost"))

@@ -240,7 +240,7 @@ def figure(points_: pd.DataFrame) -> Figure:
             ax.set_xscale("log")
             ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
             ax.minorticks_off()
-            ax.set_xlim(0.8 * points_.bytes.min(), 1.2 * points_.bytes.max())
+            ax.set_xlim(0.8 * points_.bytes.min(), 1.5 * points_.bytes.max())
             ax.set_ylim(0, 100)
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")

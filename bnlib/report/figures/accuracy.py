@@ -168,15 +168,15 @@ def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 ax.plot(rows.depth, rows.value, color=look(trainable)[0], markerfacecolor=PAGE, zorder=2, **style)
                 words = f"{label(trainable)}: the paper"
                 labels.append((rows.depth.iloc[-1], rows.value.iloc[-1], words, look(trainable)[0], (8, 0), "left", "center"))
-        # Of 160 epochs the name stands below the line, near its beginning, as others may go on where it ends; of 16 behind it.
-        for recipe, style, at, place in (
-            ("paper", {"markersize": 7}, 1, ((6, -8), "left", "top")),
-            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}, -1, ((8, 0), "left", "center")),
+        # Of 160 epochs the name stands above the line's end, as the others lie below it or go on where it ends; of 16 behind it.
+        for recipe, style, place in (
+            ("paper", {"markersize": 7}, ((-6, 8), "right", "bottom")),
+            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}, ((8, 0), "left", "center")),
         ):
             rows = own[own.recipe == recipe]
             if len(rows):
                 ax.plot(rows.depth, rows["mean"], color=colour, marker="o", zorder=4, **style)
-                row = rows.iloc[min(at, len(rows) - 1)]
+                row = rows.iloc[-1]
                 labels.append((row.depth, row["mean"], OURS[recipe], colour, *place))
         for x, y, words, tint, offset, ha, va in labels:
             text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
