@@ -84,11 +84,10 @@ def test_it_begins_from_the_parents_network_with_an_output_layer_of_its_own(pare
                 assert name.endswith("num_batches_tracked") or not torch.equal(tensor, seeds_own[name])
 
 
-@pytest.mark.parametrize("norm", ["layer", "instance"])
-def test_with_another_norm_it_begins_from_a_network_of_that(child, tmp_path, norm):
-    spec = child(norm=norm, trainable="norm", epochs=1)
+def test_with_another_norm_it_begins_from_a_network_of_that(child, tmp_path):
+    spec = child(norm="layer", trainable="norm", epochs=1)
     run = training.train(spec, folder=tmp_path, progress=False)
-    assert run.info["began"] and spec.parent.norm == norm and store.find(spec.parent, tmp_path)
+    assert run.info["began"] and spec.parent.norm == "layer" and store.find(spec.parent, tmp_path)
 
 
 def test_the_parent_comes_first_and_once(child, runs_folder, capsys):

@@ -169,7 +169,7 @@ def test_a_run_that_is_stored_is_not_trained_again(tiny, monkeypatch):
 def test_what_was_trained_whole_is_not_stored_and_says_so(tiny):
     run = bnlib.run(tiny(trainable="all", epochs=1), progress=False)
     assert not any("conv" in name for name in run.tensors)
-    with pytest.raises(store.StoreError, match="are not stored; train it again"):
+    with pytest.raises(store.StoreError, match="are not stored; bnlib.train_together"):
         run.model()
 
 
