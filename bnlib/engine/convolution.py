@@ -32,8 +32,8 @@ def overruns(x: torch.Tensor, weight: torch.Tensor, stride, padding) -> bool:
     fewer features than a vector has numbers, at most 16, by oneDNN up to the 3.10 of PyTorch 2.11 at least.
     https://github.com/uxlfoundation/oneDNN/issues/6035
     """
-    strided = tuple(weight.shape[2:]) == (1, 1) and stride not in (1, (1, 1)) and padding in (0, (0, 0))
-    return strided and x.shape[1] < 16 and x.device.type == "cpu"
+    strided = tuple(weight.shape[2:]) == (1, 1) and stride not in (1, (1, 1)) and padding in (0, (0, 0), "valid")
+    return strided and weight.shape[1] < 16 and x.dim() == 4 and x.device.type == "cpu"
 
 
 def thinned(x: torch.Tensor, stride) -> torch.Tensor:
@@ -43,7 +43,7 @@ def thinned(x: torch.Tensor, stride) -> torch.Tensor:
 
 
 def backward(grad, x, weight, conv: nn.Conv2d, wanted: tuple[bool, bool]):
-    """The gradients of the input x (N, I, H, W) and of the weight (O, I, k, k) of `conv`, where wanted, else None.
+    """The gradients of the input x (N, I, H, W) and of the weight (O, I, k, k) of `conv`, of one group, where wanted, else None.
 
     grad: of its output (N, O, H', W').
     """
@@ -51,7 +51,7 @@ def backward(grad, x, weight, conv: nn.Conv2d, wanted: tuple[bool, bool]):
     by_hand = learns and overruns(x, weight, conv.stride, conv.padding)
     of_input = of_weight = None
     if below or not by_hand:
-        settings = (conv.stride, conv.padding, conv.dilation, False, (0, 0), conv.groups)
+        settings = (conv.stride, conv.padding, conv.dilation, False, (0, 0), 1)
         mask = (below, learns and not by_hand, False)
         of_input, of_weight, _ = torch.ops.aten.convolution_backward(grad, x, weight, None, *settings, mask)
     if by_hand:
