@@ -113,6 +113,11 @@ def not_trained(name: str, recipe: str = "auto") -> Markdown:
     if recipe == "smoke":
         said = "A training of recipe smoke is a test, and nothing is concluded from it."
         return Markdown(f"{left_out()}{badge(Statement('', 'not judged'))} {said}")
+    where = ", with `BNLIB_IMAGENET` set to the folder that holds its `train/` and `val/`" if own.of_pictures else ""
+    command = f"`bnlib sweep {name} --recipe {recipe}`"
+    if some:
+        lead = f"{badge(Statement('', 'not judged'))} Too little of this has been trained yet to compare anything."
+        return Markdown(f"{left_out()}{lead} {command} trains the rest{where}.")
     seconds, device = experiments.cost(name, recipe)
     cost = ""
     if seconds:
@@ -120,13 +125,8 @@ def not_trained(name: str, recipe: str = "auto") -> Markdown:
         cost = f" Its first training takes about {duration(seconds)} on {literal(device)}, reckoned {by}."
         if own.of_pictures and re.search(r"\d threads?$", device):  # what a CPU's name ends in
             cost += " How long it takes on a GPU has not been measured."
-    where = ", with `BNLIB_IMAGENET` set to the folder that holds its `train/` and `val/`" if own.of_pictures else ""
-    does = f"`bnlib sweep {name} --recipe {recipe}` does{where}."
-    if some:
-        lead = f"{badge(Statement('', 'not judged'))} Too little of this has been trained yet to compare anything."
-        return Markdown(f"{left_out()}{lead} {does.replace(' does', ' trains the rest')}")
     none = badge(Statement("", "not trained"))
-    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. {does}{cost}")
+    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. {command} does{where}.{cost}")
 
 
 def title(page: str) -> str:
