@@ -158,10 +158,10 @@ def replicates(summary: pd.DataFrame) -> str:
     return (f"n\u00a0=\u00a0{least}" if least == most else f"n\u00a0=\u00a0{least} to {most}") + (f"; {lost}" if lost else "")
 
 
-def left_to_train(name: str, recipes: tuple[str, ...] = ("paper", "short")) -> Statement:
+def left_to_train(name: str) -> Statement:
     """Which networks of the experiment `name` have not been trained, or not in every way, at each of its `recipes`; in a line."""
     said = []
-    for recipe in (one for one in experiments.experiment(name).recipes if one in recipes):
+    for recipe in experiments.experiment(name).recipes:
         due = experiments.wanted(name, recipe)
         ways, lacking = Counter(spec.model for spec in due), Counter(spec.model for spec in experiments.missing(due))
         whole, some = ([name for name in lacking if (lacking[name] == ways[name]) == every] for every in (True, False))
