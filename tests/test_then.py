@@ -1,5 +1,7 @@
 """What learns changes in the course of a training: `then` and `switch`."""
 
+import time
+
 import pytest
 import torch
 
@@ -151,3 +153,10 @@ def test_what_does_not_go_together_is_said_in_one_line(fields, line):
 def test_what_is_left_is_reckoned_with_what_learns_then(tiny):
     bn, whole, both = (work(tiny(**fields, epochs=4)) for fields in ({}, {"trainable": "all"}, {"then": "all", "switch": 1}))
     assert both == pytest.approx(bn / 4 + 3 * whole / 4)
+
+
+def test_the_time_that_is_left_is_asked_of_what_learns_from_the_switch_on(tiny, tmp_path):
+    spec, late = tiny(then="all", switch=1, epochs=2), time.monotonic() + 3600
+    free, bound = (training.train(spec, folder=tmp_path / str(until), progress=False, until=until) for until in (None, late))
+    columns = ["train_loss", "test_loss", "test_accuracy"]
+    assert free.history[columns].equals(bound.history[columns]) and len(bound.history) == 2

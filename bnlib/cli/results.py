@@ -94,7 +94,7 @@ def verify(accuracy, data_root):
     click.echo(f"{len(runs)} runs, nothing wrong")
     if orphans:
         which = "1 run that began from a network which is" if orphans == 1 else f"{orphans} runs that began from networks which are"
-        click.echo(f"of {which} not here, where the training began is not checked")
+        click.echo(f"of {which} not here, or trained again since, where the training began is not checked")
     if unsealed:
         some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
         click.echo(

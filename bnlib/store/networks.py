@@ -85,12 +85,17 @@ def trained(run: Run) -> torch.nn.Module:
     return restored(run.spec, run.classes, run.info["weights_checksum"], run.tensors, run.id, **begin)
 
 
-def began(run: Run, model: torch.nn.Module) -> None:
-    """Make of `model`, just drawn, what the training of `run` began from, see `pretrained.begin`.
+def begins(run: Run, model: torch.nn.Module) -> bool:
+    """Make of `model`, just drawn, what the parent's network here says, see `pretrained.begin`; whether `run` began from that.
 
-    Raises StoreError also if the parent's network here is another one: trained again, it has other last bits.
+    It did not if the parent was trained again: on another machine such a network has other last bits, and in the end other weights.
     """
-    if pretrained.begin(run.spec, model, run.folder.parent, places.runs_folder()) != run.info["began"]:
+    return pretrained.begin(run.spec, model, run.folder.parent, places.runs_folder()) == run.info["began"]
+
+
+def began(run: Run, model: torch.nn.Module) -> None:
+    """As `begins`; raises StoreError if the parent's network here is another one than it began from."""
+    if not begins(run, model):
         raise StoreError(f"{run.id}: the network of {run.spec.parent.id} that is here is not the one that it began from")
 
 

@@ -6,7 +6,7 @@ from bnlib import freezing
 from bnlib.engine import evaluate
 from bnlib.store import files, form, places, pretrained, writing
 from bnlib.store.files import StoreError, shown
-from bnlib.store.networks import began, draw, drawn_alike, misfit
+from bnlib.store.networks import begins, draw, drawn_alike, misfit
 from bnlib.store.run import Run
 
 
@@ -17,8 +17,8 @@ def verify(run: Run, dataset=None) -> list[str]:
     the history against the spec's epochs and schedule, and its last line against run.json; that the seed draws the same weights
     here; and the names, shapes and numbers of what is stored of the network. With a `dataset`, also evaluates the network again:
     the stored accuracy must come out (within 5 images, as another machine may break a tie in another way).
-    A run of an older version has no digests: all else is checked; so it is of one that began from a network which is not here,
-    see `unseen`.
+    A run of an older version has no digests: all else is checked; so it is of one that began from a network which is not here, or
+    was trained again since, see `unseen`.
     """
     fresh = Run(run.folder)  # what is on the disk now
     wrong = _strangers(fresh)
@@ -55,10 +55,17 @@ def _strangers(run: Run) -> list[str]:
 
 
 def unseen(run: Run) -> str:
-    """What `verify` can't look at of a run, as the network that it began from is not here, in words; empty if there is nothing."""
-    if run.spec.pretrained is None or pretrained.found(run.spec.parent, run.folder.parent, places.runs_folder()):
+    """What `verify` can't look at of a run, as the network that it began from is not here, in words; empty if there is nothing.
+
+    The network that its parent's training gave somewhere else is another one, and no fault of the run.
+    """
+    if run.spec.pretrained is None:
         return ""
-    return f"where it began is not checked, as the network of {run.spec.parent.id} is not here"
+    if not pretrained.found(run.spec.parent, run.folder.parent, places.runs_folder()):
+        return f"where it began is not checked, as the network of {run.spec.parent.id} is not here"
+    if begins(run, draw(run.spec, run.classes)):
+        return ""
+    return f"where it began is not checked, as the network of {run.spec.parent.id} that is here is another one, trained again"
 
 
 def _network(run: Run, dataset) -> list[str]:
@@ -66,8 +73,6 @@ def _network(run: Run, dataset) -> list[str]:
     network = draw(run.spec, run.classes)
     if not drawn_alike(run, network):
         return [f"run.json: seed {run.spec.seed} draws other weights here than its weights_checksum says"]
-    if run.spec.pretrained and unseen(run) == "":
-        began(run, network)
     freezing.freeze(network, run.spec.learned, run.spec.seed)
     if unlike := misfit(run, network):
         return [unlike]

@@ -117,6 +117,7 @@ class Loop:
         while not self.finished:
             start, epoch = time.perf_counter(), len(self.history)
             rising = epoch < self.settings.warmup
+            self._use_lr(self.settings.learning_rate(epoch, 1 / self.steps), rising)  # first: how long steps take may be measured
             if until is not None and time.monotonic() + timing.next_epoch(self) > until:
                 raise OutOfTime
             # All that the device does for a training is put on its stream; other trainings have theirs between two steps.
@@ -125,7 +126,7 @@ class Loop:
                 batches = self.batches(epoch)
             for done, batch in enumerate(batches):
                 self.batch = min(self.settings.batch_size, self.images - done * self.settings.batch_size)  # of all processes
-                if rising or not done:
+                if rising and done:
                     self._use_lr(self.settings.learning_rate(epoch, (done + 1) / self.steps), rising)
                 with self.on_stream():
                     self.take_step(*batch)
