@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -711,3 +712,20 @@ def test_every_name_of_a_run_is_known_for_one(name, runs_folder):
     assert list(cleaning.leftovers()) == [work / f"{name}.part"] and runs_folder / name in store.folders()
     with pytest.raises(store.StoreError, match="no run.json"):
         store.load(name)
+
+
+def test_what_is_known_of_a_run_is_forgotten_when_its_files_change(copied, runs_folder, monkeypatch):
+    run = store.Run(copied())
+    monkeypatch.setattr(time, "time_ns", lambda now=time.time_ns() + 10**10: now)  # as if it had lain there for a while
+    looked = []
+    monkeypatch.setattr(
+        store.Run, "fault", lambda self, whole=False, real=store.Run.fault: looked.append(whole) or real(self, whole)
+    )
+    for _ in range(3):
+        assert run.id in set(store.results(whole=True).id)
+    assert len(looked) == 2 * len(store.folders()), "each run is held against its digests once"
+    path = run.folder / "history.csv"
+    about, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-2] + b"7\n")
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # no later than before: the clock of the folder tells
+    assert run.id not in set(store.results(whole=True).id) and run.id in set(store.results().id)

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from pathlib import Path
 
 from bnlib.words import Mendable
@@ -49,6 +50,23 @@ def read(folder: Path, name: str) -> bytes:
         raise StoreError(f"{here}: no {name}") from None
     except (OSError, ValueError, MemoryError) as error:
         raise StoreError(f"{here}: {name} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def stamp(folder: Path) -> tuple | None:
+    """What is another as soon as a run's files are; None where that cannot be told, as one of them is as good as new.
+
+    A clock that counts in steps gives two changes within one the same time, so what is younger than two seconds is not trusted.
+    """
+
+    def about(path):
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return None
+        return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+    found, now = [about(folder / name) for name in ("", *PARTS, SUMS)], time.time_ns()
+    return None if any(one and now - max(one[3:]) < 2_000_000_000 for one in found) else tuple(found)
 
 
 def put(folder: Path, name: str, data: bytes) -> None:

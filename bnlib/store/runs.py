@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -91,10 +92,26 @@ def unreadable(whole: bool = False) -> dict[Path, str]:
 
 def _left_out(run: Run, whole: bool = False) -> str:
     """Why a run cannot be read; empty if it can. Logs it, once in a process."""
-    why = run.fault(whole)
+    why = _once(run, f"fault, {whole=}", lambda: run.fault(whole))
     if why:
         _say(f"left out: {why} ({shown(run.folder)})")
     return why
+
+
+def _once(run: Run, what: str, find: Callable):
+    """What `find` says of a run, asked once in a process while its files stay as they are: pages ask for the same runs often."""
+    stamp = files.stamp(run.folder)
+    if stamp is None:
+        return find()
+    if _known.get(run.folder, ((), {}))[0] != stamp:
+        _known[run.folder] = stamp, {}
+    known = _known[run.folder][1]
+    if what not in known:
+        known[what] = find()
+    return known[what]
+
+
+_known: dict[Path, tuple[tuple, dict]] = {}
 
 
 def _say(line: str) -> None:
@@ -114,14 +131,17 @@ def results(whole: bool = False) -> pd.DataFrame:
     whole: also read the curves, the tensors and the probes, and leave out runs of which one of them is damaged. Runs that are left
     out are logged, once in a process; `bnlib.store.unreadable` has them.
     """
-    rows = []
-    for run in (run for run in all_runs() if not (whole and _left_out(run, whole))):
-        spec, arch, info = run.spec, architecture(run.spec.model), run.info
-        settings = {field.name: getattr(spec.settings, field.name) for field in fields(Recipe)}
-        network = {"network": arch.title, "family": arch.family, "depth": arch.depth, "width": arch.width}
-        metrics = {name: math.nan if info[name] is None else info[name] for name in METRICS}
-        metrics |= {"top5": run.top5, "classes": run.classes, "processes": info.get("processes", 1)}
-        counts = {f"parameters_{group}": number for group, number in info["counts"].items()}
-        rows.append({"id": run.id, **spec.to_dict(), **settings, **network, **metrics, **counts, "folder": str(run.folder)})
+    rows = [_once(run, "row", lambda run=run: _row(run)) for run in all_runs() if not (whole and _left_out(run, whole))]
     names = ["id", *(field.name for field in fields(RunSpec)), "network", "family", "depth", "width", *METRICS]
     return pd.DataFrame(rows, columns=None if rows else [*names, "top5", "classes", "processes", "folder"])
+
+
+def _row(run: Run) -> dict:
+    """The run's row in `results`."""
+    spec, arch, info = run.spec, architecture(run.spec.model), run.info
+    settings = {field.name: getattr(spec.settings, field.name) for field in fields(Recipe)}
+    network = {"network": arch.title, "family": arch.family, "depth": arch.depth, "width": arch.width}
+    metrics = {name: math.nan if info[name] is None else info[name] for name in METRICS}
+    metrics |= {"top5": run.top5, "classes": run.classes, "processes": info.get("processes", 1)}
+    counts = {f"parameters_{group}": number for group, number in info["counts"].items()}
+    return {"id": run.id, **spec.to_dict(), **settings, **network, **metrics, **counts, "folder": str(run.folder)}
