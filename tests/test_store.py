@@ -716,7 +716,8 @@ def test_every_name_of_a_run_is_known_for_one(name, runs_folder):
 
 def test_what_is_known_of_a_run_is_forgotten_when_its_files_change(copied, runs_folder, monkeypatch):
     run = store.Run(copied())
-    monkeypatch.setattr(time, "time_ns", lambda now=time.time_ns() + 10**10: now)  # as if it had lain there for a while
+    later = time.time_ns() + 10**10  # as if it had lain there for a while
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     looked = []
     monkeypatch.setattr(
         store.Run, "fault", lambda self, whole=False, real=store.Run.fault: looked.append(whole) or real(self, whole)
