@@ -104,9 +104,9 @@ def test_the_grid_has_fifty_thresholds():
 
 
 def test_a_training_asks_its_network_at_the_end_or_later(cifar10, runs_folder, monkeypatch, capsys):
-    small = dict(recipe="short", epochs=1, train_images=256, test_images=100, precision="fp32")
+    small = dict(recipe="short", epochs=1, train_images=256, test_images=40, precision="fp32")
     asked = training.train(RunSpec("resnet8", **small), progress=False)
-    assert len(asked.probes["clamping"]["threshold"]) == 50 and asked.probes["relu"]["images"] == 100
+    assert len(asked.probes["clamping"]["threshold"]) == 50 and asked.probes["relu"]["images"] == 40
     assert asked.probes["clamping"]["accuracy"][0] == asked.accuracy
     images, labels = (data.load("cifar10").train_images[:256], data.load("cifar10").train_labels[:256])
     right = (asked.model().eval()(data.normalise(images)).argmax(1) == labels).float().mean().item()

@@ -247,11 +247,11 @@ def test_other_figures_do_not_show_it(tiny, monkeypatch):
     specs = [RunSpec("resnet14", trainable, "short", norm="group") for trainable in ("norm", "all")]
 
     class Stand:
-        folder, top5, classes, fault = real.folder, real.top5, 10, lambda self, whole=False: ""
+        top5, classes, fault = real.top5, 10, lambda self, whole=False: ""
         info = real.info
 
         def __init__(self, spec):
-            self.spec, self.id = spec, spec.id
+            self.spec, self.id, self.folder = spec, spec.id, real.folder.parent / spec.id
 
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: [Stand(spec) for spec in specs])
     found = {name: set(experiments.runs(name).id) for name in experiments.EXPERIMENTS}
