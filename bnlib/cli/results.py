@@ -93,8 +93,12 @@ def verify(accuracy, data_root):
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
     click.echo(f"{len(runs)} runs, nothing wrong")
     if orphans:
-        which = "1 run that began from a network which is" if orphans == 1 else f"{orphans} runs that began from networks which are"
-        click.echo(f"of {which} not here, or trained again since, where the training began is not checked")
+        of = (
+            ("1 run began from a network that is", "its")
+            if orphans == 1
+            else (f"{orphans} runs began from networks that are", "their")
+        )
+        click.echo(f"{of[0]} not here, or trained again since: where {of[1]} training began is not checked")
     if unsealed:
         some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
         click.echo(
