@@ -119,7 +119,7 @@ def test_its_network_comes_back_while_the_parents_is_here(trainable, parent, chi
     assert verification.unseen(run) == f"where it began is not checked, as the network of {run.spec.parent.id} is not here"
     (tmp_path / "none").mkdir()  # the committed runs count their own
     said = CliRunner().invoke(cli.main, ["results", "verify"], env={"BNLIB_RESULTS": str(tmp_path / "none")})
-    assert said.exit_code == 0 and "1 run began from a network that is not here" in said.output, said.output
+    assert said.exit_code == 0 and "where 1 of them began is not checked: the network is not here" in said.output, said.output
 
 
 def test_what_hangs_on_the_seed_says_in_one_line_that_it_does_not_come_back(parent, child, tmp_path, capsys):

@@ -93,12 +93,7 @@ def verify(accuracy, data_root):
         raise click.ClickException(f"{len(wrong)} of what {len(runs)} runs say is wrong")
     click.echo(f"{len(runs)} runs, nothing wrong")
     if orphans:
-        of = (
-            ("1 run began from a network that is", "its")
-            if orphans == 1
-            else (f"{orphans} runs began from networks that are", "their")
-        )
-        click.echo(f"{of[0]} not here, or trained again since: where {of[1]} training began is not checked")
+        click.echo(f"where {orphans} of them began is not checked: the network is not here, or was trained again since")
     if unsealed:
         some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
         click.echo(

@@ -92,22 +92,22 @@ def unreadable(whole: bool = False) -> dict[Path, str]:
 
 def _left_out(run: Run, whole: bool = False) -> str:
     """Why a run cannot be read; empty if it can. Logs it, once in a process."""
-    why = _once(run, f"fault, {whole=}", lambda: run.fault(whole))
+    why = _once(run, f"fault, {whole=}", lambda one: one.fault(whole))
     if why:
         _say(f"left out: {why} ({shown(run.folder)})")
     return why
 
 
-def _once(run: Run, what: str, find: Callable):
+def _once(run: Run, what: str, find: Callable[[Run], object]):
     """What `find` says of a run, asked once in a process while its files stay as they are: pages ask for the same runs often."""
     stamp = files.stamp(run.folder)
     if stamp is None:
-        return find()
+        return find(run)
     if _known.get(run.folder, ((), {}))[0] != stamp:
         _known[run.folder] = stamp, {}
     known = _known[run.folder][1]
     if what not in known:
-        known[what] = find()
+        known[what] = find(run)
     return known[what]
 
 
@@ -131,7 +131,7 @@ def results(whole: bool = False) -> pd.DataFrame:
     whole: also read the curves, the tensors and the probes, and leave out runs of which one of them is damaged. Runs that are left
     out are logged, once in a process; `bnlib.store.unreadable` has them.
     """
-    rows = [_once(run, "row", lambda run=run: _row(run)) for run in all_runs() if not (whole and _left_out(run, whole))]
+    rows = [_once(run, "row", _row) for run in all_runs() if not (whole and _left_out(run, whole))]
     names = ["id", *(field.name for field in fields(RunSpec)), "network", "family", "depth", "width", *METRICS]
     return pd.DataFrame(rows, columns=None if rows else [*names, "top5", "classes", "processes", "folder"])
 
