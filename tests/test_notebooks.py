@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from papermill import inspect_notebook as papermill_reads
 
-from bnlib import bench, experiments, store
+from bnlib import experiments, store
 from bnlib.report import figures, parameters
 from bnlib.spec import RECIPES
 from bnlib.store import ROOT
@@ -281,6 +281,8 @@ def test_what_was_trained_but_not_asked_is_said_so_and_asked(monkeypatch):
 
 
 def test_engine_speed_has_a_figure_of_every_machine_that_was_measured():
+    from bnlib import bench
+
     for machine in bench.stored():
         found = [one for one in cells(ROOT / "notebooks" / "engine_speed.ipynb", machine=machine) if isinstance(one, figures.Shown)]
         assert draw(found) and not found[0].empty, machine
