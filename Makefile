@@ -52,13 +52,16 @@ $(PAGES): $(SOURCE)/%: %
 $(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
 	@mkdir -p $(@D) && sed 's/execute_notebooks: auto/execute_notebooks: "off"/' $< > $@
 
+# These train, each longer than all others take together: that `make book` runs them is enough.
+TRAINING := notebooks/own_network.ipynb notebooks/quickstart.ipynb
+
 # pytest: two processes of one thread each take half the time of one with two; a notebook stays with one of them.
 test: $(READY)  ## lint, the book if it is not up to date, unit tests, every notebook executed
 	ruff check .
 	ruff format --check .
 	@$(MAKE) --no-print-directory book
 	OMP_NUM_THREADS=1 pytest -n 2
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env notebooks $(TRAINING:%=--ignore=%)
 
 bench: $(READY)  ## measure speed and memory here, half an hour without a GPU; the table goes into benchmarks/
 	bnlib bench --all --scaling --save benchmarks
@@ -77,5 +80,5 @@ clean:  ## remove what was built, but not the environment
 .venv/ready: pyproject.toml constraints.txt
 	@echo "installing the package and its tools into .venv: a few minutes, about 6 GB with PyTorch"
 	@test -x .venv/bin/pip || $(PYTHON) -m venv .venv
-	@.venv/bin/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@.venv/bin/pip install -qq --disable-pip-version-check --no-compile -c constraints.txt -e '.[book,test]'
 	@touch $@

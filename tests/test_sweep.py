@@ -176,7 +176,7 @@ def test_what_the_list_prices_out_of_the_budget_is_not_touched(tiny, monkeypatch
     assert sweep.sweep(specs, budget=3600.0, expected=expected) == specs and tried == specs[1:]
 
 
-def a_training(clock, step, batch=128, images=10_000):
+def a_training(clock, step, left=160, batch=128, images=10_000):
     """A training of which a step takes so many seconds of the test's own clock."""
 
     def take_step(*_):
@@ -196,11 +196,15 @@ def a_training(clock, step, batch=128, images=10_000):
         step=None,
         model=None,
         probes=True,
+        left=left,
+        steps=391,
     )
 
 
-@pytest.mark.parametrize("step, steps, images", [(0.1, 8, 500), (4.0, 3, 80), (100.0, 2, 3)])
-def test_a_measurement_has_an_end_and_says_what_it_does(step, steps, images, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "step, left, steps, images", [(0.1, 160, 8, 500), (4.0, 160, 3, 80), (100.0, 160, 2, 3), (0.01, 1, 2, 500), (0.01, 2, 8, 500)]
+)
+def test_a_measurement_has_an_end_and_says_what_it_does(step, left, steps, images, monkeypatch, capsys):
     clock, asked = [0.0], []
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
@@ -209,7 +213,7 @@ def test_a_measurement_has_an_end_and_says_what_it_does(step, steps, images, mon
         clock[0] += 0.01 * images
 
     monkeypatch.setattr(timing, "evaluate", evaluate)
-    training = a_training(clock, step)
+    training = a_training(clock, step, left)
     pace = timing.measure(training)
     taken = round((clock[0] - 0.01 * sum(asked)) / step)
     assert taken == steps and set(asked) == {images}

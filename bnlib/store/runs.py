@@ -87,15 +87,20 @@ def all_runs() -> list[Run]:
 
 def unreadable(whole: bool = False) -> dict[Path, str]:
     """The folders that hold a run or should, but one that cannot be read: why, by folder. whole: as for `results`."""
-    return {path: why for path in folders() if (why := Run(path).fault(whole))}
+    return {path: why for path in folders() if (why := _fault(Run(path), whole))}
 
 
 def _left_out(run: Run, whole: bool = False) -> str:
     """Why a run cannot be read; empty if it can. Logs it, once in a process."""
-    why = _once(run, f"fault, {whole=}", lambda one: one.fault(whole))
+    why = _fault(run, whole)
     if why:
         _say(f"left out: {why} ({shown(run.folder)})")
     return why
+
+
+def _fault(run: Run, whole: bool) -> str:
+    """`Run.fault`, once in a process."""
+    return _once(run, f"fault, {whole=}", lambda one: one.fault(whole))
 
 
 def _once(run: Run, what: str, find: Callable[[Run], object]):

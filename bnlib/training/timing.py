@@ -18,6 +18,7 @@ from bnlib.words import duration
 SOME = 500  # images of the test set that an evaluation is measured by
 SECONDS = 20  # so long a measurement takes, at most: of a network of which a step takes longer, two steps and an evaluation
 WARM = 3  # the first steps, which are slower
+SOON = 5  # of a training that takes so many seconds, two steps are enough
 MARGIN = 1.1  # on a machine that does other things, too, an epoch is not always as fast as the one before
 
 
@@ -34,7 +35,8 @@ class Pace:
 def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
     """The pace of `training`, a `bnlib.training.trainer.Trainer`; of a step the median of `count`, or of what `seconds` allow.
 
-    Says what it does. Compiles first, which is not counted, and takes at least one more step; leaves no trace in the network.
+    Of a training that is soon done the second step alone, as measuring would take as long as training. Says what it does. Compiles
+    first, which is not counted, and takes at least one more step; leaves no trace in the network.
     """
     tqdm.write(f"measuring {training.title} here: a few steps, for up to {seconds:.0f} s", file=sys.stdout)
     sys.stdout.flush()
@@ -45,17 +47,19 @@ def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
     with training.on_stream():
         before, batch = [(t, t.clone()) for t in training.state()], next(iter(training.batches(0)))
         together = 1 if training.device.type == "cpu" else 20  # a training does not wait for a GPU after each step
-        while len(times) < 2 or len(times) < WARM + count and time.perf_counter() - begun < seconds / 2:
+        left, soon = training.left * training.steps, False
+        while len(times) < 2 or not soon and len(times) < WARM + count and time.perf_counter() - begun < seconds / 2:
             start = time.perf_counter()
             for _ in range(together):
                 training.take_step(*batch)
             training.totals.tolist()  # waits for the device
             times.append((time.perf_counter() - start) / together)
+            soon = times[-1] * left < SOON
         step = statistics.median(times[WARM:] or times[1:])
         # An image costs less to evaluate than to train: each of the evaluations has its share of the time.
         some = min(images, SOME, max(1, int(len(batch[0]) * seconds / 8 / step)))
         for evaluated_by in (training.step, None):
-            if some == min(images, SOME):
+            if some == min(images, SOME) and not soon:
                 evaluate(training.model, training.data, images=some, step=evaluated_by)  # the first one is slower
             start = time.perf_counter()
             evaluate(training.model, training.data, images=some, step=evaluated_by)

@@ -96,9 +96,10 @@ def shrunk(recipe: Recipe) -> float:
     """What weight decay alone leaves of a γ of 1 that never has a gradient, after SGD with `recipe` on CIFAR-10."""
     gamma, velocity = 1.0, 0.0
     for epoch in range(recipe.epochs):
+        rate = recipe.learning_rate(epoch)
         for _ in range(math.ceil((recipe.train_images or 50_000) / recipe.batch_size)):
             velocity = recipe.momentum * velocity + recipe.weight_decay * gamma
-            gamma -= recipe.learning_rate(epoch) * velocity
+            gamma -= rate * velocity
     return gamma
 
 
