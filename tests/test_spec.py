@@ -171,6 +171,7 @@ def test_epochs_alone_move_the_milestones():
         (dict(model="resnet"), "did you mean resnet14?"),
         (dict(model="wrn14"), "did you mean wrn14-4?"),
         (dict(model="keras"), "did you mean keras-resnet50?"),
+        (dict(model="densenet121"), "any other network learns by bnlib.fit"),
         (dict(model="imagenet-resnet"), "did you mean imagenet-resnet50?"),
         (dict(model="keras-resnet" + "9" * 5000), "nearest: keras-resnet152"),
         (dict(model="imagenet-resnet50", trainable="random:65"), "smallest filter of imagenet-resnet50, which has 64"),

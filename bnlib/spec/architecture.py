@@ -34,6 +34,7 @@ _DEPTHS = {
 # Widths below 1, as a name writes them: those at which 16W is a whole number of features.
 NARROW = {f"{k / 16}": k / 16 for k in range(1, 16)}
 _USUAL = ("resnet14", "wrn14-4", "vgg16", "imagenet-resnet50", "keras-resnet50", "vit6")
+_OTHERS = r"alexnet|convnext|densenet|efficientnet|googlenet|inception|mnasnet|mobilenet|regnet|resnext|shufflenet|squeezenet|swin"
 _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth in depths)
 
 
@@ -274,6 +275,8 @@ def place(layer: str) -> tuple:
 
 def _hint(name: str) -> str:
     """A guess at what a malformed model name meant, for the error line; of a family without a number its usual network."""
+    if re.search(_OTHERS, name.lower()):
+        return "; any other network learns by bnlib.fit(model, …)"
     if len(name) > 2 and (usual := [one for one in _USUAL if one.startswith(name.lower())]):
         return f"; did you mean {usual[0]}?"
     if len(name) < 40 and re.search("vgg|imagenet|keras|vit", name.lower()) and (near := nearest(name.lower(), _LISTED)):

@@ -20,6 +20,11 @@ class Run:
     folder: Path
 
     @cached_property
+    def stamp(self) -> tuple | None:
+        """`files.stamp` of its folder, when first asked: what is known of a run of the same stamp is known of this one."""
+        return files.stamp(self.folder)
+
+    @cached_property
     def _known(self) -> tuple[dict, RunSpec]:
         data = files.stored(self.folder, "run.json")
         about, spec, wrong = self._read("run.json", lambda: form.info(data, self.folder.name))

@@ -105,11 +105,10 @@ def _fault(run: Run, whole: bool) -> str:
 
 def _once(run: Run, what: str, find: Callable[[Run], object]):
     """What `find` says of a run, asked once in a process while its files stay as they are: pages ask for the same runs often."""
-    stamp = files.stamp(run.folder)
-    if stamp is None:
+    if run.stamp is None:
         return find(run)
-    if _known.get(run.folder, ((), {}))[0] != stamp:
-        _known[run.folder] = stamp, {}
+    if _known.get(run.folder, ((), {}))[0] != run.stamp:
+        _known[run.folder] = run.stamp, {}
     known = _known[run.folder][1]
     if what not in known:
         known[what] = find(run)
