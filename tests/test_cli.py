@@ -71,7 +71,9 @@ def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monk
     monkeypatch.setattr(sweep, "side_by_side", lambda jobs, words: asked.append((jobs, words)))
     assert call("sweep", "fig2_depth", "--recipe", "smoke", "--budget", "0s", "--jobs", "2").exit_code == 0
     (jobs, words) = asked[0]
-    assert jobs == 2 and words[words.index("--budget") + 1] == "0.0s"
+    assert jobs == 2 and words[words.index("--budget") + 1] == "0.0s" and "--model" not in words
+    call(*"sweep fig2_depth --recipe smoke --jobs 2 --model resnet14 --model resnet20 --no-list".split())
+    assert [words for words in asked[1][1] if words.startswith("resnet")] == ["resnet14", "resnet20"]
 
 
 def test_probes_that_are_there_are_not_asked_for_again(runs_folder, monkeypatch):

@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -22,6 +23,16 @@ def test_every_list_is_of_different_runs_all_of_seed_0_first(name):
     assert len(specs) == len(set(specs)) == 2 * len(experiments.wanted(name, recipe))
     assert [spec.seed for spec in specs] == sorted(spec.seed for spec in specs)
     assert {spec.recipe for spec in specs} == {recipe}
+
+
+def test_a_list_can_be_of_some_networks_its_own_or_others():
+    every = experiments.wanted("beyond_bytes", "short", seeds=2)
+    own = experiments.wanted("beyond_bytes", "short", seeds=2, networks=("ResNet32", "resnet32"))
+    assert own == [spec for spec in every if spec.model == "resnet32"] and {spec.trainable for spec in own} == {"bn"}
+    other = experiments.wanted("beyond_bytes", "short", networks=("resnet20", "resnet32"))
+    assert [(spec.model, spec.trainable) for spec in other] == [("resnet32", "bn"), ("resnet20", "bn"), ("resnet20", "all")]
+    with pytest.raises(ValueError, match="beyond_norms has no place for vgg16: it shows networks such as resnet14"):
+        experiments.wanted("beyond_norms", networks=("vgg16",))
 
 
 def test_an_experiment_that_does_not_exist_is_refused():
@@ -96,8 +107,10 @@ def test_a_network_that_does_not_fit_in_memory_does_not_end_the_sweep(tiny, monk
 
 
 def run(spec, seconds, device="a CPU, 2 threads", **info):
-    """A stored run, as far as costs look at it."""
-    return SimpleNamespace(spec=spec, info={"device": device, "status": "finished", "seconds": seconds, **info})
+    """A stored run, as far as costs look at it: all its epochs but one took ten times as long as they need."""
+    epochs = spec.settings.epochs
+    history = pd.DataFrame({"seconds": [10 * seconds / epochs] * (epochs - 1) + [seconds / epochs]})
+    return SimpleNamespace(spec=spec, history=history, info={"device": device, "status": "finished", **info})
 
 
 def test_costs_grow_with_the_work(tiny):
@@ -121,7 +134,7 @@ def test_only_runs_of_this_machine_and_of_this_kind_tell_what_a_training_costs(t
     assert list(known) == [costs.kind(spec)] and len(known[costs.kind(spec)]) == 3
     assert costs.kind(spec) == costs.kind(RunSpec("resnet866", "all", "paper")) != costs.kind(replace(spec, precision="fp32"))
     found = costs.reckon(RunSpec("resnet14", recipe="paper"), known[costs.kind(spec)], probes=False)
-    assert found.epoch == pytest.approx(20) and found.whole == pytest.approx(3200)  # the median's
+    assert found.epoch == pytest.approx(10) and found.whole == pytest.approx(1600)  # the fastest's
 
 
 def test_a_network_costs_what_those_of_nearly_its_size_cost(tiny):

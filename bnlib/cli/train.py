@@ -72,6 +72,9 @@ class _Sweep(click.Command):
 @options.recipe_of
 @options.dataset_of
 @click.option(
+    "--model", "models", multiple=True, metavar="MODEL", help="Only this network, its own or another; may be given again."
+)
+@click.option(
     "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
 )
 @click.option("--budget", type=options.Duration(), help="Stop within this time, such as 9m; the same command goes on.")
@@ -88,7 +91,7 @@ class _Sweep(click.Command):
 @click.option("--list", "only_list", is_flag=True, help="Say what is missing and what it would cost; train nothing.")
 @click.option("--no-list", is_flag=True, hidden=True)
 @options.one_line
-def sweep(name, recipe, dataset, seeds, budget, jobs, scheduler, resources, device, data_root, probes, only_list, no_list):
+def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resources, device, data_root, probes, only_list, no_list):
     """Train what the experiment NAME lacks, most valuable first, as long as there is time."""
     started = time.monotonic()  # the list, and all that is imported for it, is part of the budget
     from bnlib import experiments
@@ -102,7 +105,7 @@ def sweep(name, recipe, dataset, seeds, budget, jobs, scheduler, resources, devi
         )
     if resources and not scheduler:
         raise ValueError("--resources says which workers of a scheduler to use: it needs --scheduler")
-    specs = experiments.wanted(name, recipe, seeds, dataset)
+    specs = experiments.wanted(name, recipe, seeds, dataset, models)
     recipe = recipe or experiments.experiment(name).recipes[0]
     missing = experiments.missing(specs)
     if missing and not only_list:
@@ -132,6 +135,7 @@ def sweep(name, recipe, dataset, seeds, budget, jobs, scheduler, resources, devi
                 sweeping.sweep(missing, budget=left, executor=executor, expected=expected, **settings)
             else:
                 words = [name, "--recipe", recipe, "--seeds", str(seeds), "--probes" if probes else "--no-probes"]
+                words += [word for model in models for word in ("--model", model)]
                 for option, value in (
                     ("--dataset", dataset),
                     ("--budget", None if left is None else f"{left:.1f}s"),

@@ -230,16 +230,32 @@ def experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def wanted(name: str, recipe: str | None = None, seeds: int = 1, dataset: str | None = None) -> list[RunSpec]:
+def wanted(
+    name: str, recipe: str | None = None, seeds: int = 1, dataset: str | None = None, networks: tuple[str, ...] = ()
+) -> list[RunSpec]:
     """The runs of the experiment `name`, in order of value: all of seed 0 first.
 
     recipe: one of the experiment's, or `smoke`; None: its first. dataset: instead of its own, such as `cifar100`, or, where it
-    is trained on a folder of pictures, `imagefolder:PATH`. Raises ValueError for a name, a recipe, a data set or a number of seeds
-    that is none.
+    is trained on a folder of pictures, `imagefolder:PATH`. networks: these alone, the experiment's own or others that it has a
+    place for. Raises ValueError for a name, a recipe, a data set, a number of seeds or a network that is none.
     """
     own, seeds = experiment(name), whole("seeds", seeds, *REPLICATES)
     recipe = own.recipes[0] if recipe is None else own.check_recipe(recipe)
-    return [spec for seed in range(seeds) for spec in own.specs(recipe, seed, dataset=dataset)]
+    asked = tuple(dict.fromkeys(check_place(name, network) for network in networks))
+    others = tuple(network for network in asked if network not in own.networks)
+    specs = []
+    for seed in range(seeds):
+        specs += [spec for spec in own.specs(recipe, seed, dataset=dataset) if not asked or spec.model in asked]
+        specs += own.specs(recipe, seed, others, dataset) if others else []
+    return specs
+
+
+def check_place(name: str, network: str) -> str:
+    """The name of `network`, if the experiment `name` has a place for it. Raises ValueError, with some that it shows, if not."""
+    own = experiment(name)
+    if not own.takes(network):
+        raise ValueError(f"{name} has no place for {network}: it shows networks such as {', '.join(own.networks[:3])}")
+    return architecture(network).name
 
 
 def missing(specs: list[RunSpec]) -> list[RunSpec]:

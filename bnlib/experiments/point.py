@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnlib import store
-from bnlib.experiments.catalogue import experiment, missing
+from bnlib.experiments.catalogue import check_place, experiment, missing
 from bnlib.spec import RunSpec, canonical, image_folder
 from bnlib.spec.choices import REPLICATES
 from bnlib.words import shown, whole
@@ -23,8 +23,7 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     that lack it are asked, which on a CPU takes minutes. Raises ValueError for what the figure has no place for, before any work.
     """
     own, variants = experiment(name), None if trainable is None else [canonical(trainable)]
-    if not own.takes(model):
-        raise ValueError(f"{name} has no place for {model}: it shows networks such as {', '.join(own.networks[:3])}")
+    check_place(name, model)
     if variants and variants[0] not in own.variants:
         raise ValueError(f"{name} has no line for trainable {shown(trainable)}: use one of {', '.join(own.variants)}")
     own.check_recipe(recipe, "auto")

@@ -1,5 +1,7 @@
 """What experiments would cost, reckoned from the stored runs. Needs PyTorch."""
 
+import itertools
+
 import pandas as pd
 
 from bnlib import store
@@ -10,10 +12,10 @@ from bnlib.spec import RunSpec, datasets
 def cost(name: str, recipe: str) -> tuple[float, str]:
     """About how many seconds the first training that `name` lacks would take, and where, reckoned from the stored runs of `recipe`.
 
-    By its multiplications, at the median rate of the device that has most of those runs; of other recipes on CIFAR-10 where
-    there is none of this; (0, "") without any.
+    As `bnlib.training.costs.reckon` does, on the device that has most of those runs on CIFAR-10; of other recipes where there is
+    none of this; (0, "") without any.
     """
-    from bnlib.training.sweep import work
+    from bnlib.training import costs
 
     due, known = missing(wanted(name, recipe)), store.results()
     known = known[(known.dataset == "cifar10") & (known.status == "finished") & (known.recipe != "smoke")]
@@ -21,10 +23,11 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
     if not len(known) or not due:
         return 0.0, ""
     device = known.device.value_counts().index[0]
-    own = known[known.device == device]
-    rates = own.seconds / [work(store.load(one).spec) for one in own.id]
+    paces = list(itertools.chain(*costs.paces(device, map(store.load, known.id)).values()))
+    if not paces:
+        return 0.0, ""
     trainings = [due[0].parent, due[0]] if due[0].pretrained else due[:1]  # the parent comes first
-    return float(rates.median() * sum(work(spec) * _share(spec) for spec in trainings)), device
+    return sum(costs.reckon(spec, paces, probes=False).whole * _share(spec) for spec in trainings), device
 
 
 def _share(spec: RunSpec) -> float:

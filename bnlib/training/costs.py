@@ -1,8 +1,8 @@
 """What trainings would cost here: reckoned from the stored runs of this machine, measured only where it has none like them."""
 
+import contextlib
 import math
 import re
-import statistics
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long an epoch of one training takes, in seconds, what there is to multiply in it, and of which network it is."""
+    """How long an epoch of one training takes at its fastest, in seconds, what there is to multiply in it, and of which network."""
 
     work: float
     epoch: float
@@ -69,27 +69,30 @@ def alike(spec: RunSpec, known: dict[tuple, list[Pace]]) -> list[Pace]:
 
 
 def paces(device: str, runs: Iterable[store.Run] | None = None) -> dict[tuple, list[Pace]]:
-    """How long the epochs of the stored runs took that were trained wholly on `device`, by their `kind`.
+    """How long an epoch of the stored runs took that were trained wholly on `device`, by their `kind`: of each run the fastest.
 
-    device: as `machine.device_name` calls it. runs: all stored ones, unless given.
+    What else a machine does makes an epoch slower, and nothing makes it faster. device: as `machine.device_name` calls it. runs:
+    all stored ones, unless given; one whose curve is damaged is left out.
     """
     found = {}
     for run in store.all_runs() if runs is None else runs:
         info, spec = run.info, run.spec
         if info["device"] != device or info["status"] != "finished" or info.get("earlier") or info.get("processes", 1) > 1:
             continue
-        found.setdefault(kind(spec), []).append(Pace(epoch_work(spec), info["seconds"] / spec.settings.epochs, spec.model))
+        with contextlib.suppress(store.StoreError):
+            passed = min(seconds / passes(spec.learning(epoch)) for epoch, seconds in enumerate(run.history.seconds))
+            found.setdefault(kind(spec), []).append(Pace(epoch_work(spec), passed * mean_passes(spec), spec.model))
     return found
 
 
 def reckon(spec: RunSpec, known: list[Pace], probes: bool = True, measured: bool = False) -> Cost:
     """What `spec` would cost, if trainings of its kind took as long as `known` says.
 
-    By its multiplications, at the median rate of those that have most nearly as many: small networks are slower for what they do.
+    By its multiplications, at the best rate of those that have most nearly as many: small networks are slower for what they do.
     """
     own = epoch_work(spec)
     near = min((one.work for one in known), key=lambda work: abs(math.log(work / own)))
-    epoch = own * statistics.median(one.epoch / one.work for one in known if one.work == near)
+    epoch = own * min(one.epoch / one.work for one in known if one.work == near)
     return Cost(epoch, spec.settings.epochs * epoch + (_probes(spec, epoch) if probes else 0.0), measured)
 
 
