@@ -47,6 +47,16 @@ def test_one_run_each_gives_no_answer():
     assert "the first 2 and 8 of them" in found.text
 
 
+def test_p_is_corrected_once_for_the_networks_and_the_variants_together():
+    each = {START: (84.5, 84.6, 84.7), EIGHTH: (84.0, 84.2, 84.4), HALF: (84.1, 84.6, 84.9)}
+    both = pd.concat([summary(each), summary({START: (86.0, 86.1, 86.6), HALF: (85.6, 86.1, 86.7)}, network="ResNet-32", depth=32)])
+    rows = order.against_start(both)
+    assert list(rows.variant) == [EIGHTH, HALF, HALF] and (rows.difference < 0.1).all()
+    raw = [order.against_start(summary({START: each[START], variant: each[variant]})).p.iloc[0] for variant in (EIGHTH, HALF)]
+    raw.append(order.against_start(both[both.network == "ResNet-32"]).p.iloc[0])
+    assert list(rows.p) == pytest.approx(list(analysis.replicates.corrected(pd.Series(raw))))
+
+
 def test_better_here_and_worse_there_is_no_answer():
     both = pd.concat(
         [

@@ -212,6 +212,8 @@ def test_the_keyboard_moves_the_threshold_and_every_number_is_numpys(shown):
         assert [found[f"segment {n}"] for n in (1, 2, 3)] == [[counted(segment(run, n), stop)] for n in (1, 2, 3)]
         share = counted(run.gamma.values(), stop).split(" %")[0]
         assert part(browser, "[role=status]").text.replace("\u00a0", " ") == f"Below {stop:g}: A {share} %."
+        none = run.probe("clamping")["accuracy"][0]
+        assert found["… in the training's precision"] == [f"{100 * none:.1f} %"]
         if at >= 15:
             assert found["… with these γ at 0"] == [f"{100 * run.probe('clamping')['accuracy'][at - 14]:.1f} %"]
     layers = part(browser, "[data-layer]")
@@ -366,7 +368,7 @@ def test_the_built_page_shows_the_page_and_not_the_widget(shown, name):
     text = built.read_text(encoding="utf-8")
     assert "vnd.jupyter.widget" not in text and len(text.encode()) < 300_000
     browser = shown(address=built.as_uri())
-    assert set(said(browser)) >= {"in all", "segment 3", "Test accuracy"}
+    assert set(said(browser)) >= {"in all", "segment 3", "Test accuracy, in fp32", "… in the training's precision"}
     part(browser, "[data-slider]").send_keys(Keys.RIGHT)
     assert part(browser, "[role=status]").text.startswith("Below 0.01166: A ")
 

@@ -277,7 +277,7 @@ def test_the_papers_values_are_paler_beside_runs_of_fewer_epochs():
         assert one.get_alpha() == 1 and other.get_alpha() == style.PALE
         assert other.get_markersize() < one.get_markersize()
     legend = [text.get_text() for text in figures.fig2_depth(OURS, THEIRS).legends[0].get_texts()]
-    assert "the paper (its text, read off a picture)" in legend and "the paper, 160 epochs" in legend
+    assert "the paper (its text, a picture)" in legend and "the paper, 160 epochs" in legend
     legend = [text.get_text() for text in figures.fig2_depth(OURS[:2], THEIRS).legends[0].get_texts()]
     assert "the paper, 160 epochs" not in legend
 

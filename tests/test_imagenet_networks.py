@@ -225,6 +225,12 @@ def test_what_a_training_on_imagenet_costs_is_reckoned_from_what_there_is():
     assert device and seconds > 1000 * short > 0, "days of it are told from minutes"
 
 
+def test_runs_on_fewer_images_do_not_say_what_a_training_costs(monkeypatch):
+    frame = store.results().assign(train_images=500)
+    monkeypatch.setattr(store, "results", lambda: frame)
+    assert experiments.cost("fig2_imagenet", "imagenet") == (0.0, "")
+
+
 def test_random_weights_of_a_bottleneck_lie_in_each_channel():
     model = freeze(build("imagenet-resnet18", classes=2), "random:3", seed=1)
     assert model.conv1.parametrizations.weight.original.shape == (64, 3)

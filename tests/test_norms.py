@@ -247,7 +247,7 @@ def test_other_figures_do_not_show_it(tiny, monkeypatch):
     specs = [RunSpec("resnet14", trainable, "short", norm="group") for trainable in ("norm", "all")]
 
     class Stand:
-        top5, classes, fault = real.top5, 10, lambda self, whole=False: ""
+        top5, classes, stamp, fault = real.top5, 10, None, lambda self, whole=False: ""
         info = real.info
 
         def __init__(self, spec):
@@ -274,10 +274,10 @@ def answer(summary):
     return norms.answer(norms.against_batch(summary), summary)
 
 
-def test_it_has_to_be_batchnorm_only_if_no_other_does_as_well():
+def test_batchnorm_is_the_best_only_if_no_other_does_as_well():
     clear = points(BatchNorm=50, GroupNorm=45, LayerNorm=44, InstanceNorm=30)
     said = answer(clear)
-    assert said.verdict == "yes" and "alone reach 50.0" in said.text and "GroupNorm, the best of the others, 45.0" in said.text
+    assert said.verdict == "yes" and "alone reach 50.0" in said.text and "GroupNorm, the next best, 45.0" in said.text
     assert answer(points(BatchNorm=50, GroupNorm=55, LayerNorm=44, InstanceNorm=30)).verdict == "no"
     assert answer(points(BatchNorm=50, GroupNorm=49.7, LayerNorm=44, InstanceNorm=30)).verdict == "no", (
         "less, but by less than matters"
@@ -306,13 +306,17 @@ def test_what_the_others_reach_and_where_the_choice_matters():
     )
     one = norms.others(alone[alone.other == "GroupNorm"]).text.replace("\u00a0", " ")
     assert one == "γ and β alone reach 45.0 % with GroupNorm in ResNet\u201114 after 16 epochs: far above chance."
-    assert norms.with_everything(alone, every).text.replace("\u00a0", " ") == (
-        "With everything trained BatchNorm is ahead, too, in ResNet\u201114 after 16 epochs: by 3.0 points of InstanceNorm (35.0 "
-        "with γ and β alone), by 2.0 points of LayerNorm (6.0) and by 1.0 point of GroupNorm (5.0)."
+    said = norms.with_everything(alone, every).text.replace("\u00a0", " ")
+    assert said == (
+        "With everything trained, in ResNet\u201114 after 16 epochs, BatchNorm is ahead, too, of InstanceNorm by 3.0 points (35.0 "
+        "with γ and β alone) and of LayerNorm by 2.0 points (6.0); GroupNorm cannot be told from it."
     )
     other = points(**means, **{f"{name}_all": mean for name, mean in zip(means, (90, 91, 70, 92), strict=True)})
     said = norms.with_everything(norms.against_batch(other), norms.against_batch(other, norms.EVERYTHING)).text
-    assert said.startswith("With everything trained GroupNorm and InstanceNorm do as well or better, in ResNet\u201114")
+    assert "ahead, too, of LayerNorm by 20.0" in said and said.endswith("GroupNorm and InstanceNorm do as well or better.")
+    said = norms.with_everything(alone, every.assign(difference=[0.1, 5.0, 1.0], p=0.5, half=4.0)).text
+    assert said.endswith("16\u00a0epochs, LayerNorm, InstanceNorm and GroupNorm cannot be told from BatchNorm.")
+    assert "ahead, too" not in norms.with_everything(alone.assign(difference=-1.0), every).text
     assert not norms.with_everything(alone, every[:0]) and list(every.other) == list(norms.OTHERS)
     figure = norms.figure(pd.concat([summary, points("ResNet-32", 32, BatchNorm=60)]), summary[:0])
     assert len(figure.axes) == 1, "BatchNorm alone is compared with nothing"

@@ -222,17 +222,17 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
             {14: (1_500, 45.0), 32: (10_000, 60.0)},
             "yes",
             "",
-            "It is not right here, up to 10\u00a0kB: of the two seeds compared, the gap is the other",
+            "The critique does not hold here, up to 10\u00a0kB: of the two seeds compared, the gap is the other",
         ),
-        ({14: (1_500, 15.0), 32: (10_000, 35.0)}, "no", "", "It is right here for some sizes only: of the two"),
-        ({14: (10_000, 35.0)}, "no", "", "15.0\u00a0points behind. It is right here."),
+        ({14: (1_500, 15.0), 32: (10_000, 35.0)}, "no", "", "The critique holds here for some sizes only: of the two"),
+        ({14: (10_000, 35.0)}, "no", "", "15.0\u00a0points behind. The critique holds here."),
         (
             {14: (1_500, 45.0), 32: (10_000, 46.0)},
             "no",
             "at 1 of 2 sizes",
             "the gap is smaller at one and the other way round at one.",
         ),
-        ({14: (10_000, 50.1)}, "too close", "", "It is not right here"),
+        ({14: (10_000, 50.1)}, "too close", "", "The critique does not hold here, up to 10\u00a0kB: the gap is smaller."),
     ],
 )
 def test_the_answer(seeds, verdict, of, critique):
@@ -241,6 +241,17 @@ def test_the_answer(seeds, verdict, of, critique):
     assert (found.verdict, found.of) == (verdict, of)
     assert found.text.startswith("After 16\u00a0epochs a seed with γ and β reaches ") and found.text.endswith(".")
     assert critique in small.critique(small.at_equal_bytes(own), small.beaten(own)).text
+
+
+def test_what_cannot_be_told_does_not_confirm_the_critique():
+    rows = small.at_equal_bytes(points({14: (1_500, 15.0), 32: (10_000, 35.0)}, DENSE))
+    said = lambda rows: small.critique(rows, rows[:0]).text  # noqa: E731
+    assert "Whether the critique holds here cannot be told." in said(rows.assign(difference=0.0, half=14.0, p=0.99))
+    assert "Whether the critique holds here cannot be told." in said(
+        rows.assign(difference=-15.0, half=float("nan"), p=float("nan"))
+    )
+    mixed = rows.assign(difference=[-5.0, -5.0], half=[9.0, 2.0], p=[0.2, 0.001])
+    assert said(mixed).endswith("of the two seeds compared, the gap is smaller at one and not clear at one.")
 
 
 def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():

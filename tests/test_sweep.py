@@ -73,6 +73,9 @@ def test_what_is_no_cheaper_than_what_had_no_time_is_not_looked_at(tiny, monkeyp
     monkeypatch.setattr("bnlib.training.together.train_together", no_time)
     specs = [tiny(model="resnet14"), tiny(model="resnet20"), tiny(model="resnet14", seed=1), tiny(model="resnet8")]
     assert sweep.sweep(specs, budget=3600.0) == specs and tried == [specs[0], specs[3]]
+    tried.clear()
+    specs = [tiny(model="resnet14"), tiny(model="resnet14", train_images=80), tiny(model="resnet14", seed=1)]
+    assert sweep.sweep(specs, budget=3600.0) == specs and tried == specs[:2], "of fewer images an epoch may yet fit"
 
 
 def test_on_a_gpu_a_sweep_trains_further_replicates_together(tiny, monkeypatch):

@@ -215,7 +215,7 @@ def test_as_the_paper_trains():
 
 
 def test_the_take_away_follows_from_the_verdicts():
-    assert plain(say.take_away(LEARNT[2])) == "ReLUs fall silent without any weight decay, so it is not what silences them."
+    assert plain(say.take_away(LEARNT[2])) == "ReLUs fall silent without any weight decay, so that is not needed for it."
     assert "silences more ReLUs and brings more γ near 0" in say.take_away(COLLAPSED[2]).text
     assert "ReLUs stay on" in say.take_away(COLLAPSED[2]).text
     assert say.take_away(DECAYED[2]).text.startswith("How many γ are near 0 says little by itself")

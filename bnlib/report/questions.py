@@ -150,7 +150,7 @@ BEYOND = (
         ("beyond_pruning",),
         lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
     ),
-    Question("Does it have to be BatchNorm?", ("beyond_norms",), _norms),
+    Question("Is BatchNorm the best normalisation for this?", ("beyond_norms",), _norms),
     Question(
         "Does a random transformer learn by its norms alone?",
         ("beyond_norms",),

@@ -11,7 +11,7 @@ from bnlib import data, machine, store
 from bnlib.spec import RunSpec
 from bnlib.store import places
 from bnlib.training import executors, parents, workers
-from bnlib.training.costs import Cost, costs, epoch_work, plan, work
+from bnlib.training.costs import Cost, costs, epoch_work, kind, plan, work
 from bnlib.training.executors import Failed, fits
 from bnlib.training.loop import OutOfTime
 from bnlib.training.workers import groups
@@ -53,17 +53,21 @@ def sweep(
     if until is not None and time.monotonic() < until and expected is None:
         lacking = [spec for spec in can if store.find(spec) is None]
         expected = costs(lacking, device=settings.get("device"), data_root=settings.get("data_root"))
-    too_much, failed = math.inf, 0
+    too_much, failed = {}, 0  # the work of an epoch, of each kind of training
     for group in groups(can, together=on_gpu):
         left = math.inf if until is None else until - time.monotonic()
         if left <= 0:
             break
-        if epoch_work(group[0]) >= too_much or until is not None and not fits(group[0], expected, left):
+        if (
+            epoch_work(group[0]) >= too_much.get(kind(group[0]), math.inf)
+            or until is not None
+            and not fits(group[0], expected, left)
+        ):
             continue
         try:
             workers.train_free(group, until=until, **settings)
         except OutOfTime:
-            too_much = epoch_work(group[0])
+            too_much[kind(group[0])] = epoch_work(group[0])
         except machine.OutOfMemory as error:
             print(error, flush=True)
             failed += 1

@@ -59,7 +59,7 @@ def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
         # An image costs less to evaluate than to train: each of the evaluations has its share of the time.
         some = min(images, SOME, max(1, int(len(batch[0]) * seconds / 8 / step)))
         for evaluated_by in (training.step, None):
-            if some == min(images, SOME) and not soon:
+            if some == min(images, SOME):
                 evaluate(training.model, training.data, images=some, step=evaluated_by)  # the first one is slower
             start = time.perf_counter()
             evaluate(training.model, training.data, images=some, step=evaluated_by)

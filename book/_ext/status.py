@@ -12,6 +12,9 @@ from sphinx.util.docutils import SphinxDirective
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "safetensors", "jupyter-book", "sphinx", "papermill")
 
 
+PARTS = {"beyond_transfer": "beyond_tasks", "beyond_transformer": "beyond_norms"}  # of whose pages they are the second part
+
+
 def table(*rows: tuple) -> str:
     """A Markdown table; the first row is its head, and columns of numbers come out right-aligned in the page."""
     lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
@@ -59,14 +62,15 @@ def runs_by_experiment(env) -> str:
 
     rows, frame = [], store.results()
     for name in experiments.EXPERIMENTS:
-        page = f"[](/notebooks/{name}.ipynb)" if f"notebooks/{name}" in env.found_docs else f"`{name}`"
+        part = PARTS.get(name, name)
+        page = f"[](/notebooks/{part}.ipynb)" if f"notebooks/{part}" in env.found_docs else f"`{name}`"
+        page += f", {name.split('_')[1]}" if name != part else ""
         wanted = {recipe: experiments.wanted(name, recipe) for recipe in experiments.experiment(name).recipes}
         there = [f"{len(specs) - len(experiments.missing(specs))} at `{recipe}`" for recipe, specs in wanted.items()]
         rows.append((page, len(experiments.wanted(name)), ", ".join(there), len(experiments.runs(name))))
-    said = (
-        f"{len(frame)} runs are stored: {(frame.recipe == 'paper').sum()} at recipe `paper`, "
-        f"{(frame.recipe == 'short').sum()} at `short`. Training them took {frame.seconds.astype(float).sum() / 3600:.0f} hours."
-    )
+    counts = frame.recipe.value_counts()
+    each = ", ".join(f"{counts[recipe]} at recipe `{recipe}`" for recipe in counts.index)
+    said = f"{len(frame)} runs are stored: {each}. Training them took {frame.seconds.astype(float).sum() / 3600:.0f} hours."
     return pages.left_out() + said + "\n\n" + table(("experiment", "points", "trained", "runs shown"), *rows)
 
 

@@ -37,9 +37,13 @@ def table(frame: pd.DataFrame, formats: dict[str, str | Callable] | None = None)
 
 
 def plain(frame: pd.DataFrame):
-    """`frame` as a table whose index, titles and texts are shown as they are; what is Markup is taken for HTML."""
+    """`frame` as a table whose index, titles and texts are shown as they are, numbers without zeros at the end.
+
+    What is Markup is taken for HTML.
+    """
     shown = frame.map(lambda value: escape(value) if isinstance(value, str) else value)  # which leaves Markup as it is
-    titled = shown.style.format_index(escape="html", axis="index").format_index(escape="html", axis="columns")
+    numbers = shown.style.format(lambda value: f"{value:,g}" if isinstance(value, float) else value, na_rep="")
+    titled = numbers.format_index(escape="html", axis="index").format_index(escape="html", axis="columns")
     return titled.set_table_attributes('class="dataframe"')
 
 
@@ -121,11 +125,13 @@ def where_table(where: pd.DataFrame):
 
 def clamping_table(answer: pd.DataFrame, small: float = 0.01):
     """The rows of `clamping_answer`, with the same `small`, as a table to read."""
-    share, random = f"|γ| ≤ {small:g}", "random"
-    names = {"share": share, "change": "β kept", "change_beta": "β at 0", "change_random": random}
-    names |= {"safe": "1 point lost above", "safe_share": "with", "half": "half lost at", "half_share": "with then"}
-    formats = dict.fromkeys([share, "with", "with then"], "{:.0%}") | dict.fromkeys(["β kept", "β at 0", random], "{:+.1f}")
-    formats |= dict.fromkeys(["1 point lost above", "half lost at"], "{:.2g}")
+    shares = {"share": f"|γ| ≤ {small:g}", "safe_share": "share up to it", "half_share": "share up to there"}
+    changes = {"change": "points, β kept", "change_beta": "points, β at 0, too", "change_random": "points, as many at random"}
+    thresholds = {"safe": "largest |γ| within 1 point", "half": "|γ| where half is lost"}
+    order = ("share", *changes, "safe", "safe_share", "half", "half_share")
+    names = {name: (shares | changes | thresholds)[name] for name in order}
+    formats = dict.fromkeys(shares.values(), "{:.0%}") | dict.fromkeys(changes.values(), "{:+.1f}")
+    formats |= dict.fromkeys(thresholds.values(), "{:.2g}")
     shown = answer[["network", "trainable", "recipe", "n", *names]].rename(columns=names)
     return table(shown.sort_values("recipe", kind="stable"), formats)
 

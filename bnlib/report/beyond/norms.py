@@ -12,7 +12,7 @@ from bnlib.report.figures.marks import recipes_of
 from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost
 from bnlib.report.statements.accuracy import all_diverged
-from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points
+from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
 
 BASE = "BatchNorm"
 OTHERS = ("GroupNorm", "LayerNorm", "InstanceNorm")
@@ -37,14 +37,13 @@ def against_batch(summary: pd.DataFrame, ending: str = "") -> pd.DataFrame:
 
 
 def verdict(rows: pd.DataFrame) -> str:
-    """Whether it has to be BatchNorm, by the rows of one network: `no`, `yes`, `too close` or `not judged`.
+    """Whether BatchNorm is the best, by the rows of one network: `no`, `yes`, `too close` or `not judged`.
 
     no: another one does better, or the 95 % interval of what it loses ends below the tolerance. yes: each of the three others is
     there and does worse by more than chance. not judged: so do those that are there, and another is not.
     """
     worse = (rows.p < LEVEL) & (rows.difference > 0)
-    good = ((rows.p < LEVEL) & (rows.difference < 0)) | (rows.difference + rows.half < TOLERANCE)
-    if good.any():
+    if _as_good(rows).any():
         return "no"
     if not worse.all():
         return "too close"
@@ -52,7 +51,7 @@ def verdict(rows: pd.DataFrame) -> str:
 
 
 def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
-    """Does it have to be BatchNorm? compared: of `against_batch`, γ and β alone. summary: what it was made of.
+    """Is BatchNorm the best normalisation for this? compared: of `against_batch`, γ and β alone. summary: what it was made of.
 
     Said of the deepest network; the verdict is of all: `no` and `too close` if one has it, `yes` if each has.
     """
@@ -66,10 +65,10 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
     both = f"{top.other}'s reach {percent(top.less)} {where}, BatchNorm's {percent(top.more)}"
-    ahead = f"BatchNorm's γ and β alone reach {percent(top.more)} {where}; those of {top.other}, the best of the others"
+    ahead = f"BatchNorm's γ and β alone reach {percent(top.more)} {where}, those of {top.other}, the next best,"
     texts = {
         "no": f"No: γ and β of another normalisation do as well or better. Alone, {both}",
-        "yes": f"With this recipe, yes: {ahead}, {percent(top.less)}",
+        "yes": f"With this recipe it is: {ahead} {percent(top.less)}",
         "too close": f"That cannot be told yet: {both}, which may be chance",
     }
     here = summary[(summary.recipe == top.recipe) & (summary.network == place)]
@@ -103,16 +102,26 @@ def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
     rows = rows[rows.depth == rows.depth.max()].sort_values("difference_all", ascending=False)
     if not len(rows):
         return Statement("")
-    row = rows.iloc[0]
-    where = f"in {network(row.network)} {after(row.recipe)}"
-    behind = rows.difference_all > 0
-    if not behind.all():
-        names = listing(rows[~behind].other)
-        return Statement(f"With everything trained {names} {'does' if (~behind).sum() == 1 else 'do'} as well or better, {where}.")
-    values = [f"{points(one.difference_all)} of {one.other} ({one.difference:.1f})" for one in rows.itertuples()]
-    values[0] = values[0].replace(")", " with γ and β alone)")
-    each = listing(f"by {value}" for value in values).replace("-", "−")
-    return Statement(f"With everything trained BatchNorm is ahead, too, {where}: {each}.")
+    where = f"in {network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}"
+    behind, good = (rows.p_all < LEVEL) & (rows.difference_all > 0), _as_good(rows, "_all")
+    ahead, level, near = rows[behind & ~good], rows[good], rows[~behind & ~good]
+    said = []
+    if len(ahead):
+        values = [f"{one.other} by {points(one.difference_all)} ({one.difference:.1f})" for one in ahead.itertuples()]
+        values[0] = values[0].replace(")", " with γ and β alone)")
+        too = ", too," if ((ahead.p < LEVEL) & (ahead.difference > 0)).all() else ""
+        said.append(f"BatchNorm is ahead{too} {listing(f'of {value}' for value in values)}".replace("-", "−"))
+    if len(level):
+        said.append(f"{listing(level.other)} {'does' if len(level) == 1 else 'do'} as well or better")
+    if len(near):
+        said.append(f"{listing(near.other)} cannot be told from {'it' if len(ahead) else 'BatchNorm'}")
+    return Statement(f"With everything trained, {where}, {'; '.join(said)}.")
+
+
+def _as_good(rows: pd.DataFrame, ending: str = "") -> pd.Series:
+    """Whether another normalisation does better, or the 95 % interval of what it loses ends below the tolerance. Of each row."""
+    difference, half, p = (rows[f"{name}{ending}"] for name in ("difference", "half", "p"))
+    return ((p < LEVEL) & (difference < 0)) | (difference + half < TOLERANCE)
 
 
 def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
@@ -130,7 +139,7 @@ def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
     if not p < LEVEL:
         chance = "no more than chance" if p == p else "one run each, so that it may be chance"
         return Statement(f"That cannot be told: {reached}, {chance}.", "too close")
-    said = f"{'Yes' if gap > 0 else 'No'}: {reached}; untrained it has {percent(at['mean']['none'])}"
+    said = f"{upper(reached)}; untrained it has {percent(at['mean']['none'])}"
     said += f", with everything trained {percent(at['mean']['all'])}" if "all" in at.index else ""
     once = (at.n <= 1).all()
     said += ". Each was trained once: how far they scatter by chance is taken from the ResNets" if once else ""

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.experiments import EXPERIMENTS
-from bnlib.report.analysis import LEVEL, best, differences, histories, summarise
-from bnlib.report.analysis.replicates import corrected
+from bnlib.report.analysis import LEVEL, best, histories, summarise
+from bnlib.report.analysis.accuracy import differing
+from bnlib.report.analysis.replicates import sound
 from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
@@ -15,23 +16,28 @@ from bnlib.report.statements.grammar import Statement, after, diverged, listing,
 from bnlib.spec import RECIPES
 
 START, *FIRST = EXPERIMENTS["beyond_bn_first"].variants
+PLACE = ["network", "depth", "width", "recipe"]
 LOOKS = dict(zip((START, *FIRST), ("all", "gamma", "bn", "beta"), strict=True))  # the sets whose colour and dash they have
 
 
 def against_start(summary: pd.DataFrame) -> pd.DataFrame:
     """What each variant gains against everything from the start, as `analysis.differences`, with the variant.
 
-    summary: of `analysis.summarise`. p is corrected for the networks of a variant, not for the variants: `answer` does that.
+    summary: of `analysis.summarise`. p is corrected for the networks and the variants of a recipe together.
     """
-    rows = [differences(summary, variant, START).assign(variant=variant) for variant in FIRST]
-    return pd.concat([one for one in rows if len(one)], ignore_index=True) if any(map(len, rows)) else rows[0]
+    own = sound(summary)
+    sides = [*PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in own else [])]
+    later = own[own.variant.isin(FIRST)].assign(variant=lambda rows: rows.variant.astype(str))
+    both = later[[*sides, "variant"]].merge(own[own.variant == START][sides], on=PLACE, suffixes=("", "_less"))
+    rows = differing(both, own)
+    return rows.sort_values("variant", key=lambda names: names.map(FIRST.index), kind="stable").reset_index(drop=True)
 
 
 def answer(summary: pd.DataFrame) -> Statement:
     """What comes of γ and β first, in the networks at the longest recipe that there is.
 
     *yes*: some share of the epochs is better than none, by a test, in a network, and none is worse in any; *no*: the other way
-    round, or none is told apart and each is less; *too close*: nothing can be told.
+    round; *too close*: both, or nothing can be told.
     """
     rows = best(against_start(summary))
     if not len(rows):
@@ -45,13 +51,12 @@ def answer(summary: pd.DataFrame) -> Statement:
         f"{upper(after(rows.recipe.iloc[0]))} {network(name)} reaches {percent(own[START])} with everything from the start; "
         f"with γ and β alone for the first {listing(map(str, shares.values()))} of them, {reached}"
     )
-    p = corrected(rows.p)  # over the variants, too
-    up, down = rows[(p < LEVEL) & (rows.difference > 0)], rows[(p < LEVEL) & (rows.difference < 0)]
+    up, down = rows[(rows.p < LEVEL) & (rows.difference > 0)], rows[(rows.p < LEVEL) & (rows.difference < 0)]
     verdict = "too close"
     if len(up) or len(down):
         verdict = "yes" if not len(down) else "no" if not len(up) else "too close"
     doubt = ""
-    if p.isna().all():
+    if rows.p.isna().all():
         doubt, verdict = "; one run each, so no order can be told", "not judged"
     elif not len(up) and not len(down):
         doubt = "; no further apart than by chance"

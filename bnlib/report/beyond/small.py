@@ -12,7 +12,7 @@ from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
 from bnlib.report.analysis.replicates import together
 from bnlib.report.analysis.tables import difference_table, table
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, TOLERANCE, best
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best
 from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing
@@ -146,23 +146,25 @@ def longer(points_: pd.DataFrame) -> Statement:
 def critique(compared: pd.DataFrame, others: pd.DataFrame) -> Statement:
     """Whether the public critique is right: what it says against what is measured, at each size.
 
+    It is where the gap is what it says and more than chance, it is not where its 95 % interval lies outside of that.
     compared: of `at_equal_bytes`. others: of `beaten`, of which the one that lies furthest behind is named.
     """
     rows = best(compared).sort_values("bytes")
     if not len(rows):
         return Statement("")
-    gap, half = -rows.difference, rows.half.fillna(TOLERANCE)  # where nothing was repeated
-    low, high = CRITIQUE
-    kinds = ("as it says", "smaller", "larger", "the other way round")
-    said = np.select([gap + half < 0, gap + half < low, gap - half > high], [kinds[3], kinds[1], kinds[2]], kinds[0])
-    right = (said == kinds[0]).mean()
-    far = f", up to {size(rows.bytes.max())}" if right == 0 else ""  # a gap that grows may be as large where none was compared
-    who = (
-        "It is right here" if right == 1 else f"It is not right here{far}" if right == 0 else "It is right here for some sizes only"
-    )
+    gap, half, (low, high) = -rows.difference, rows.half, CRITIQUE
+    kinds = ("as it says", "smaller", "larger", "the other way round", "not clear")
+    right = gap.between(low, high) & (rows.p < LEVEL)
+    said = np.select([right, gap + half < 0, gap + half < low, gap - half > high], [kinds[0], kinds[3], *kinds[1:3]], kinds[4])
+    count, known = len(rows), (said != kinds[4]).any()
+    far = f", up to {size(rows.bytes.max())}" if known else ""  # a gap that grows may be as large where none was compared
+    who = f"The critique does not hold here{far}" if known else "Whether the critique holds here cannot be told"
+    if right.any():
+        who = "The critique holds here" if right.all() else "The critique holds here for some sizes only"
     found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
-    each = listing(found) if len(found) > 1 else f"{said[0]} at each"
-    more = "" if right == 1 else f": of the {number(len(rows))} seeds compared, the gap is {each}"
+    each = listing(found) if len(found) > 1 else said[0] if count == 1 else f"{said[0]} at each"
+    seeds = f"of the {number(count)} seeds compared, " if count > 1 else ""
+    more = "" if right.all() or not known else f": {seeds}the gap is {each}"
     least, most = sorted((gap.min(), gap.max()), key=abs)
     side = lambda one: "behind" if one > 0 else "ahead"  # noqa: E731
     ends = f"{abs(least):.1f} to {points(most)} {side(most)}"

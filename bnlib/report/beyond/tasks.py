@@ -8,10 +8,11 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import sound, summarise
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
-from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.analysis.words import MANY, mean_and_sd
 from bnlib.report.figures.panels import nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+from bnlib.spec import RECIPES as SETTINGS
 
 # Each task as a sentence has it, and what who always names one class gets right, in percent.
 TASKS = {
@@ -27,16 +28,18 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
     """Each task of which γ and β alone and everything have been trained: a row for each, in each network and recipe.
 
     runs: of the experiment `beyond_tasks`. Returns network, depth, width, recipe, task; more (everything, percent), less (γ and β);
-    sd and sd_less; difference, half, p, n (as `analysis.differences`); guess; way: how far γ and β alone come from guessing to
-    everything, in percent; says: *yes*, γ and β do what everything does, as the interval of the difference ends below the tolerance
-    of 2 points; *no*, they do less, as the difference is more than chance; else *too close*.
+    sd and sd_less, of three replicates or more, else NaN; difference, half, p, n (as `analysis.differences`); guess; way: how far
+    γ and β alone come from guessing to everything, in percent; says: *yes*, γ and β do what everything does, as the interval of the
+    difference ends below the tolerance of 2 points; *no*, they do less, as the difference is more than chance; else *too close*.
     """
     summary = sound(summarise(runs))
     summary = summary.assign(task=summary.variant.astype(str).str.split(":").str[0])
     sides = [*PLACE, "task", "mean", "sd", "n", "diverged"]
     both = [summary.loc[summary.trainable == trainable, sides] for trainable in ("all", "bn")]
     found = both[0].merge(both[1], on=[*PLACE, "task"], suffixes=("", "_less"))
-    spreads = found[["sd", "sd_less"]].astype(float)
+    spreads = pd.DataFrame(
+        {f"sd{side}": found[f"sd{side}"].astype(float).where(found[f"n{side}"] >= MANY) for side in ("", "_less")}
+    )
     found = differing(found, summary).assign(sd=spreads.sd, sd_less=spreads.sd_less)
     found["guess"] = found.task.map({task: guess for task, (_, guess) in TASKS.items()})
     found["way"] = 100 * (found.less - found.guess) / (found.more - found.guess)
@@ -73,20 +76,28 @@ def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     behind, level, near = (own[own.says == verdict].sort_values("difference") for verdict in ("no", "yes", "too close"))
     said = []
     if len(behind):
-        said.append(f"is behind one trained whole {_behind(behind, len(own))}")
+        said.append(f"is behind one trained whole for the task {_behind(behind, len(own))}")
     if len(level):
-        said.append(f"does as well as one trained whole, within {points(TOLERANCE)}, on {called(level)}")
+        said.append(f"does as well as one trained whole for the task, within {points(TOLERANCE)}, on {called(level)}")
     if len(near):
         gap, single = points(near.difference.abs().max()), ", one run each" if near.p.isna().all() else ""
         most = "" if len(near) == 1 else " at most"
-        said.append(f"cannot be told from one trained whole on {called(near)}, {gap} apart{most}{single}")
+        said.append(f"cannot be told from one trained whole for the task on {called(near)}, {gap} apart{most}{single}")
     frozen = f"one frozen {network(where.network)}, with γ and β of its own for each task ({numbers:,} numbers),"
-    text = f"{upper(after(where.recipe))} {frozen} {'; it '.join(said)}."
+    text = f"{upper(after(where.recipe))}{_longer(own, runs)} {frozen} {'; it '.join(said)}."
     if where.recipe not in RECIPES:
         return Statement(text, "not judged")
     if len(behind):
         return Statement(text, "no", "" if len(behind) == len(own) else f"on {len(behind)} of {len(own)} tasks")
     return Statement(text, "too close" if len(near) else "yes")
+
+
+def _longer(own: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """In brackets, for how long the digits are trained, which have few images: not for as many epochs as the other tasks."""
+    digits = runs.variant.astype(str).str.startswith("digits")
+    epochs = set(runs[digits & runs.network.isin(own.network) & runs.recipe.isin(own.recipe)].epochs)
+    there = "digits" in set(own.task) and epochs != {SETTINGS[own.recipe.iloc[0]].epochs}
+    return f" (digits {max(epochs)})" if there else ""
 
 
 def _behind(rows: pd.DataFrame, of: int) -> str:
@@ -129,7 +140,7 @@ def way(found: pd.DataFrame) -> Statement:
 def table_of(found: pd.DataFrame):
     """`tasks` as a table to read, of the network and recipe that the page shows."""
     found = at(found, 2)
-    side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * 3}))  # noqa: E731
+    side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * MANY}))  # noqa: E731
     shown = {"network": found.network, "task": found.task, "guessing (%)": found.guess.astype(float)}
     shown |= {"γ and β (%)": side(found.less, found.sd_less), "everything (%)": side(found.more, found.sd)}
     halves = ["" if pd.isna(half) else f"\u00a0(±\u00a0{half:.1f})" for half in found.half]

@@ -37,8 +37,9 @@ def ranking(points_: pd.DataFrame) -> pd.DataFrame:
     first, in points; p: of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the
     network and recipe of which there is most.
     """
-    own, tried = at(points_[points_.best]), at(points_).groupby(["images", "trainable"]).rate.nunique()
-    pooled, rows = spread(sound(at(points_))), []
+    every, rows = at(points_), []
+    own, tried = every[every.best], every.groupby(["images", "trainable"]).rate.nunique()
+    pooled = spread(sound(every))
     for images, group in own.groupby("images"):
         group = group.sort_values("mean", ascending=False)
         first = group.iloc[0]
@@ -136,7 +137,7 @@ def table_of(points_: pd.DataFrame):
 
 def figure(points_: pd.DataFrame) -> Figure:
     """Accuracy against images a class, a line for each set at its better rate. points_: of `carried`."""
-    own = at(points_[points_.best])
+    own = at(points_)[lambda rows: rows.best]
     if not len(own):
         return nothing()
     with house_style():

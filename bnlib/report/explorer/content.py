@@ -113,7 +113,8 @@ def counted(run: store.Run, edges: np.ndarray) -> dict:
     codes: layer by layer, how many of STOPS each |γ| reaches, sorted, each as its distance from the one before, a character from
     `0` on; |γ| is below stop i where that number is at most i. bars: γ in each bar, the outermost with all beyond. decayed: at each
     stop, how many γ decay alone would bring below; None where the optimiser is not SGD. accuracy, beta: at each stop, the test
-    accuracy with exactly the features below it set to 0, β kept or at 0 too; None where it was not asked for.
+    accuracy with exactly the features below it set to 0, β kept or at 0 too; None where it was not asked for. whole: the accuracy
+    with none set to 0, in the training's precision as these two.
     """
     layers = [np.sort(np.searchsorted(STOPS, np.abs(gamma), side="right")) for gamma in run.gamma.values()]
     codes = "".join(chr(48 + step) for codes in layers for step in np.diff(codes, prepend=0))
@@ -125,8 +126,10 @@ def counted(run: store.Run, edges: np.ndarray) -> dict:
         drawn = [seeds.gamma(run.spec.seed, layer, len(own), run.spec.bn_init) for layer, own in run.gamma.items()]
         left = np.sort(np.abs(np.concatenate(drawn).astype(float))) * (shrunk(settings) if settings.decay_bn else 1)
         decayed = np.searchsorted(left, STOPS, side="left").tolist()
-    found = {"codes": codes, "bars": bars.tolist(), "decayed": decayed, "accuracy": None, "beta": None, "redrawn": run.spec.redrawn}
+    found = {"codes": codes, "bars": bars.tolist(), "decayed": decayed, "accuracy": None, "beta": None, "whole": None}
+    found["redrawn"] = run.spec.redrawn
     if asked := run.probe("clamping"):
+        found["whole"] = asked["accuracy"][0]  # at the threshold 0
         # The same number of smallest |γ| is the same network.
         at = {round(share * len(gamma)): i for i, share in enumerate(asked["share"])}
         for key, curve in (("accuracy", asked["accuracy"]), ("beta", asked["accuracy_beta"])):

@@ -64,6 +64,7 @@ async function gammaExplorer(root, packed, host) {
           alone: runs.every(run => run.decayed) ? stops.map((_, i) => mean(runs.map(run => run.decayed[i] / run.total))) : null,
           bars: edges.slice(1).map((_, i) => mean(runs.map(run => run.bars[i] / run.total))),
           accuracy: curve("accuracy"), beta: curve("beta"), test: mean(runs.map(run => run.test)),
+          whole: mean(runs.filter(run => run.accuracy).map(run => run.whole)),
           seeds: runs.map(run => run.seed),
         });
       });
@@ -278,7 +279,9 @@ async function gammaExplorer(root, packed, host) {
       parts.map(name => row(name, line => segments(line)[name] ? counted(line.share(segments(line)[name])) : "–")).join("") +
       row("in the chosen layer", line => `${counted(line.share([layerOf(line, shown)]))} <small>${layer(line)}</small>`) +
       (view.decay ? row("weight decay alone", line => line.alone ? percent(line.alone[view.at]) : "–") : "") +
-      row("Test accuracy", line => percent(line.test)) + row("… with these γ at 0", line => measured(line, "accuracy")) +
+      row("Test accuracy, in fp32", line => percent(line.test)) +
+      row("… in the training's precision", line => line.accuracy.n ? percent(line.whole) : "–") +
+      row("… with these γ at 0", line => measured(line, "accuracy")) +
       (view.beta ? row("… and their β, too", line => measured(line, "beta")) : "") +
       (host.ask && live.images ? row("… with these γ at 0, computed now", line => {
         const value = computed(line);

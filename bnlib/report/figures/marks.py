@@ -9,7 +9,7 @@ from bnlib.report.figures.style import FULL, GREY, HALO, MUTED, OURS, PALE, THEI
 SOURCES = {  # of the kinds of `paper.KINDS`: how we know what the paper says
     "paper-table": "its table",
     "paper-text": "its text",
-    "digitised": "read off a picture",
+    "digitised": "a picture",
     "review": "quoted by others",
 }
 

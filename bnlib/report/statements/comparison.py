@@ -100,7 +100,7 @@ def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     side = "above" if row.difference > 0 else "below"
     theirs = f"the paper's {percent(row.reference)}"
     said = (
-        f"Of the output layer and the shortcuts, ours reach {percent(row['mean'])} in {network(row.network)}, "
+        f"With the output layer and the shortcuts alone, ours reach {percent(row['mean'])} in {network(row.network)}, "
         f"{points(row.difference)} {side} {theirs}"
     )
     if not len(both):
@@ -111,4 +111,4 @@ def shortcuts(judged: pd.DataFrame, summary: pd.DataFrame) -> Statement:
         why = f"{percent(row.with_)}, {near}: that [would explain it](../book/deviations.md)"
     else:
         why = f"{percent(row.with_)}, {points(left)} from the paper's: that does not explain it"
-    return Statement(f"{said}; with the shortcuts' own γ and β learning, too, {why}.")
+    return Statement(f"{said}; if the shortcuts' own γ and β learn, too, {why}.")

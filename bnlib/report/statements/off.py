@@ -4,7 +4,7 @@ import pandas as pd
 
 from bnlib.report.analysis.off import PARTS, SMALL, alone, answers
 from bnlib.report.analysis.verdicts import LEVEL, fullest
-from bnlib.report.statements.grammar import Statement, after, listing, network, percent, upper
+from bnlib.report.statements.grammar import Statement, after, lasting, listing, network, percent, upper
 from bnlib.spec import RECIPES as SETTINGS
 
 OF = {"gamma": "(small γ)", "relu": "(silent ReLUs)"}  # the measures, as a badge says them
@@ -14,6 +14,7 @@ EXPLANATIONS = {
     "decay": "Weight decay pulls γ to 0",
 }
 DOES = {"gamma": ("γ end near 0", "no γ ends near 0"), "relu": ("ReLUs fall silent", "no ReLU falls silent")}  # and does not
+UNTOLD = "Whether that is learnt, or a collapse that a larger rate makes worse, is too close to tell."
 WHERE = {"training": "without weight decay", "rate": "at a larger learning rate", "decay": "with weight decay"}
 
 
@@ -93,7 +94,11 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
         tell, none = TELL[part]
         verdicts = {one: _found(own[own.measure == one]) for one in OF}
         judged = {one: _learnt(verdicts[one]) if part == "training" else verdicts[one][part] for one in OF}
-        found[title] = [Statement(tell(one, of, percents), judged[one], OF[one]) for one, of in said if len(of)]
+        close = {one for one in OF if part == "training" and (judged[one], verdicts[one][part]) == ("too close", "yes")}
+        doubt = {one: f" {UNTOLD}" for one in close}
+        found[title] = [
+            Statement(tell(one, of, percents) + doubt.get(one, ""), judged[one], OF[one]) for one, of in said if len(of)
+        ]
         found[title] = found[title] or [Statement(none, "not trained")]
     return found
 
@@ -101,7 +106,11 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
 def _training(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
     row, rates = rows.iloc[0], sorted(percents[False].index)
     which = (
-        "the smallest that trains well" if row.lr > rates[0] else "the smallest tried" if len(rates) > 1 else "the only one tried"
+        "the smallest that trains well"
+        if row.lr > rates[0]
+        else f"the smallest tried {lasting(row.recipe)}"
+        if len(rates) > 1
+        else "the only one tried"
     )
     start = f"{percent(row.less)} start there" if measure == "gamma" else "in an untrained network hardly any"
     said = f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, {which}"
@@ -185,7 +194,8 @@ def take_away(accounts: pd.DataFrame) -> Statement:
             "steps, so hold it against what decay alone would bring"
         )
     if relu["training"] == "yes":
-        said.append("ReLUs fall silent without any weight decay, so it is not what silences them")
+        added = "; whether it adds to it cannot be told yet" if relu["decay"] == "too close" else ""
+        said.append(f"ReLUs fall silent without any weight decay, so that is not needed for it{added}")
     elif relu["training"] == "no":
         said.append("without weight decay ReLUs stay on where training goes well, so there it has not learnt to silence them")
     off = [what for what, found in (("silences more ReLUs", relu), ("brings more γ near 0", gamma)) if found["rate"] == "yes"]
