@@ -338,13 +338,13 @@ def test_shortcuts_and_output_alone_are_said_from_the_least_to_the_most():
         (
             44.0,
             48.5,
-            ", 5.0 points below the paper's 49.0 %; with the shortcuts' own γ and β learning, too, 48.5 %, within 0.5 points",
+            ", 5.0 points below the paper's 49.0 %; if the shortcuts' own γ and β learn, too, 48.5 %, within 0.5 points",
         ),
-        (44.0, 49.04, "with the shortcuts' own γ and β learning, too, 49.0 %, as in the paper: that [would explain it]"),
+        (44.0, 49.04, "if the shortcuts' own γ and β learn, too, 49.0 %, as in the paper: that [would explain it]"),
         (
             44.0,
             45.0,
-            "with the shortcuts' own γ and β learning, too, 45.0 %, 4.0 points from the paper's: that does not explain it.",
+            "if the shortcuts' own γ and β learn, too, 45.0 %, 4.0 points from the paper's: that does not explain it.",
         ),
         (
             54.0,
