@@ -24,11 +24,14 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
     return Statement(f"{where}, training {each.replace('everything', 'everything gives', 1)}.")
 
 
-def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summary: pd.DataFrame | None = None) -> Statement:
+def gain(
+    rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summary: pd.DataFrame | None = None, alike: str = ""
+) -> Statement:
     """Which of two is better, and by how much: rows of `differences` or the like, at the longest recipe that has been run.
 
     more, less: the two sides, in words; verb: of the former. rows: with a verdict of `judge_differences` if the paper says which is
-    higher. summary: the points that were compared, of `summarise`: without a difference, what of them diverged is said.
+    higher. summary: the points that were compared, of `summarise`: without a difference, what of them diverged is said. alike: what
+    both sides have in common, where each row's network is the other side itself, not the place where two sides are compared.
     """
     own = best(rows)
     if not len(own):
@@ -36,39 +39,44 @@ def gain(rows: pd.DataFrame, more: str, less: str, verb: str = "reaches", summar
     verdict = overall(own) if "verdict" in own else ""
     recipe = own.recipe.iloc[0]
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
-    sure = own[own.p < LEVEL]
+    sure, again = own[own.p < LEVEL], "than" if alike else "in"
+    where = f", {alike}, {after(recipe)}" if alike else f", {after(recipe)}"
+
+    def than(row):
+        return f"than {network(row.network)}" if alike else f"than {less} in {network(row.network)}"
+
     if not len(sure):
         way = lambda row: f"{points(row.difference)} {'more' if row.difference > 0 else 'less'}"  # noqa: E731
         first, *others = own.tail(3).itertuples()
-        each = [f"{way(first)} than {less} in {network(first.network)}"]
-        each += [f"{way(row)} in {network(row.network)}" for row in others]
+        each = [f"{way(first)} {than(first)}", *(f"{way(row)} {again} {network(row.network)}" for row in others)]
         why = "one run each" if own.p.isna().all() else "which may be chance"
         shorter = rows[rows.recipe.isin(RECIPES) & (rows.recipe != recipe) & (rows.p < LEVEL)]
-        clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb).text
-        return Statement(f"{upper(more)} {verb} {listing(each)}, {after(recipe)}, {why}. {clear}".strip(), verdict)
-    low, high = sure.difference.iloc[0], sure.difference.iloc[-1]
-    if low > 0 or high < 0:
-        word = "more" if low > 0 else "less"
-        near, far = sorted((abs(low), abs(high)))
+        clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb, alike=alike).text
+        return Statement(f"{upper(more)} {verb} {listing(each)}{where}, {why}. {clear}".strip(), verdict)
+    least, most = sure.iloc[0], sure.iloc[-1]
+    if least.difference > 0 or most.difference < 0:
+        word = "more" if least.difference > 0 else "less"
+        near, far = (points(one) for one in sorted((abs(least.difference), abs(most.difference))))
         if len(sure) == 1:
-            how = f"{points(near)} {word} than {less} in {network(sure.network.iloc[0])}"
+            how = f"{near} {word} {than(least)}"
         else:
-            span = points(far) if points(near) == points(far) else f"{near:.1f} to {points(far)}"
+            span = far if near == far else f"{near.split(chr(160))[0]} to {far}"
             how = f"{span} {word} than {less} in {number(len(sure))} networks"
-        said = f"{upper(more)} {verb} {how}, {after(recipe)}"
+            how = f"{span} {word} than {number(len(sure))} {less}" if alike else how
+        said = f"{upper(more)} {verb} {how}{where}"
     else:
         said = (
-            f"{upper(more)} {verb} {points(high)} more than {less} in {network(sure.network.iloc[-1])}, "
-            f"and {points(low)} less in {network(sure.network.iloc[0])}, {after(recipe)}"
+            f"{upper(more)} {verb} {points(most.difference)} more {than(most)}, "
+            f"and {points(least.difference)} less {again} {network(least.network)}{where}"
         )
     open_ = own[~(own.p < LEVEL)]
-    rest = f"; in {listing(map(network, open_.network))} it cannot be told" if len(open_) else ""
+    rest = f"; {'against' if alike else 'in'} {listing(map(network, open_.network))} it cannot be told" if len(open_) else ""
     return Statement(f"{said}{rest}.", verdict)
 
 
 def depth_or_width(rows: pd.DataFrame, summary: pd.DataFrame | None = None) -> Statement:
     """Deeper against wider with equally many γ and β: rows of `at_equal_parameters`, judged. summary: as of `gain`."""
-    return gain(rows, "deeper networks", "wider ones with as many γ and β", "reach", summary)
+    return gain(rows, "deeper networks", "wider ones", "reach", summary, alike="with as many γ and β")
 
 
 def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
