@@ -52,7 +52,7 @@ $(PAGES): $(SOURCE)/%: %
 $(SOURCE)/_config.yml: _config.yml  # the notebooks there have been run
 	@mkdir -p $(@D) && sed 's/execute_notebooks: auto/execute_notebooks: "off"/' $< > $@
 
-# These train, each longer than all others take together: that `make book` runs them is enough.
+# These train, which takes longer than all others together: that `make book` runs them is enough.
 TRAINING := notebooks/own_network.ipynb notebooks/quickstart.ipynb
 
 # pytest: two processes of one thread each take half the time of one with two; a notebook stays with one of them.
