@@ -291,6 +291,11 @@ def test_batchnorm_is_the_best_only_if_no_other_does_as_well():
     assert both.verdict == "no" and "64.0" in both.text and "ResNet\u201132" in both.text
     worse = points("ResNet-32", 32, BatchNorm=60, GroupNorm=50, LayerNorm=50, InstanceNorm=40)
     assert answer(pd.concat([clear, worse])).verdict == "yes"
+    part = pd.concat([clear, points("ResNet-32", 32, BatchNorm=60, LayerNorm=50)])
+    assert answer(part).verdict == "yes" and "GroupNorm, the next best, 45.0" in answer(part).text, (
+        "a network of which a part is there"
+    )
+    assert "45.0\u00a0% with GroupNorm" in norms.others(norms.against_batch(part)).text
     lost = clear.assign(diverged=[0, 1, 0, 0])
     assert "with GroupNorm diverged" in answer(lost).text and "not been tried" not in answer(lost).text
     assert answer(clear[:0]).verdict == "not trained" and not answer(clear[:1])

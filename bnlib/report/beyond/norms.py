@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import sound, spread, tested
 from bnlib.report.analysis.tables import difference_table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best
+from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, fullest
 from bnlib.report.figures.marks import recipes_of
 from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost
@@ -53,13 +53,14 @@ def verdict(rows: pd.DataFrame) -> str:
 def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     """Is BatchNorm the best normalisation for this? compared: of `against_batch`, γ and β alone. summary: what it was made of.
 
-    Said of the deepest network; the verdict is of all: `no` and `too close` if one has it, `yes` if each has.
+    Said of the deepest network; the verdict is of all: `no` and `too close` if one has it, `yes` if each has of which all three
+    others have been trained.
     """
     rows = best(compared[compared.recipe.isin(RECIPES)])
     if not len(rows):
         return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     each = {name: verdict(own) for name, own in rows.groupby("network")}
-    said = next(one for one in ("no", "too close", "not judged", "yes") if one in each.values())
+    said = next(one for one in ("no", "too close", "yes", "not judged") if one in each.values())
     place = next(name for name in rows.sort_values("depth", ascending=False).network if each[name] == said)
     own = rows[rows.network == place]
     top = own.loc[own.less.astype(float).idxmax()]
@@ -81,11 +82,10 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
 
 
 def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
-    """What γ and β of each other normalisation reach alone, in the deepest network. guess: what chance gives, in percent."""
-    rows = best(compared[compared.recipe.isin(RECIPES)])
-    if not len(rows):
+    """What γ and β of each other normalisation reach alone, in the deepest network with most of them. guess: chance, in percent."""
+    own = fullest(compared, "other").sort_values("less", ascending=False)
+    if not len(own):
         return Statement("")
-    own = rows[rows.depth == rows.depth.max()].sort_values("less", ascending=False)
     each = listing(f"{percent(row.less)} with {row.other}" for row in own.itertuples())
     low = own.less.astype(float).min()
     every = "all " if len(own) > 1 else ""
@@ -96,10 +96,10 @@ def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
 def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
     """How far each is behind BatchNorm with everything trained, beside how far with γ and β alone. Both of `against_batch`.
 
-    Of the deepest network. What falls behind either way is not the fault of its γ and β alone.
+    Of the deepest network with most of them. What falls behind either way is not the fault of its γ and β alone.
     """
-    rows = best(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")))
-    rows = rows[rows.depth == rows.depth.max()].sort_values("difference_all", ascending=False)
+    rows = fullest(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")), "other")
+    rows = rows.sort_values("difference_all", ascending=False)
     if not len(rows):
         return Statement("")
     where = f"in {network(rows.network.iloc[0])} {after(rows.recipe.iloc[0])}"
