@@ -24,7 +24,7 @@ def cost(name: str, recipe: str) -> tuple[float, str]:
     if not len(known) or not due:
         return 0.0, ""
     device = known.device.value_counts().index[0]
-    paces = list(itertools.chain(*costs.paces(device, map(store.load, known.id)).values()))
+    paces = list(itertools.chain(*costs.paces(device, map(store.load, known[known.device == device].id)).values()))
     if not paces:
         return 0.0, ""
     trainings = [due[0].parent, due[0]] if due[0].pretrained else due[:1]  # the parent comes first

@@ -34,7 +34,6 @@ _DEPTHS = {
 # Widths below 1, as a name writes them: those at which 16W is a whole number of features.
 NARROW = {f"{k / 16}": k / 16 for k in range(1, 16)}
 _USUAL = ("resnet14", "wrn14-4", "vgg16", "imagenet-resnet50", "keras-resnet50", "vit6")
-_OTHERS = r"alexnet|convnext|densenet|efficientnet|googlenet|inception|mnasnet|mobilenet|regnet|resnext|shufflenet|squeezenet|swin"
 _LISTED = tuple(f"{kind}{depth}" for kind, depths in _DEPTHS.items() for depth in depths)
 
 
@@ -274,14 +273,17 @@ def place(layer: str) -> tuple:
 
 
 def _hint(name: str) -> str:
-    """A guess at what a malformed model name meant, for the error line; of a family without a number its usual network."""
-    if re.search(_OTHERS, name.lower()):
-        return "; any other network learns by bnlib.fit(model, …)"
+    """A guess at what a malformed model name meant, for the error line; of a family without a number its usual network.
+
+    Of what is like no name that there is: how such a network is trained.
+    """
     if len(name) > 2 and (usual := [one for one in _USUAL if one.startswith(name.lower())]):
         return f"; did you mean {usual[0]}?"
     if len(name) < 40 and re.search("vgg|imagenet|keras|vit", name.lower()) and (near := nearest(name.lower(), _LISTED)):
         return near.replace("'", "")
-    digits = re.findall(r"\d+", name)
+    letters, digits = re.match(r"[a-z_-]*", name.lower())[0].strip("_-"), re.findall(r"\d+", name)
+    if letters and "resnet" not in letters and not nearest(letters, ("resnet", "wrn"), cutoff=0.75):
+        return "; any other network learns by bnlib.fit(model, …)"
     if not digits or not LAYERS[0] <= counted(digits[0]) <= LAYERS[1]:
         return ""
     below = counted(digits[0]) - (counted(digits[0]) - 2) % 6

@@ -39,11 +39,6 @@ class Pace:
     model: str = ""
 
 
-def work(spec: RunSpec) -> float:
-    """What the whole training of `spec` has to multiply, in units that are the same for all specs of one kind."""
-    return spec.settings.epochs * epoch_work(spec)
-
-
 def epoch_work(spec: RunSpec) -> float:
     """What an epoch of `spec` has to multiply, in units that are the same for all specs of one kind."""
     return models.work(spec.model, 1, spec.settings.size)[0] * mean_passes(spec)

@@ -11,12 +11,12 @@ from bnlib import data, machine, store
 from bnlib.spec import RunSpec
 from bnlib.store import places
 from bnlib.training import executors, parents, workers
-from bnlib.training.costs import Cost, costs, epoch_work, kind, plan, work
+from bnlib.training.costs import Cost, costs, epoch_work, kind, plan
 from bnlib.training.executors import Failed, fits
 from bnlib.training.loop import OutOfTime
 from bnlib.training.workers import groups
 
-__all__ = ["Failed", "costs", "plan", "side_by_side", "storable", "sweep", "work"]
+__all__ = ["Failed", "costs", "plan", "side_by_side", "storable", "sweep"]
 ENDING = 20  # seconds that the processes of a sweep have to end when they are told to
 
 

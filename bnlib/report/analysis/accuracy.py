@@ -13,17 +13,21 @@ from bnlib.spec import RECIPES as SETTINGS
 _PLACE = ["network", "depth", "width", "recipe"]
 
 
-def differences(summary: pd.DataFrame, more: str, less: str) -> pd.DataFrame:
+def differences(summary: pd.DataFrame, more: str | list[str], less: str) -> pd.DataFrame:
     """How much better the variant `more` is than `less`, in each network and recipe that has both.
 
-    summary: of `analysis.summarise`. Returns network, depth, width, recipe, more, less (percent), difference, half (of its 95 %
-    interval), p (see `replicates.tested`; corrected for the number of networks), n (the replicates, of both
-    if they have not equally many; a text).
+    summary: of `analysis.summarise`. more: one variant, or several; then `variant` says which. Returns network, depth, width,
+    recipe, more, less (percent), difference, half (of its 95 % interval), p (see `replicates.tested`; corrected for the number of
+    rows of a recipe), n (the replicates, of both if they have not equally many; a text).
     """
     summary = sound(summary)
     sides = [*_PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in summary else [])]
-    one, other = (summary[summary.variant == variant][sides] for variant in (more, less))
-    return differing(one.merge(other, on=_PLACE, suffixes=("", "_less")), summary)
+    one = (
+        summary[summary.variant == more][sides]
+        if isinstance(more, str)
+        else summary[summary.variant.isin(more)][[*sides, "variant"]]
+    )
+    return differing(one.merge(summary[summary.variant == less][sides], on=_PLACE, suffixes=("", "_less")), summary)
 
 
 def on_front(summary: pd.DataFrame) -> pd.DataFrame:

@@ -125,13 +125,17 @@ def where_table(where: pd.DataFrame):
 
 def clamping_table(answer: pd.DataFrame, small: float = 0.01):
     """The rows of `clamping_answer`, with the same `small`, as a table to read."""
-    shares = {"share": f"|γ| ≤ {small:g}", "safe_share": "share up to it", "half_share": "share up to there"}
-    changes = {"change": "points, β kept", "change_beta": "points, β at 0, too", "change_random": "points, as many at random"}
-    thresholds = {"safe": "largest |γ| within 1 point", "half": "|γ| where half is lost"}
-    order = ("share", *changes, "safe", "safe_share", "half", "half_share")
-    names = {name: (shares | changes | thresholds)[name] for name in order}
-    formats = dict.fromkeys(shares.values(), "{:.0%}") | dict.fromkeys(changes.values(), "{:+.1f}")
-    formats |= dict.fromkeys(thresholds.values(), "{:.2g}")
+    columns = {
+        "share": (f"|γ| ≤ {small:g}", "{:.0%}"),
+        "change": ("points, β kept", "{:+.1f}"),
+        "change_beta": ("points, β at 0, too", "{:+.1f}"),
+        "change_random": ("points, as many at random", "{:+.1f}"),
+        "safe": ("largest |γ| within 1 point", "{:.2g}"),
+        "safe_share": ("share up to it", "{:.0%}"),
+        "half": ("|γ| where half is lost", "{:.2g}"),
+        "half_share": ("share up to there", "{:.0%}"),
+    }
+    names, formats = {name: title for name, (title, _) in columns.items()}, dict(columns.values())
     shown = answer[["network", "trainable", "recipe", "n", *names]].rename(columns=names)
     return table(shown.sort_values("recipe", kind="stable"), formats)
 

@@ -5,9 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.experiments import EXPERIMENTS
-from bnlib.report.analysis import LEVEL, best, histories, summarise
-from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis import LEVEL, best, differences, histories, summarise
 from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
@@ -16,7 +14,6 @@ from bnlib.report.statements.grammar import Statement, after, diverged, listing,
 from bnlib.spec import RECIPES
 
 START, *FIRST = EXPERIMENTS["beyond_bn_first"].variants
-PLACE = ["network", "depth", "width", "recipe"]
 LOOKS = dict(zip((START, *FIRST), ("all", "gamma", "bn", "beta"), strict=True))  # the sets whose colour and dash they have
 
 
@@ -25,12 +22,7 @@ def against_start(summary: pd.DataFrame) -> pd.DataFrame:
 
     summary: of `analysis.summarise`. p is corrected for the networks and the variants of a recipe together.
     """
-    own = sound(summary)
-    sides = [*PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in own else [])]
-    later = own[own.variant.isin(FIRST)].assign(variant=lambda rows: rows.variant.astype(str))
-    both = later[[*sides, "variant"]].merge(own[own.variant == START][sides], on=PLACE, suffixes=("", "_less"))
-    rows = differing(both, own)
-    return rows.sort_values("variant", key=lambda names: names.map(FIRST.index), kind="stable").reset_index(drop=True)
+    return differences(summary, FIRST, START)
 
 
 def answer(summary: pd.DataFrame) -> Statement:

@@ -94,11 +94,9 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
         tell, none = TELL[part]
         verdicts = {one: _found(own[own.measure == one]) for one in OF}
         judged = {one: _learnt(verdicts[one]) if part == "training" else verdicts[one][part] for one in OF}
-        close = {one for one in OF if part == "training" and (judged[one], verdicts[one][part]) == ("too close", "yes")}
-        doubt = {one: f" {UNTOLD}" for one in close}
-        found[title] = [
-            Statement(tell(one, of, percents) + doubt.get(one, ""), judged[one], OF[one]) for one, of in said if len(of)
-        ]
+        # Too close though features go off: what cannot be told is whether that is learnt.
+        doubt = {one: f" {UNTOLD}" if (judged[one], verdicts[one][part]) == ("too close", "yes") else "" for one in OF}
+        found[title] = [Statement(tell(one, of, percents) + doubt[one], judged[one], OF[one]) for one, of in said if len(of)]
         found[title] = found[title] or [Statement(none, "not trained")]
     return found
 
