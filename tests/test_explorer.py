@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_core_python.selenium import Axe
+from patience import PATIENCE, until
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
@@ -65,20 +66,12 @@ def shown(browser, page):
         browser.get("about:blank")  # else another fragment alone loads nothing
         browser.get_log("browser")
         browser.get((address or (page / "page.html").as_uri()) + fragment)
-        wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"))
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"))
         return browser
 
     yield show
     errors = [line["message"] for line in browser.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
     assert not errors
-
-
-def wait(ready, seconds=20):
-    end = time.monotonic() + seconds
-    while not (found := ready()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
-    return found
 
 
 def clicked(browser, selector) -> bool:
@@ -274,12 +267,12 @@ def test_a_view_can_be_linked(shown, page):
     part(browser, "[data-switch=decay]").click()
     part(browser, "[data-layer]").send_keys(Keys.RIGHT, Keys.RIGHT)
     before, address = said(browser), part(browser, "[data-link]").get_attribute("href")
-    wait(lambda: browser.current_url == address)
+    until(lambda: browser.current_url == address)
     shown("#" + address.split("#")[1], height=700)
     assert said(browser) == before and part(browser, "[data-switch=decay]").is_selected()
     assert len(before["in all"]) == 2 and browser.execute_script("return scrollY") > 0
     browser.execute_script("location.hash = 'gamma=0.1&runs=9c6fccd6'")
-    wait(lambda: said(browser)["in all"] == [counted(store.load(DEEP).gamma.values(), 0.1)])
+    until(lambda: said(browser)["in all"] == [counted(store.load(DEEP).gamma.values(), 0.1)])
     shown("#gamma=nonsense&runs=nothing")
     assert said(browser)["in all"] == [counted(store.load(DEEP).gamma.values(), 0.01)]
 
@@ -288,7 +281,7 @@ def test_the_csv_is_what_is_shown(shown, tmp_path):
     browser, run = shown("#gamma=0.1&runs=9c6fccd6&show=decay"), store.load(DEEP)
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     part(browser, "[data-csv]").click()
-    frame = pd.read_csv(wait(lambda: next(tmp_path.glob("*.csv"), None)))
+    frame = pd.read_csv(until(lambda: next(tmp_path.glob("*.csv"), None)))
     assert (frame.n == 1).all() and set(frame.network) == {"ResNet-32"} and set(frame.trained) == {"γ and β"}
     every = np.abs(np.concatenate(list(run.gamma.values())))
     own = frame[(frame.quantity == "share below") & (frame.of == "all")]
@@ -464,23 +457,23 @@ explorer.gamma(runs[runs.id == "{SEEDS[0]}"])"""
     log = (tmp_path / "log").open("w")
     lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", *settings], cwd=tmp_path, env=environment, stderr=log, stdout=log)
     try:
-        server = wait(lambda: next((tmp_path / "RUNTIME").glob("jpserver-*.json"), None), 60)
-        address = wait(lambda: server.read_text() and json.loads(server.read_text()))["url"]
-        wait(lambda: answers(f"{address}api"), 60)
+        server = until(lambda: next((tmp_path / "RUNTIME").glob("jpserver-*.json"), None))
+        address = until(lambda: server.read_text() and json.loads(server.read_text()))["url"]
+        until(lambda: answers(f"{address}api"))
         browser.get(f"{address}lab/tree/one.ipynb")
-        wait(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-status="idle"]'), 60)
-        wait(lambda: began(browser), 60)
-        wait(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"), 90)
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, '[data-status="idle"]'))
+        until(lambda: began(browser))
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, ".gamma-explorer .values td"))
         part(browser, "[data-slider]").send_keys(*[Keys.RIGHT] * 15)
         run, now = store.load(SEEDS[0]), "… with these γ at 0, computed now"
         assert said(browser)["in all"] == [counted(run.gamma.values(), 0.1)]
-        wait(lambda: "first 500 images" in said(browser)[now][0], 120)
+        until(lambda: "first 500 images" in said(browser)[now][0])
         kept = [kept for _, kept, _ in experiments.clamped(SEEDS[0], 0.1, 500)][-1]
         assert said(browser)[now][0].startswith(f"{100 * kept:.1f} %")
     finally:
         browser.get("about:blank")
         lab.terminate()
-        lab.wait(30)
+        lab.wait(PATIENCE)
         log.close()
 
 

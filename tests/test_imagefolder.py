@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional  # noqa: F401  before a test becomes a user who may not read it
+from patience import until
 from PIL import Image
 from test_data import nobody
 
@@ -584,10 +584,7 @@ for number in itertools.count():
             assert len(children) == 2
         finally:
             process.kill()
-    deadline = time.monotonic() + 20
-    while any(Path(f"/proc/{child}").exists() for child in children):
-        assert time.monotonic() < deadline, "they are still there"
-        time.sleep(0.05)
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), lambda: "they are still there")
 
 
 @pytest.mark.gpu

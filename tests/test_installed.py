@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from bnlib import store
 from bnlib.store import places
@@ -43,7 +44,7 @@ def outside(installed, tmp_path):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BNLIB_R")}
         environment |= {"PYTHONPATH": str(installed)} | ({"BNLIB_RESULTS": str(results)} if results else {})
         command = [sys.executable, *(("-c", text) if text else ("-m", "bnlib", *map(str, words)))]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
     return call
 

@@ -12,6 +12,7 @@ import matplotlib.figure
 import numpy as np
 import pytest
 from papermill import inspect_notebook as papermill_reads
+from patience import PATIENCE
 
 from bnlib import experiments, store
 from bnlib.report import figures, parameters
@@ -24,7 +25,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 def papermill(name, out, *parameters):
     """`papermill notebooks/NAME OUT …` from the repository's root; what it printed and its exit status."""
     words = [sys.executable, "-m", "papermill", f"notebooks/{name}", str(out), "--no-progress-bar", *parameters]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def shown(path):

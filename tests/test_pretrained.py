@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from filelock import FileLock
+from patience import PATIENCE
 
 import bnlib
 from bnlib import RunSpec, cli, data, engine, freezing, store, training
@@ -300,7 +301,7 @@ def test_two_processes_train_one_parent_once(child, runs_folder):
     going = [
         subprocess.Popen([sys.executable, "-c", code], env={**os.environ}, stdout=subprocess.PIPE, text=True) for code in codes
     ]
-    said = [one.communicate(timeout=300)[0] for one in going]
+    said = [one.communicate(timeout=PATIENCE)[0] for one in going]
     assert [one.returncode for one in going] == [0, 0]
     began = {store.find(child(trainable=name)).info["began"] for name in ("bn", "none")}
     assert len(began) == 1 and sum(text.count("12 steps") for text in said) == 1

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from patience import PATIENCE, until
 
 import bnlib
 from bnlib import processes, store
@@ -27,7 +27,7 @@ def torchrun(count, *words, **more):
 
 
 def said(process) -> str:
-    return process.communicate(timeout=240)[0]
+    return process.communicate(timeout=PATIENCE)[0]
 
 
 CASES = ["bn-common-64", "bn-common-63", "all-common-64", "all-common-63", "bn-own-63"]
@@ -88,10 +88,7 @@ def test_a_sweep_takes_one_process(tmp_path):
 def test_a_killed_process_ends_the_job_in_a_line_and_another_number_goes_on(tmp_path):
     words = [*RUN, "--epochs", "12", "--trainable", "bn+output"]
     process = torchrun(2, *words, BNLIB_RUNS=str(tmp_path))
-    work, until = tmp_path / ".unfinished", time.monotonic() + 120
-    while not list(work.glob("*.csv")) and time.monotonic() < until:
-        time.sleep(0.1)
-    (history,) = work.glob("*.csv")
+    (history,) = until(lambda: list((tmp_path / ".unfinished").glob("*.csv")))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     last = [pid for pid in children if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")]
     os.kill(int(last[0]), signal.SIGKILL)
@@ -107,6 +104,7 @@ def test_a_killed_process_ends_the_job_in_a_line_and_another_number_goes_on(tmp_
     (folder,) = tmp_path.glob("digits_*")
     run = store.Run(folder)
     assert len(run.history) == 12 and run.info["earlier"][0]["processes"] == 2 and "processes" not in run.info
+    work = tmp_path / ".unfinished"
     assert not list(work.glob("*.csv")) and not list(work.glob("*.pt*"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jedi
 import pytest
+from patience import PATIENCE
 
 import bnlib
 
@@ -124,7 +125,7 @@ for path in test_notebooks.OF_RUNS:
 
 
 def test_listing_runs_and_pages_of_stored_runs_need_no_pytorch():
-    done = subprocess.run([sys.executable, "-c", WITHOUT_PYTORCH], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PYTORCH], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

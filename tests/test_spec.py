@@ -273,10 +273,10 @@ def test_the_largest_that_is_allowed_is_allowed():
 
 
 def test_a_name_is_read_at_once_however_long_it_is():
-    start = time.perf_counter()
+    start = time.process_time()
     for name in ("resnet" + "9" * 10**6, "wrn14-" + "7" * 10**6, "x" * 10**6, "vgg1" + "1" * 10**6):
         with pytest.raises(ValueError):
             architecture(name)
     with pytest.raises(ValueError):
         parse("random:1+" + "bn+" * 10**5 + "x")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

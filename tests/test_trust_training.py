@@ -19,6 +19,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from filelock import FileLock
+from patience import PATIENCE, until
 
 from bnlib import bench, data, machine, store, training
 from bnlib.cli import main
@@ -431,7 +432,7 @@ def test_what_needs_no_pytorch_to_be_refused_is_refused_before_it(words, message
         env=environment(BNLIB_RUNS="/dev/null/x"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     done = run()
     assert done.returncode in (1, 2) and message in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -467,16 +468,14 @@ class Started:
         for line in self.process.stdout:
             self.said += line
 
-    def until(self, words, within=120):
-        end = time.monotonic() + within
-        while words not in self.said:
-            assert self.process.poll() is None and time.monotonic() < end, self.said
-            time.sleep(0.01)
+    def until(self, words):
+        until(lambda: words in self.said or self.process.poll() is not None, lambda: self.said, every=0.01)
+        assert words in self.said, self.said
 
-    def ended(self, within=60):
+    def ended(self):
         """Its exit status."""
-        code = self.process.wait(within)
-        self.reader.join(within)
+        code = self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
         return code
 
     def __enter__(self):
@@ -550,7 +549,7 @@ def test_a_terminal_that_has_no_gamma_shows_the_rest():
             env=environment(PYTHONIOENCODING="cp1252", PYTHONUTF8="0"),
             capture_output=True,
             encoding="cp1252",
-            timeout=60,
+            timeout=PATIENCE,
         )
         said = done.stdout + done.stderr
         assert "Traceback" not in said and ("All but ?, ?" in said or "unknown group '?'" in said), said
@@ -572,7 +571,7 @@ def somebody():
 
         def call(*words, **more):
             command, where = [*SOMEBODY, sys.executable, "-m", "bnlib", *words], {**bare, **more}
-            return subprocess.run(command, env=where, cwd="/", capture_output=True, text=True, timeout=180)
+            return subprocess.run(command, env=where, cwd="/", capture_output=True, text=True, timeout=PATIENCE)
 
         call.runs = Path(folder) / "runs"
         yield call
@@ -649,7 +648,7 @@ def test_a_training_killed_at_any_moment_and_by_four_at_once_ends_the_same(tmp_p
             forks.stdin.flush()
             return int(next(line for line in lines if line.strip().isdigit()))
 
-        def gone(child, within=60.0):
+        def gone(child, within=PATIENCE):
             until = time.monotonic() + within
             while Path(f"/proc/{child}").exists() and time.monotonic() < until:
                 time.sleep(0.002)
@@ -665,17 +664,18 @@ def test_a_training_killed_at_any_moment_and_by_four_at_once_ends_the_same(tmp_p
             assert gone(fork(tmp_path / "whole"))
             whole, takes = bits(found(tmp_path / "whole")), time.monotonic() - start
             chance, moments = random.Random(), []
-            for trial in range(2):
-                folder = tmp_path / f"killed{trial}"
+            while len(moments) < 3:
+                folder = tmp_path / f"killed{len(list(tmp_path.iterdir()))}"
                 for _ in range(3):
                     child, moment = fork(folder), chance.uniform(0.1, 0.95)
-                    if not gone(child, moment * takes):
-                        os.kill(child, signal.SIGKILL)
-                        moments.append(round(moment, 3))
-                        assert gone(child)
+                    if gone(child, moment * takes):
+                        takes *= 0.8  # it was over first: the machine has less to do now than it had
+                        break
+                    os.kill(child, signal.SIGKILL)
+                    moments.append(round(moment, 3))
+                    assert gone(child)
                 assert gone(fork(folder))
                 assert bits(found(folder)) == whole, moments
-            assert len(moments) >= 3, moments
             children = [fork(tmp_path / "four") for _ in range(4)]
             assert all(map(gone, children))
             assert bits(found(tmp_path / "four")) == whole
