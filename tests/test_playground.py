@@ -493,10 +493,14 @@ def test_it_rests_where_nobody_looks(window):
     window.open()
     window.until(lambda: window.steps() > 20)
     window.js("window.scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
-    time.sleep(0.5)
-    rested = window.steps()
-    time.sleep(0.7)
-    assert window.steps() == rested and window.playing()
+
+    def rests():
+        before = window.steps()
+        time.sleep(0.7)
+        return window.steps() == before
+
+    window.until(rests)
+    assert window.playing()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

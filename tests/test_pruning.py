@@ -248,6 +248,7 @@ def test_memory_format_and_mode_are_as_they_were():
     assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convs)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_on_a_gpu():
     model = built("imagenet-resnet50").cuda()
