@@ -290,7 +290,11 @@ def test_batchnorm_is_the_best_only_if_no_other_does_as_well():
     both = answer(pd.concat([clear, deeper]))
     assert both.verdict == "no" and "64.0" in both.text and "ResNet\u201132" in both.text
     worse = points("ResNet-32", 32, BatchNorm=60, GroupNorm=50, LayerNorm=50, InstanceNorm=40)
-    assert answer(pd.concat([clear, worse])).verdict == "yes"
+    both = answer(pd.concat([clear, worse]))
+    assert both.verdict == "yes" and "ResNet\u201132" in both.text
+    once = worse.assign(n=[3, 1, 1, 1], sd=[0.5, np.nan, np.nan, np.nan])
+    both = answer(pd.concat([clear, once]))
+    assert both.verdict == "yes" and "ResNet\u201114" in both.text, "an order is said of replicates, where there are some"
     part = pd.concat([clear, points("ResNet-32", 32, BatchNorm=60, LayerNorm=50)])
     assert answer(part).verdict == "yes" and "GroupNorm, the next best, 45.0" in answer(part).text, (
         "a network of which a part is there"

@@ -53,15 +53,18 @@ def verdict(rows: pd.DataFrame) -> str:
 def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     """Is BatchNorm the best normalisation for this? compared: of `against_batch`, γ and β alone. summary: what it was made of.
 
-    Said of the deepest network; the verdict is of all: `no` and `too close` if one has it, `yes` if each has of which all three
-    others have been trained.
+    Said of the network with most replicates, of which three are enough, and of several the deepest; the verdict is of all: `no` and
+    `too close` if one has it, `yes` if each has of which all three others have been trained.
     """
     rows = best(compared[compared.recipe.isin(RECIPES)])
     if not len(rows):
         return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     each = {name: verdict(own) for name, own in rows.groupby("network")}
     said = next(one for one in ("no", "too close", "yes", "not judged") if one in each.values())
-    place = next(name for name in rows.sort_values("depth", ascending=False).network if each[name] == said)
+    alone = summary[summary.recipe.isin(rows.recipe) & summary.variant.isin([BASE, *OTHERS])]
+    sure = rows.network.map(alone.groupby("network").n.min().clip(upper=3))
+    order = rows.assign(sure=sure).sort_values(["sure", "depth"], ascending=False)
+    place = next(name for name in order.network if each[name] == said)
     own = rows[rows.network == place]
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
