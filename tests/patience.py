@@ -2,7 +2,7 @@
 
 import time
 
-PATIENCE = 300  # seconds; what an idle machine takes seconds for takes a busy one a minute
+PATIENCE = 600  # seconds; what an idle machine takes seconds for takes a busy one a minute
 
 
 def until(ready, says=lambda: "it never came", every=0.05):

@@ -649,8 +649,8 @@ def test_a_training_killed_at_any_moment_and_by_four_at_once_ends_the_same(tmp_p
             return int(next(line for line in lines if line.strip().isdigit()))
 
         def gone(child, within=PATIENCE):
-            until = time.monotonic() + within
-            while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+            end = time.monotonic() + within
+            while Path(f"/proc/{child}").exists() and time.monotonic() < end:
                 time.sleep(0.002)
             return not Path(f"/proc/{child}").exists()
 
