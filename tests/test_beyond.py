@@ -57,14 +57,24 @@ def test_p_is_corrected_once_for_the_networks_and_the_variants_together():
     assert list(rows.p) == pytest.approx(list(analysis.replicates.corrected(pd.Series(raw))))
 
 
-def test_better_here_and_worse_there_is_no_answer():
+def test_better_here_and_worse_there_is_an_answer_in_part():
     both = pd.concat(
         [
             summary({START: (84.5, 84.6, 84.7), HALF: (88.0, 88.1, 88.2)}),
             summary({START: (86.5, 86.6, 86.7), HALF: (80.0, 80.1, 80.2)}, network="ResNet-32", depth=32),
         ]
     )
-    assert order.answer(both).verdict == "too close"
+    found = order.answer(both)
+    assert found.verdict == "in part"
+    said = "It is better with the first 8 in ResNet\u201114, and worse with the first 8 in ResNet\u201132."
+    assert found.text.endswith(said)
+
+
+def test_the_answer_on_bn_first_is_said_of_the_network_with_replicates():
+    each = {START: (84.5, 84.6, 84.7), EIGHTH: (84.0, 84.2, 84.4), HALF: (81.1, 81.6, 81.9)}
+    once = {variant: values[:1] for variant, values in each.items()}
+    both = pd.concat([summary(each), summary(once, network="ResNet-32", depth=32)])
+    assert order.answer(both).text.startswith("After 16\u00a0epochs ResNet\u201114 reaches 84.6\u00a0%")
 
 
 def test_without_the_other_side_nothing_is_said():

@@ -411,13 +411,14 @@ def test_one_of_the_papers_two_shares_is_judged_by_itself():
     assert say.small(short, analysis.judge(short, reference)).verdict == "not judged"
 
 
-def test_most_can_be_said_of_the_fullest_place_then_of_the_longer_recipe_and_the_deeper_network():
+def test_most_can_be_said_of_the_fullest_place_then_of_the_longer_recipe_the_replicated_and_the_deeper_network():
     rows = pd.DataFrame(
         {
             "network": ["a", "a", "b", "b", "b"],
             "depth": [14, 14, 32, 32, 32],
             "recipe": ["short", "short", "short", "short", "smoke"],
             "variant": list("xyxyz"),
+            "n": 1,
         }
     )
     assert set(fullest(rows, "variant").network) == {"b"}
@@ -425,6 +426,21 @@ def test_most_can_be_said_of_the_fullest_place_then_of_the_longer_recipe_and_the
     assert set(fullest(longer, "variant").recipe) == {"paper"}
     more = pd.concat([longer, rows[:1].assign(variant="z")])
     assert list(fullest(more, "variant").recipe) == ["short"] * 3 and not len(fullest(rows[4:], "variant"))
+
+
+@pytest.mark.parametrize(
+    ("n", "place"),
+    [
+        ([3, 3, 1, 1], "a"),
+        ([3, 3, 3, 1], "a"),
+        ([4, 4, 3, 3], "b"),  # three are enough
+        (["3", "3 (1 of 4 diverged)", "3 and 1", "3 and 1"], "a"),
+        (["3 and 1", "1", "1 and 3", "1"], "b"),
+    ],
+)
+def test_of_as_many_most_can_be_said_of_the_network_with_three_replicates_then_of_the_deeper_one(n, place):
+    rows = pd.DataFrame({"network": list("aabb"), "depth": [14, 14, 32, 32], "recipe": "short", "variant": list("xyxy"), "n": n})
+    assert set(fullest(rows, "variant").network) == {place}
 
 
 def test_small_gammas_are_held_against_everything_trained():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib.report.analysis.replicates import corrected, sound, spread, tested
+from bnlib.report.analysis.words import fewest
 
 TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's; see `judge`
 LEVEL = 0.05  # of a test, after the correction for how many there are
@@ -131,17 +132,19 @@ def best(points: pd.DataFrame) -> pd.DataFrame:
 def fullest(points: pd.DataFrame, *columns: str, recipes: tuple[str, ...] = RECIPES) -> pd.DataFrame:
     """The rows of the network and recipe of which most can be said: that have most different values of `columns`, taken together.
 
-    Of several with as many the longer recipe, the first of `recipes`; then the deeper network.
+    points: with n, the replicates of each row, a number or `words.counts` of it. Of several with as many the longer recipe, the
+    first of `recipes`; then that with most replicates, of which three are enough; then the deeper network.
     """
     own = points[points.recipe.isin(recipes)]
     if not len(own):
         return own
     place = ["network", "depth", "recipe"]
-    count = own[[*place, *columns]].drop_duplicates().groupby(place).size().reset_index(name="count")
-    most = count.assign(late=count.recipe.map(recipes.index)).sort_values(
-        ["count", "late", "depth"], ascending=[False, True, False]
-    )
-    return own[(own.network == most.network.iloc[0]) & (own.recipe == most.recipe.iloc[0])]
+    each = own.assign(sure=own.n.map(fewest).clip(upper=3)).groupby(place, observed=True)
+    most = each.sure.mean().reset_index(name="sure")
+    most["count"] = each.apply(lambda rows: len(rows[[*columns]].drop_duplicates()), include_groups=False).to_numpy()
+    most["late"] = most.recipe.map(recipes.index)
+    first = most.sort_values(["count", "late", "sure", "depth"], ascending=[False, True, False, False]).iloc[0]
+    return own[(own.network == first.network) & (own.recipe == first.recipe)]
 
 
 def overall(points: pd.DataFrame) -> str:

@@ -24,3 +24,8 @@ def counts(n: Iterable[int], diverged: Iterable[int] | None = None) -> list[str]
 def both_counts(one: Iterable[str], other: Iterable[str]) -> list[str]:
     """How many replicates two sides have, in words: one of their `counts` where they are alike."""
     return [a if a == b else f"{a} and {b}" for a, b in zip(one, other, strict=True)]
+
+
+def fewest(count: int | str) -> int:
+    """Of how many replicates at least a row is: a number, `counts` or `both_counts` of it."""
+    return min(int(side.split()[0]) for side in str(count).split(" and "))

@@ -53,19 +53,16 @@ def verdict(rows: pd.DataFrame) -> str:
 def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     """Is BatchNorm the best normalisation for this? compared: of `against_batch`, γ and β alone. summary: what it was made of.
 
-    Said of the network with most replicates, of which three are enough, and of several the deepest; the verdict is of all: `no` and
-    `too close` if one has it, `yes` if each has of which all three others have been trained.
+    The verdict is of all networks: `no` and `too close` if one has it, `yes` if each has of which all three others have been
+    trained. Said of the `fullest` of those that have it.
     """
     rows = best(compared[compared.recipe.isin(RECIPES)])
     if not len(rows):
         return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     each = {name: verdict(own) for name, own in rows.groupby("network")}
     said = next(one for one in ("no", "too close", "yes", "not judged") if one in each.values())
-    alone = summary[summary.recipe.isin(rows.recipe) & summary.variant.isin([BASE, *OTHERS])]
-    sure = rows.network.map(alone.groupby("network").n.min().clip(upper=3))
-    order = rows.assign(sure=sure).sort_values(["sure", "depth"], ascending=False)
-    place = next(name for name in order.network if each[name] == said)
-    own = rows[rows.network == place]
+    own = fullest(rows[rows.network.map(each) == said], "other")
+    place = own.network.iloc[0]
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
     both = f"{top.other}'s reach {percent(top.less)} {where}, BatchNorm's {percent(top.more)}"
@@ -85,7 +82,7 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
 
 
 def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
-    """What γ and β of each other normalisation reach alone, in the deepest network with most of them. guess: chance, in percent."""
+    """What γ and β of each other normalisation reach alone, in the `fullest` network. guess: chance, in percent."""
     own = fullest(compared, "other").sort_values("less", ascending=False)
     if not len(own):
         return Statement("")
@@ -99,7 +96,7 @@ def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:
 def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
     """How far each is behind BatchNorm with everything trained, beside how far with γ and β alone. Both of `against_batch`.
 
-    Of the deepest network with most of them. What falls behind either way is not the fault of its γ and β alone.
+    Of the `fullest` network. What falls behind either way is not the fault of its γ and β alone.
     """
     rows = fullest(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")), "other")
     rows = rows.sort_values("difference_all", ascending=False)

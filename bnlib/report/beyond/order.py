@@ -29,13 +29,13 @@ def answer(summary: pd.DataFrame) -> Statement:
     """What comes of γ and β first, in the networks at the longest recipe that there is.
 
     *yes*: some share of the epochs is better than none, by a test, in a network, and none is worse in any; *no*: the other way
-    round; *too close*: both, or nothing can be told.
+    round; *in part*: both, and which is said; *too close*: nothing can be told.
     """
     rows = best(against_start(summary))
     if not len(rows):
         return Statement("", "not trained")
     alone = summary[(summary.recipe == rows.recipe.iloc[0]) & (summary.n > 0)]
-    name = rows.network.value_counts(sort=False).idxmax()
+    name = fullest(rows, "variant").network.iloc[0]
     own = alone[(alone.network == name)].set_index("variant")["mean"]
     shares = {v: _epochs(v, rows.recipe.iloc[0]) for v in FIRST if v in own.index}
     reached = listing(percent(own[v]) for v in shares)
@@ -44,16 +44,25 @@ def answer(summary: pd.DataFrame) -> Statement:
         f"with γ and β alone for the first {listing(map(str, shares.values()))} of them, {reached}"
     )
     up, down = rows[(rows.p < LEVEL) & (rows.difference > 0)], rows[(rows.p < LEVEL) & (rows.difference < 0)]
-    verdict = "too close"
-    if len(up) or len(down):
-        verdict = "yes" if not len(down) else "no" if not len(up) else "too close"
-    doubt = ""
     if rows.p.isna().all():
         doubt, verdict = "; one run each, so no order can be told", "not judged"
     elif not len(up) and not len(down):
-        doubt = "; no further apart than by chance"
+        doubt, verdict = "; no further apart than by chance", "too close"
+    elif len(up) and len(down):
+        doubt, verdict = f". It is better with {_which(up)}, and worse with {_which(down)}", "in part"
+    else:
+        doubt, verdict = "", "yes" if len(up) else "no"
     lost = diverged(summary[summary.recipe == rows.recipe.iloc[0]])
     return Statement(f"{said}{doubt}.{f' {upper(lost)}.' if lost else ''}", verdict)
+
+
+def _which(rows: pd.DataFrame) -> str:
+    """For how many epochs γ and β learnt alone, and in which network: the first 2 and 4 in ResNet-14."""
+    found = []
+    for name, own in rows.groupby("network", sort=False):
+        epochs = listing(str(_epochs(row.variant, row.recipe)) for row in own.itertuples())
+        found.append(f"the first {epochs} in {network(name)}")
+    return listing(found)
 
 
 def lead(runs: pd.DataFrame) -> Statement:
@@ -115,9 +124,10 @@ def _epochs(variant: str, recipe: str) -> int:
 
 
 def _mean_curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """The curves of runs that did not diverge, their replicates' mean: network, depth, recipe, variant, epoch, test_accuracy."""
+    """The curves of runs that did not diverge, their replicates' mean: network, depth, recipe, variant, epoch, test_accuracy, n."""
     own = histories(runs[runs.status != "diverged"])
     keys = ["network", "depth", "recipe", "variant", "epoch"]
     if not len(own):
         return own
-    return own.groupby(keys, sort=False, observed=True).test_accuracy.mean().reset_index()
+    mean = own.groupby(keys, sort=False, observed=True).agg(test_accuracy=("test_accuracy", "mean"), n=("seed", "nunique"))
+    return mean.reset_index()

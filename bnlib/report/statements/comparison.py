@@ -10,7 +10,7 @@ from bnlib.report.statements.grammar import Statement, after, listing, network, 
 
 
 def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2")) -> Statement:
-    """What three trainable sets reach in one network: the deepest at the longest recipe that has all of them, or most.
+    """What three trainable sets reach in one network: the `fullest`, which has all of them, or most.
 
     summary: of `analysis.summarise`.
     """
