@@ -9,9 +9,13 @@ class Mendable(Exception):
 
 
 def nearest(value, allowed: Iterable[str], cutoff: float = 0.6) -> str:
-    """`; did you mean 'paper'?`, with the one of `allowed` that is most like `value`; empty if none is (of likeness `cutoff`)."""
-    near = difflib.get_close_matches(value if isinstance(value, str) else shown(value), allowed, n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """`; did you mean 'paper'?`, with the one of `allowed` that is most like `value`, capitals or not; empty if none is.
+
+    cutoff: how like it must be.
+    """
+    names = {name.casefold(): name for name in allowed}
+    near = difflib.get_close_matches((value if isinstance(value, str) else shown(value)).casefold(), names, n=1, cutoff=cutoff)
+    return f"; did you mean {names[near[0]]!r}?" if near else ""
 
 
 def one_of(name: str, value, allowed: Iterable[str]) -> None:

@@ -78,8 +78,19 @@ def test_the_answer_on_bn_first_is_said_of_the_network_with_replicates():
 
 
 def test_without_the_other_side_nothing_is_said():
-    assert order.answer(summary({START: (84.5, 84.6)})) == Statement("", "not trained")
-    assert order.answer(summary({HALF: (84.5, 84.6)})) == Statement("", "not trained")
+    assert order.answer(summary({START: (84.5, 84.6)})) == Statement("", "not judged")
+    assert order.answer(summary({HALF: (84.5, 84.6)})) == Statement("", "not judged")
+    assert order.answer(summary({START: (84.5, 84.6)}).head(0)) == Statement("", "not trained")
+    gone = summary({START: (10.0, 10.0)}).assign(n=0, diverged=2)
+    assert order.answer(pd.concat([gone, summary({HALF: (84.5, 84.6)})])).text.startswith("Both replicates of ResNet")
+
+
+def test_the_answer_on_bn_first_says_in_which_network_if_not_in_the_one_it_speaks_of():
+    same = {START: (84.5, 84.6, 84.7), EIGHTH: (84.4, 84.6, 84.8), HALF: (84.5, 84.7, 84.8)}
+    gains = {START: (84.5, 84.6, 84.7), EIGHTH: (88.0, 88.1, 88.2), HALF: (87.0, 87.1, 87.2)}
+    found = order.answer(pd.concat([summary(gains), summary(same, network="ResNet-32", depth=32)]))
+    assert found.verdict == "yes" and found.text.startswith("After 16\u00a0epochs ResNet\u201132 reaches")
+    assert found.text.endswith(". It is better with the first 2 and 8 in ResNet\u201114.")
 
 
 def test_bn_first_trains_at_equal_epochs_and_is_drawn(cifar10):

@@ -39,13 +39,13 @@ def both(bn, whole):
         ((85, 82, 95, 98), (85, 82.2, 94, 98.1), 3, "yes", ""),
         ((44, 55), (85, 82), 1, "too close", ""),  # one run each: nothing can be told
         ((85, 80), (85, 82.3), 3, "no", "on 1 of 2 tasks"),
-        ((85,), (85,), 3, "not trained", ""),
+        ((85,), (85,), 3, "not judged", ""),
     ],
 )
 def test_the_verdict_on_one_network_for_all_tasks(bn, whole, seeds, verdict, of):
     rows = runs("beyond_tasks", both(bn, whole), seeds=seeds)
     found = tasks.one_for_all(tasks.tasks(rows), rows)
-    assert (found.verdict, found.of) == (verdict, of) and ("1,120" in found.text) == (verdict != "not trained")
+    assert (found.verdict, found.of) == (verdict, of) and ("1,120" in found.text) == (verdict != "not judged")
 
 
 def test_where_one_network_is_behind_is_said_by_how_much():
@@ -134,6 +134,7 @@ def test_single_runs_and_parts_of_what_is_due_judge_nothing():
     assert "one run each" in once.text
     part = said(every[every.variant != "10: bn, 0.01"])
     assert (part.verdict, part.text) == ("not judged", "7 of its 24 trainings are there, not enough to compare.")
+    assert said(every[every.variant == "10: bn, 0.01"]).text == "1 of its 24 trainings is there, not enough to compare."
 
 
 def test_the_better_rate_is_shown_and_the_best_set_comes_first():

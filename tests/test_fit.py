@@ -1,6 +1,8 @@
 """`fit`: any network, any images, the same loop as a run."""
 
 import copy
+import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import bnlib
 from bnlib import data, store, training
-from bnlib.spec import RunSpec
+from bnlib.spec import RECIPES, RunSpec
 
 
 def images(count=48, classes=4, seed=0):
@@ -145,7 +147,39 @@ def test_another_networks_checkpoint_is_refused_and_kept(tmp_path):
             training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK | change)
     with pytest.raises(ValueError, match="another network"):
         training.fit(network(), pair, pair, "all", folder=tmp_path, **QUICK)
+    other = network()
+    with torch.no_grad():
+        other[0].weight[0, 0, 0, 0] += 1e-3  # frozen
+    with pytest.raises(ValueError, match=r"another network.* must be drawn alike, as after torch.manual_seed\(0\)"):
+        training.fit(other, pair, pair, "bn", folder=tmp_path, **QUICK)
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
+    learnt = network()
+    with torch.no_grad():
+        learnt[1].weight += 1  # what learns is the checkpoint's
+    assert len(training.fit(learnt, pair, pair, "bn", folder=tmp_path, **QUICK)) == 4
+
+
+def test_every_recipe_gives_its_optimiser_and_schedule_whatever_its_pictures_are():
+    for recipe in RECIPES:
+        found = sys.modules["bnlib.training.fit"]._settings(recipe, {})
+        wanted = replace(RECIPES[recipe], size=found.size, augment=found.augment)
+        assert found == wanted, recipe
+
+
+def test_a_batch_that_is_no_pair_is_refused():
+    x, labels = images()
+    loader = [{"pixel_values": x, "labels": labels}]
+    for call in (lambda: training.fit(network(), loader, loader, "bn", **QUICK), lambda: bnlib.evaluate(network(), loader)):
+        with pytest.raises(ValueError, match=r"a dict of 'pixel_values', 'labels': a pair \(images, labels\) is needed"):
+            call()
+    with pytest.raises(ValueError, match="is a Tensor: a pair"):
+        bnlib.evaluate(network(), DataLoader(x, batch_size=16))
+    for given, count in (((x,), "1 tensor"), ((x, labels, labels), "3 tensors")):
+        with pytest.raises(ValueError, match=f"test: {count}: a pair"):
+            bnlib.evaluate(network(), given)
+    with pytest.raises(ValueError, match="no images to evaluate on"):
+        bnlib.evaluate(network(), [])
+    assert bnlib.evaluate(network(), [[x, labels, "more"]]) == bnlib.evaluate(network(), (x, labels))
 
 
 def test_no_weight_decay_on_gamma_and_beta():

@@ -16,7 +16,7 @@ from patience import PATIENCE
 import bnlib
 from bnlib import RunSpec, cli, data, engine, freezing, store, training
 from bnlib.store import cleaning, networks, pretrained, seedfile, verification
-from bnlib.training import costs, resume, trainer
+from bnlib.training import costs, parents, resume, trainer
 from bnlib.training import sweep as sweeping
 
 
@@ -196,6 +196,36 @@ def test_nothing_begins_from_a_training_that_diverged(child, monkeypatch, runs_f
             training.train(child(), progress=False)
         monkeypatch.setattr(training.together, "Trainer", None)
     assert store.find(child().parent).info["status"] == "diverged" and not (runs_folder / ".networks").exists()
+
+
+def test_a_sweep_goes_on_with_what_does_not_begin_from_a_training_that_diverged(child, tiny, monkeypatch, runs_folder, capsys):
+    class Hot(trainer.Trainer):
+        def _work(self, *batch):
+            super()._work(*batch)
+            if self.keep:
+                self.totals[0] += float("nan")
+
+    monkeypatch.setattr(training.together, "Trainer", Hot)
+    other = tiny(seed=5)
+    for _ in range(2):  # the second time it is known
+        said = f"left out: {child().id} can't begin from the network of {child().parent.id}, whose training diverged"
+        assert sweeping.sweep([child(), other], progress=False, probes=False) == [child()]
+        assert said in capsys.readouterr().out
+    assert store.find(other)
+    assert parents.possible([child(), other]) == [other] and costs.plan([other], {})
+
+
+def test_what_comes_first_is_asked_as_if_it_were_trained_alone(child, monkeypatch, runs_folder):
+    asked = {}
+
+    class Asking(trainer.Trainer):
+        def __init__(self, spec, where, dataset, target, probes, *more):
+            asked[spec] = probes
+            super().__init__(spec, where, dataset, target, probes, *more)
+
+    monkeypatch.setattr(training.together, "Trainer", Asking)
+    training.train(child(), progress=False)
+    assert asked == {child().parent: True, child(): True}
 
 
 def test_replicates_trained_together_are_what_each_is_alone(child, tmp_path, capsys):

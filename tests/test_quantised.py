@@ -257,6 +257,8 @@ def test_what_cannot_be_told_does_not_confirm_the_critique():
 def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():
     found = small.answer(points({14: (1_500, 45.0), 32: (10_000, 46.0)}, DENSE))
     assert found.text.endswith("against about 50.0\u00a0%. It is ahead up to 1.5\u00a0kB.")
+    found = small.answer(points({14: (1_500, 15.0), 32: (10_000, 60.0)}, DENSE))
+    assert found.text.endswith("against about 50.0\u00a0%. It is ahead at 10\u00a0kB.")
 
 
 def test_one_run_each_gives_no_order_and_nothing_to_compare_no_answer():
@@ -298,7 +300,7 @@ def test_rounding_and_work_are_said_in_numbers():
     own.loc[(own.format == "int8") & (own.variant == "all"), "mean"] -= 1.5
     own.loc[(own.format == "int8") & (own.variant == "bn"), "mean"] -= 0.01
     said = small.rounding(own).text
-    assert said.endswith("cost at most no accuracy of a seed with γ and β and 1.5\u00a0points of a fully trained network.")
+    assert said.endswith("cost no accuracy of a seed with γ and β and at most 1.5\u00a0points of a fully trained network.")
     row = pd.Series({"depth": 110, "width": 1})
     assert small.multiplications(row) == pytest.approx(253e6, rel=0.01)
     assert "253 million multiplications an image, where WRN\u201114\u20110.25" in small.work(small.at_equal_bytes(own)).text

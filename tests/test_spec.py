@@ -280,3 +280,18 @@ def test_a_name_is_read_at_once_however_long_it_is():
     with pytest.raises(ValueError):
         parse("random:1+" + "bn+" * 10**5 + "x")
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "near"),
+    [
+        ("dataset", "CIFAR-10", "cifar10"),
+        ("trainable", "BN", "bn"),
+        ("recipe", "PAPER", "paper"),
+        ("optimiser", "SGD", "sgd"),
+        ("precision", "BF16", "bf16"),
+    ],
+)
+def test_capitals_hide_no_nearest_value(field, value, near):
+    with pytest.raises(ValueError, match=f"did you mean '{near}'"):
+        RunSpec("resnet14", **{field: value})

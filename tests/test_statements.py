@@ -126,6 +126,22 @@ def test_orders_are_counted():
     assert not say.compared(flat.head(0))
 
 
+@pytest.mark.parametrize(
+    ("n", "says"),
+    [
+        ([3, 4], ""),
+        ([2], ""),
+        ([1, 1], " (n = 1)"),
+        ([3, 1], " (n = 1 to 3)"),
+        (["3 and 1", "3"], " (n = 1 to 3)"),
+        (["1 (2 of 3 diverged)"], " (n = 1)"),
+        ([], ""),
+    ],
+)
+def test_what_rests_on_a_single_run_says_so(n, says):
+    assert say.grammar.few(pd.DataFrame({"n": n})).replace("\u00a0", " ") == says
+
+
 def test_three_sets_are_compared_in_one_network():
     summary = points((14, 85, "all"), (14, 44, "bn"), (14, 28, "random:2"), (32, 51, "bn"), (32, 86, "all"))
     said = (
@@ -133,6 +149,8 @@ def test_three_sets_are_compared_in_one_network():
     )
     assert plain(say.sets(summary)) == said
     assert not say.sets(summary[summary.trainable == "bn"]) and not say.sets(summary.head(0))
+    few = "In ResNet-14 after 160 epochs, training γ and β gives 44.0 % and two random weights a channel 28.0 %."
+    assert plain(say.sets(summary[summary.trainable != "all"])) == few
 
 
 def gaps(*differences, p=0.001, recipe="paper"):
@@ -277,7 +295,8 @@ def test_variants_and_halves_say_which_diverged():
         "with γ alone diverged."
     )
     vgg = points((11, 40), (19, 11)).assign(diverged=[2, 0])
-    assert plain(say.reach(vgg)).endswith("hardly above chance; 2 of 5 replicates of ResNet-11 diverged.")
+    assert plain(say.reach(vgg)).endswith("hardly above chance in ResNet-19; 2 of 5 replicates of ResNet-11 diverged.")
+    assert plain(say.reach(points((11, 15), (19, 11)))).endswith("after 160 epochs, hardly above chance.")
 
 
 def test_counts_are_checked_and_not_judged():
@@ -472,6 +491,8 @@ def test_near_zero_is_judged_at_both_thresholds():
         and said.verdict == "reproduced"
     )
     assert say.near_zero(analysis.judge_differences(gaps(0.1, p=0.9)), wide).verdict == "in part"
+    against = analysis.judge_differences(gaps(-5.0))
+    assert say.near_zero(analysis.judge_differences(gaps(0.1, p=0.9)), against).verdict == "not reproduced"
     assert say.near_zero(close.head(0), wide.head(0)).verdict == "not trained"
 
 

@@ -127,6 +127,16 @@ def test_a_history_that_was_not_written_to_its_end_is_left_over(work, tiny, hist
     assert store.unfinished().epoch.tolist() == [16], "what a training goes on from stays, and what it says of itself"
 
 
+def test_the_mark_of_a_sweep_that_was_killed_is_left_over_after_a_week(work):
+    old, new, other = (work / f".sweep-{name}" for name in ("0123456789abcdef", "fedcba9876543210", "mine"))
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    assert cleaning.clean() == {old: "the mark of a sweep that was killed"}
+    assert not old.exists() and new.exists() and other.exists()
+
+
 def test_a_process_at_work_is_seen_and_not_disturbed(work, tiny, history):
     going, first = tiny().id, tiny(seed=1).id
     (work / f"{going}.csv").write_text(history)

@@ -150,9 +150,7 @@ def test_few_runs_cannot_tell():
     once = world(*[(5, 20, 20, 20, 20)] * 2, *[(5, 20, 20, 20, 20)] * 2, n=1)
     assert {one[0] for said in verdicts(once).values() for one in said} == {"too close"}
     assert "one run;" in plain(say.explanations(once[2], once[1])[say.EXPLANATIONS["training"]][0])
-    said = (
-        "In ResNet-14 after 16 epochs, it cannot be told yet whether ReLUs fall silent without weight decay, or more at a larger "
-    )
+    said = "In ResNet-14 after 16 epochs (n = 1), it cannot be told yet whether ReLUs fall silent without weight decay, or more at a larger "
     assert plain(say.why(once[2])).startswith(said) and plain(say.why(once[2])).count("nor whether γ") == 1
     assert say.take_away(once[2]).text == ""
 
@@ -339,12 +337,16 @@ def many(values, base=45.0, n=3, recipe="short", sd=0.5):
         ({1: 20, 2: 30, 16: 40}, 3, "16 random weights a channel give 40.0 % in ResNet-14 after 16 epochs, still 5.0 points less than γ and β. Tried: 1, 2 and 16."),
         ({2: 30, 4: 38, 8: 45, 16: 52}, 3, "Four random weights a channel give less (38.0 %) than γ and β (45.0 %), 16 (52.0 %) more; eight (45.0 %) cannot be told from them, in ResNet-14 after 16 epochs. Tried: 2, 4, 8 and 16."),
         ({1: 45.2, 2: 50}, 3, "One random weight a channel already cannot be told from γ and β, in ResNet-14 after 16 epochs. Tried: 1 and 2."),
+        ({2: 60, 4: 70}, 3, "γ and β give 45.0 %, two (60.0 %) and four (70.0 %) more, in ResNet-14 after 16 epochs. Tried: 2 and 4."),
+        ({1: 45.2, 2: 60}, 3, "One random weight a channel already cannot be told from γ and β, in ResNet-14 after 16 epochs. Tried: 1 and 2."),
+        ({1: 30, 2: 60}, 3, "One random weight a channel gives less (30.0 %) than γ and β (45.0 %), two (60.0 %) more, in ResNet-14 after 16 epochs. Tried: 1 and 2."),
+        ({1: 30}, 3, "One random weight a channel gives 30.0 % in ResNet-14 after 16 epochs, still 15.0 points less than γ and β. No other number has been tried."),
         ({2: 30}, 1, "Two random weights a channel give 30.0 % in ResNet-14 after 16 epochs, γ and β 45.0 %, one run each. No other number has been tried."),
     ],
 )  # fmt: skip
 def test_how_many_random_weights_are_worth_gamma_and_beta(values, n, says):
     found = say.as_many(many(values, n=n))
-    assert plain(found) == says and found.verdict == ("not judged" if says else "not trained")
+    assert plain(found) == says and found.verdict == "not judged"
 
 
 def test_the_papers_other_start_is_one_that_gains_as_much_or_none():
@@ -359,7 +361,8 @@ def test_the_papers_other_start_is_one_that_gains_as_much_or_none():
 def test_whether_a_variant_differs():
     assert say.differ(many({1: 47.5}), "bn", better=True) == "yes" and say.differ(many({1: 42}), "bn", better=True) == "no"
     assert say.differ(many({1: 42}), "bn") == "yes" and say.differ(many({1: 45.2}), "bn") == "no"
-    assert say.differ(many({1: 47}, n=1), "bn") == "too close" and say.differ(many({}), "bn") == "not trained"
+    assert say.differ(many({1: 47}, n=1), "bn") == "too close" and say.differ(many({}), "bn") == "not judged"
+    assert say.differ(many({}).head(0), "bn") == "not trained" == say.as_many(many({}).head(0)).verdict
 
 
 def test_every_question_is_answered_by_the_runs_or_says_that_there_are_none(monkeypatch):

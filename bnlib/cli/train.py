@@ -116,8 +116,11 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
             from bnlib.training import cluster
 
             executor = stack.enter_context(cluster.connected(scheduler, resources))
-        from bnlib.training import costs, executors
+        from bnlib.training import costs, executors, parents
         from bnlib.training import sweep as sweeping
+
+        specs = parents.possible(specs)
+        missing = experiments.missing(specs)
 
         settings = {"device": device, "data_root": data_root and os.path.abspath(os.path.expanduser(data_root)), "probes": probes}
         expected = None

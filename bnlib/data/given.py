@@ -1,7 +1,7 @@
 """Images that a user has: a DataLoader, or a pair of tensors, as a source of batches."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -37,7 +37,7 @@ class Given:
     def epoch(self, *, seed: int, epoch: int, batch_size: int, augment: str = "none", images: int | None = None, share=(0, 1)):
         """The batches of one epoch, a tuple of tensors each, as `take` wants them."""
         if not _tensors(self.sets["train"]):
-            return ((x, labels) for x, labels, *_ in self.sets["train"])
+            return map(_pair, self.sets["train"])
         x, labels = self.sets["train"]
         order = torch.from_numpy(seeds.stream("epoch", seed, epoch).permutation(len(labels[:images])))
         return ((x[part.to(x.device)], labels[part.to(labels.device)]) for part in order.split(batch_size))
@@ -51,7 +51,7 @@ class Given:
         given, left = self.sets["train" if train else "test"], images
         if _tensors(given):
             given = zip(*(tensor.split(size) for tensor in given), strict=True)
-        for x, labels, *_ in given:
+        for x, labels in map(_pair, given):
             if left is not None:
                 x, labels = x[:left], labels[:left]
                 left -= len(labels)
@@ -61,13 +61,21 @@ class Given:
                 return
 
 
+def _pair(batch) -> tuple:
+    """Images and labels of a batch, whatever else is behind them. Raises ValueError, one line, if they do not come first."""
+    if isinstance(batch, tuple | list) and len(batch) > 1 and all(hasattr(one, "to") for one in batch[:2]):
+        return batch[0], batch[1]
+    what = type(batch).__name__ + (f" of {', '.join(map(shown, batch))}" if isinstance(batch, Mapping) else "")
+    raise ValueError(f"a batch of the loader is a {what}: a pair (images, labels) is needed, which a collate_fn can make of it")
+
+
 def source(given):
     """What `given` is as a source of images: a data set of `bnlib.data.load` as it is, a loader or a pair of tensors to test on."""
     return given if hasattr(given, "parts") else Given(None, given)
 
 
 def _tensors(given) -> bool:
-    return isinstance(given, tuple | list) and all(isinstance(one, torch.Tensor) for one in given)
+    return isinstance(given, tuple | list) and len(given) > 0 and all(isinstance(one, torch.Tensor) for one in given)
 
 
 def _count(given) -> int:
@@ -78,7 +86,9 @@ def _checked(name: str, given):
     """`given` if it is something to take batches from. Raises ValueError, one line, if not."""
     if given is None:
         return given
-    if isinstance(given, tuple | list) and len(given) == 2 and _tensors(given):
+    if _tensors(given):
+        if len(given) != 2:
+            raise ValueError(f"{name}: {len(given)} tensor{'s' * (len(given) > 1)}: a pair (images, labels) is needed")
         x, labels = given
         if len(x) != len(labels) or labels.ndim != 1 or labels.is_floating_point() or not len(labels):
             raise ValueError(

@@ -11,7 +11,7 @@ from bnlib import store
 from bnlib.experiments.catalogue import check_place, experiment, missing
 from bnlib.spec import RunSpec, canonical, image_folder
 from bnlib.spec.choices import REPLICATES
-from bnlib.words import shown, whole
+from bnlib.words import nearest, shown, whole
 
 
 def points(name: str, model: str, trainable: str | None = None, recipe: str = "auto", seeds: int = 1) -> list[store.Run]:
@@ -25,7 +25,8 @@ def points(name: str, model: str, trainable: str | None = None, recipe: str = "a
     own, variants = experiment(name), None if trainable is None else [canonical(trainable)]
     check_place(name, model)
     if variants and variants[0] not in own.variants:
-        raise ValueError(f"{name} has no line for trainable {shown(trainable)}: use one of {', '.join(own.variants)}")
+        near = nearest(variants[0], own.variants)
+        raise ValueError(f"{name} has no line for trainable {shown(trainable)}: use one of {', '.join(own.variants)}{near}")
     own.check_recipe(recipe, "auto")
     seeds = whole("seeds", seeds, *REPLICATES)
 

@@ -9,6 +9,7 @@ from bnlib.report import analysis, evidence, page, paper
 from bnlib.report import statements as say
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
+from bnlib.words import whole
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,7 @@ def settle(numbers: list[int] | None = None) -> list[Settled]:
 
     Raises ValueError for a number that no claim has.
     """
-    wrong = [number for number in numbers or () if number not in range(1, len(CLAIMS) + 1)]
-    if wrong:
-        raise ValueError(f"claim {wrong[0]!r}: use whole numbers from 1 to {len(CLAIMS)}")
+    numbers = [whole("claim", number, 1, len(CLAIMS)) for number in numbers or ()]
     return [Settled(i, claim, claim.evidence()) for i, claim in enumerate(CLAIMS, 1) if not numbers or i in numbers]
 
 

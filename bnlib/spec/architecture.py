@@ -132,7 +132,12 @@ class Architecture:
     @property
     def weights(self) -> int:
         """How many weights its convolutions have."""
-        return sum(times * inputs * outputs * side**2 for times, inputs, outputs, side, _ in self.convolutions())
+        return sum(times * inputs * outputs * kernel**2 for times, inputs, outputs, kernel, _ in self.convolutions())
+
+    @property
+    def multiplications(self) -> int:
+        """How many multiplications its convolutions take for a picture of 32×32."""
+        return sum(times * i * o * (kernel * side) ** 2 for times, i, o, kernel, side in self.convolutions())
 
 
 def _half(side: int) -> int:

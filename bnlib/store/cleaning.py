@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bnlib.store import files, places
 from bnlib.store.files import StoreError
 from bnlib.store.runs import folders, named
 
+LONG = 7 * 24 * 3600  # seconds after which no sweep is taken to be going on any more
 ID = r"[a-z0-9][\w+.-]*_seed\d+-[0-9a-f]{8}"  # of a run
 
 
@@ -61,6 +63,9 @@ def _by_run() -> dict[str, dict[Path, str]]:
             if files.TEMPORARY.fullmatch(path.name) or path.name == "probes.json.part":
                 add(folder.name, path, "a file that was not stored to its end")
     for path in sorted(inside(places.unfinished_folder()), key=lambda path: path.suffix == ".lock"):
+        if re.fullmatch(r"\.sweep-[0-9a-f]{16}", path.name) and time.time() - path.lstat().st_mtime > LONG:
+            add(path.name, path, "the mark of a sweep that was killed")
+            continue
         if (match := re.fullmatch(rf"({ID})\.(.+)", path.name, flags=re.ASCII)) is None:
             continue
         if match[2] == "lock":

@@ -7,11 +7,9 @@ classes it has, and a digest of all of it. The same run gives the same bytes. Th
 can write its digest anew. Nothing in a file is ever run.
 """
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -23,7 +21,7 @@ from safetensors.numpy import save
 from bnlib import __version__, freezing, models
 from bnlib.spec import RunSpec
 from bnlib.spec.choices import CLASSES
-from bnlib.store import networks
+from bnlib.store import files, networks
 from bnlib.store.files import StoreError
 from bnlib.store.run import Run
 from bnlib.store.tensorfile import checked, refused
@@ -68,18 +66,13 @@ def export(run: Run, path: str | Path) -> Path:
         raise StoreError(f"{run.id}: its training {info['status']}, so there is no network to export")
     with refused(run.folder, "is not a run that can be exported"):
         content = _bytes(spec, run.classes, info["accuracy"], info["weights_checksum"], run.tensors)
-    path, part = Path(path), None
+    path = Path(path)
     try:
         path = path.expanduser()
         if path.exists():
             raise StoreError(f"{path} is there already, and is left as it is; give another name")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        with open(part, "xb") as file:  # not by safetensors, whose files only their owner can read
-            file.write(content)
-        os.replace(part, path)
+        files.put(path.parent, path.name, content)  # not by safetensors, whose files only their owner can read
     except (OSError, RuntimeError) as error:  # RuntimeError: ~ of a user who is not there
-        with contextlib.suppress(AttributeError, OSError):
-            part.unlink()
         raise StoreError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     return path
 

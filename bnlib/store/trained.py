@@ -40,19 +40,17 @@ def save_trained(model: nn.Module, file: str | Path) -> Path:
     file cannot be written.
     """
     parameters, buffers, random = _parts(model)
-    places = {name: subset(conv).index for name, conv in random.items()}
     learning = [name for name, tensor in parameters.items() if tensor.requires_grad and name not in random]
     tensors = {name: parameters[name] for name in learning} | buffers
     for name, conv in random.items():
-        tensors |= {name: conv.parametrizations["weight"].original, name + _PLACES: places[name].int()}
-    frozen = {name: _form(tensor) for name, tensor in parameters.items() if name not in learning}
+        tensors |= {name: conv.parametrizations["weight"].original, name + _PLACES: subset(conv).index.int()}
     info = {
         "format": FORMAT,
         "version": __version__,
         "network": layers.called(layers.unwrapped(model)),
         "trainable": learning,
         "random": list(random),
-        "frozen": {name: [*form, _values(parameters[name], places.get(name))] for name, form in frozen.items()},
+        "frozen": frozen(model),
     }
     # Copies: safetensors takes no two tensors that share their memory, as those of one optimiser do.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -68,6 +66,17 @@ def save_trained(model: nn.Module, file: str | Path) -> Path:
     except (OSError, RuntimeError, ValueError) as error:  # ~ of a user who is not there
         raise StoreError(f"{path} cannot be written ({getattr(error, 'strerror', None) or error})") from None
     return path
+
+
+def frozen(model: nn.Module) -> dict[str, list]:
+    """What does not learn in `model`, by its name in the plain network: kind, shape, and a digest of its values.
+
+    Of `random:K` of all values but those that learn. Raises ValueError for a layer that has no shape or no values yet.
+    """
+    parameters, _, random = _parts(model)
+    places = {name: subset(conv).index for name, conv in random.items()}
+    stays = {name: tensor for name, tensor in parameters.items() if name in random or not tensor.requires_grad}
+    return {name: [*_form(tensor), _values(tensor, places.get(name))] for name, tensor in stays.items()}
 
 
 def load_trained(model: nn.Module, file: str | Path) -> nn.Module:

@@ -15,7 +15,7 @@ from bnlib.data import Given
 from bnlib.engine import optimiser
 from bnlib.spec import Recipe, RunSpec
 from bnlib.spec.choices import PRECISIONS
-from bnlib.store import places
+from bnlib.store import places, trained
 from bnlib.training import checkpoint, together
 from bnlib.training.loop import Loop
 from bnlib.words import one_of
@@ -50,7 +50,8 @@ def fit(
     statistics: `moving`: BatchNorm normalises by the batch, and its running mean and variance move, whatever learns; `held`: it
     normalises by those it has, and they stay, as one wants for a small step away from a trained network.
     precision: of the convolutions, `fp32` or `bf16`. folder: keeps `history.csv`, written after each epoch, and a checkpoint: the
-    same call goes on from there. callbacks: each is called after each epoch with a dict, the row of the history.
+    same call goes on from there, if the frozen weights are the same. callbacks: each is called after each epoch with a dict, the
+    row of the history.
 
     Afterwards modes, memory formats and the optimiser's traces are as before; `bnlib.save_trained` keeps the result. Raises
     ValueError, one line, before any work, for what cannot be.
@@ -70,7 +71,7 @@ def fit(
         freezing.freeze(model, trainable, seed, output=output)
     folder = store.check_writable(folder) if folder else None
     where = folder / "checkpoint.pt" if folder else None
-    name = _name(model, chosen, statistics, seed)
+    name = _name(model, chosen, statistics, seed, where is not None)
     _check_own(where, name)
     modes = {module: module.training for module in model.modules()}
     with contextlib.ExitStack() as stack:
@@ -121,14 +122,16 @@ def _settings(recipe: str, given: dict) -> Recipe:
         if name in OWN:
             raise ValueError(f"{name}: the images are yours as they are given; use one of {', '.join(names)}")
         one_of("setting", name, names)
-    return RunSpec("resnet14", recipe=recipe, **given).settings
+    return RunSpec("resnet14", recipe=recipe, size=32, augment="none", **given).settings
 
 
-def _name(model: nn.Module, settings: Recipe, statistics: str, seed: int) -> str:
-    """What the checkpoint of such a training is called: by the network's parameters and which learn, and the settings."""
+def _name(model: nn.Module, settings: Recipe, statistics: str, seed: int, kept: bool) -> str:
+    """What the checkpoint of such a training is called: by the network's parameters and which learn, and the settings.
+
+    kept: and by the values of those that don't, without which what learned is worth nothing.
+    """
     form = [(name, tuple(p.shape), str(p.dtype), p.requires_grad) for name, p in model.named_parameters()]
-    # Its epochs may be more the next time: the schedule is part of the settings, which the history is held against.
-    text = repr((form, settings, statistics, seed))
+    text = repr((form, settings, statistics, seed, trained.frozen(model) if kept else None))
     return f"{type(model).__name__}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -141,7 +144,8 @@ def _check_own(where: Path | None, name: str) -> None:
     except checkpoint.Unusable as error:
         if "another run" in str(error):
             raise ValueError(
-                f"{where} is the checkpoint of another network or of other settings ({error}); give another folder, or remove it"
+                f"{where} is the checkpoint of another network or of other settings ({error}); a network drawn at random must be "
+                "drawn alike, as after torch.manual_seed(0). Give another folder, or remove it"
             ) from None
     except OSError:  # said later, with what to do
         pass

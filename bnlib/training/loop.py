@@ -17,10 +17,8 @@ from bnlib.engine import optimiser
 from bnlib.engine.recorded import Recorded
 from bnlib.processes import ALONE, Processes
 from bnlib.spec import Recipe
+from bnlib.store import form
 from bnlib.training import checkpoint, resume, timing
-
-# The columns of history.csv; with more than 10 classes, test_top5 besides.
-HISTORY = ("epoch", "lr", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "seconds")
 
 
 class OutOfTime(Exception):
@@ -98,10 +96,9 @@ class Loop:
             )
 
     @property
-    def columns(self) -> tuple[str, ...]:
+    def columns(self) -> list[str]:
         """What a row of the history has."""
-        many = self.data.classes and self.data.classes > 10
-        return (*HISTORY[:6], "test_top5", "seconds") if many else HISTORY
+        return form.MANY if self.data.classes and self.data.classes > 10 else form.HISTORY
 
     @property
     def finished(self) -> bool:

@@ -10,17 +10,33 @@ from bnlib.spec import RunSpec
 from bnlib.store import pretrained
 
 
+class Barren(store.StoreError):
+    """The training whose network another one begins from diverged."""
+
+
 def lacking(specs: list[RunSpec], folder: Path | None = None) -> list[RunSpec]:
     """The trainings, each once, from whose networks those of `specs` begin that are not stored yet, if the network is not there.
 
-    Raises StoreError, one line, if such a training is stored and diverged: nothing can begin from it.
+    Raises Barren, one line, if such a training is stored and diverged: nothing can begin from it.
     """
     due = {spec.parent: spec for spec in specs if spec.pretrained and store.find(spec, folder) is None}
     due = {parent: spec for parent, spec in due.items() if not pretrained.found(parent, *([folder] if folder else []))}
     for parent, spec in due.items():
         if (run := store.find(parent, folder)) and run.info["status"] == "diverged":
-            raise store.StoreError(f"{spec.id} can't begin from the network of {parent.id}, whose training diverged")
+            raise Barren(f"{spec.id} can't begin from the network of {parent.id}, whose training diverged")
     return list(due)
+
+
+def possible(specs: list[RunSpec]) -> list[RunSpec]:
+    """Those of `specs` that are stored, or may have a network to begin from; says of each other one why not."""
+    can = []
+    for spec in specs:
+        try:
+            lacking([spec])
+            can.append(spec)
+        except Barren as error:
+            print(f"left out: {error}", flush=True)
+    return can
 
 
 def datasets(specs: list[RunSpec]) -> list[str]:

@@ -36,12 +36,12 @@ def sweep(
 
     Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn; what is
     not cheaper is not even looked at, nor is what by `expected` has no time for an epoch. Leaves out what another process is
-    training, so that several may sweep the same list, and, saying so, what could not be stored. On a GPU replicates are trained
-    together, but for that of seed 0. What it raises before any work, it raises before anything is made. Raises Failed when all is
-    done, if a training failed: here one that does not fit in memory, on an executor whatever goes wrong.
+    training, so that several may sweep the same list, and, saying so, what could not be stored or begins from what diverged. On a
+    GPU replicates are trained together, but for that of seed 0. What it raises before any work, it raises before anything is made.
+    Raises Failed when all is done, if a training failed: here one that does not fit in memory, on an executor whatever goes wrong.
     """
     until = None if budget is None else time.monotonic() + budget
-    can = storable(specs)
+    can = storable(parents.possible(specs))
     if executor is not None:
         executors.everywhere(executor, can, until, expected or {}, settings)
         return [spec for spec in specs if store.find(spec) is None]
@@ -68,6 +68,8 @@ def sweep(
             workers.train_free(group, until=until, **settings)
         except OutOfTime:
             too_much[kind(group[0])] = epoch_work(group[0])
+        except parents.Barren as error:  # since now: that was trained first, and diverged
+            print(f"left out: {error}", flush=True)
         except machine.OutOfMemory as error:
             print(error, flush=True)
             failed += 1

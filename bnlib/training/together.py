@@ -64,6 +64,8 @@ def train_together(
     Under torchrun its processes train each spec together, each a part of every batch; the first one writes and speaks.
     """
     folder, all_of_us = places.expanded(folder) if folder else None, processes.started(device)
+    if until is not None and all_of_us.count > 1:  # each would look at its own clock, and wait for the others
+        raise ValueError(f"until is for one process; here {all_of_us.count} train each spec together: leave it out")
     where = machine.device(device)
 
     def there(spec):
@@ -83,7 +85,7 @@ def train_together(
             if all_of_us.first:
                 parents.say(due)
             own = {"device": device, "data_root": data_root, "folder": folder, "progress": progress, "until": until}
-            train_together(due, **own, probes=False, keep=True)
+            train_together(due, **own, probes=probes, keep=True)
             parents.lacking(missing, folder)  # again: if one diverged, that is said now
         with contextlib.ExitStack() as stack:
             # In one order everywhere: two processes can't wait for each other.

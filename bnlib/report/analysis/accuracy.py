@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 
 from bnlib import store
-from bnlib.report.analysis.replicates import corrected, sound, spread, summarise, tested, together
+from bnlib.report.analysis.replicates import PLACE, corrected, sound, spread, summarise, tested, together
 from bnlib.report.analysis.verdicts import RECIPES, TOLERANCE, judge_differences
 from bnlib.report.analysis.words import both_counts, counts
 from bnlib.report.paper import PAPER
 from bnlib.spec import RECIPES as SETTINGS
-
-_PLACE = ["network", "depth", "width", "recipe"]
 
 
 def differences(summary: pd.DataFrame, more: str | list[str], less: str) -> pd.DataFrame:
@@ -21,13 +19,13 @@ def differences(summary: pd.DataFrame, more: str | list[str], less: str) -> pd.D
     rows of a recipe), n (the replicates, of both if they have not equally many; a text).
     """
     summary = sound(summary)
-    sides = [*_PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in summary else [])]
+    sides = [*PLACE, "mean", "sd", "n", *(["diverged"] if "diverged" in summary else [])]
     one = (
         summary[summary.variant == more][sides]
         if isinstance(more, str)
         else summary[summary.variant.isin(more)][[*sides, "variant"]]
     )
-    return differing(one.merge(summary[summary.variant == less][sides], on=_PLACE, suffixes=("", "_less")), summary)
+    return differing(one.merge(summary[summary.variant == less][sides], on=PLACE, suffixes=("", "_less")), summary)
 
 
 def on_front(summary: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +78,7 @@ def at_equal_parameters(points: pd.DataFrame) -> pd.DataFrame:
                 row |= {"parameters": wide.parameters, "mean": more, "sd": near.sd.max(), "n": near.n.min()}
                 rows.append({**row, "mean_less": wide.mean, "sd_less": wide.sd, "n_less": wide.n})
     sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
-    return differing(pd.DataFrame(rows, columns=[*_PLACE, "parameters", *sides]), sound(points))
+    return differing(pd.DataFrame(rows, columns=[*PLACE, "parameters", *sides]), sound(points))
 
 
 def papers_at_equal_parameters(reference: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from bnlib.experiments import EXPERIMENTS
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import gammas, shrunk, small_gammas
 from bnlib.report.analysis.probes import relu
-from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis.replicates import PLACE, sound
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
 from bnlib.spec import RECIPES as SETTINGS
@@ -21,7 +21,6 @@ START = {"gamma": 100 * SMALL, "relu": 0.0}
 PARTS = ("training", "rate", "decay")
 CLEAR = 2.0  # points that an explanation would add at least if it mattered; see `accounts`
 _KNOWN = 10**9  # replicates of a value that is known: it adds nothing to the error of a test
-_PLACE = ["network", "depth", "width", "recipe"]
 
 
 def with_rates(points: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +75,7 @@ def accounts(shares: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
     *no*, it is less than 0, or its 95 % interval ends below CLEAR points; *too close* between; *not judged* for a test recipe.
     """
     found = [_tested(rows, own) for own, rows in ((own, _parts(own, accuracy)) for _, own in shares.groupby("measure")) if rows]
-    columns = [*_PLACE, "measure", "part", "lr", "lr_less", "more", "less", "difference", "half", "p", "n"]
+    columns = [*PLACE, "measure", "part", "lr", "lr_less", "more", "less", "difference", "half", "p", "n"]
     found = pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
     return found.assign(verdict=[_verdict(row) for row in found.itertuples()])
 
@@ -84,7 +83,7 @@ def accounts(shares: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
 def _parts(shares: pd.DataFrame, accuracy: pd.DataFrame) -> list[dict]:
     """The two sides of every part, of the shares of one measure."""
     rows, measure = [], shares.measure.iloc[0]
-    for key, own in shares.groupby(_PLACE, sort=False):
+    for key, own in shares.groupby(PLACE, sort=False):
         network, *_, recipe = key
         base = trains_well(accuracy[(accuracy.network == network) & (accuracy.recipe == recipe)])
         bound, free = (own[own.decays == decays].set_index("lr").sort_index() for decays in (True, False))
@@ -98,7 +97,7 @@ def _parts(shares: pd.DataFrame, accuracy: pd.DataFrame) -> list[dict]:
                 pairs.append(("rate", free.index[-1], base, free.iloc[-1], free.loc[base]))
         pairs += [("decay", lr, lr, bound.loc[lr], free.loc[lr]) for lr in bound.index.intersection(free.index)]
         for part, lr, lr_less, more, less in pairs:
-            row = dict(zip(_PLACE, key, strict=True)) | {"measure": measure, "part": part, "lr": lr, "lr_less": lr_less}
+            row = dict(zip(PLACE, key, strict=True)) | {"measure": measure, "part": part, "lr": lr, "lr_less": lr_less}
             row |= {name: more[name] for name in ("mean", "sd", "n")}  # of a point, or of what is known
             rows.append(row | {f"{name}_less": less[name] for name in ("mean", "sd", "n")})
     return rows

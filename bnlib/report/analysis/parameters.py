@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bnlib.experiments import DEEP, WIDE
+from bnlib.experiments.catalogue import IMAGENET
 from bnlib.report.analysis.tables import table
 from bnlib.spec import architecture
 from bnlib.spec.architecture import KERAS_DEPTHS
@@ -10,7 +11,7 @@ from bnlib.spec.architecture import KERAS_DEPTHS
 NETWORKS = {
     "CIFAR-10, deeper": DEEP,
     "CIFAR-10, wider": WIDE,
-    "ImageNet": [f"imagenet-resnet{depth}" for depth in (18, 34, 50, 101, 200)],
+    "ImageNet": IMAGENET,
 }
 
 

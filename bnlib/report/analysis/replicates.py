@@ -6,6 +6,7 @@ import pandas as pd
 from scipy import stats
 
 POINT = ["network", "depth", "width", "variant", "trainable", "recipe"]  # what the replicates of a point have in common
+PLACE = ["network", "depth", "width", "recipe"]  # what the points that are compared have in common
 
 
 def summarise(runs: pd.DataFrame) -> pd.DataFrame:

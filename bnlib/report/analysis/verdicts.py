@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bnlib.report.analysis.replicates import corrected, sound, spread, tested
-from bnlib.report.analysis.words import fewest
+from bnlib.report.analysis.words import replicates
 
 TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's; see `judge`
 LEVEL = 0.05  # of a test, after the correction for how many there are
@@ -139,7 +139,7 @@ def fullest(points: pd.DataFrame, *columns: str, recipes: tuple[str, ...] = RECI
     if not len(own):
         return own
     place = ["network", "depth", "recipe"]
-    each = own.assign(sure=own.n.map(fewest).clip(upper=3)).groupby(place, observed=True)
+    each = own.assign(sure=own.n.map(replicates).map(min).clip(upper=3)).groupby(place, observed=True)
     most = each.sure.mean().reset_index(name="sure")
     most["count"] = each.apply(lambda rows: len(rows[[*columns]].drop_duplicates()), include_groups=False).to_numpy()
     most["late"] = most.recipe.map(recipes.index)

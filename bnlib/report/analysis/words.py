@@ -26,6 +26,6 @@ def both_counts(one: Iterable[str], other: Iterable[str]) -> list[str]:
     return [a if a == b else f"{a} and {b}" for a, b in zip(one, other, strict=True)]
 
 
-def fewest(count: int | str) -> int:
-    """Of how many replicates at least a row is: a number, `counts` or `both_counts` of it."""
-    return min(int(side.split()[0]) for side in str(count).split(" and "))
+def replicates(count: int | str) -> list[int]:
+    """How many replicates each side of a row has, of a number, `counts` or `both_counts`."""
+    return [int(side.split()[0]) for side in str(count).split(" and ")]

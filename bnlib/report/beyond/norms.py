@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.replicates import sound, spread, tested
+from bnlib.report.analysis.replicates import PLACE, sound, spread, tested
 from bnlib.report.analysis.tables import difference_table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, fullest
 from bnlib.report.figures.marks import recipes_of
@@ -17,7 +17,6 @@ from bnlib.report.statements.grammar import Statement, after, diverged, listing,
 BASE = "BatchNorm"
 OTHERS = ("GroupNorm", "LayerNorm", "InstanceNorm")
 EVERYTHING = ", everything"  # how the name of a variant ends in which all weights learn
-_PLACE = ["network", "depth", "width", "recipe"]
 
 
 def against_batch(summary: pd.DataFrame, ending: str = "") -> pd.DataFrame:
@@ -28,12 +27,12 @@ def against_batch(summary: pd.DataFrame, ending: str = "") -> pd.DataFrame:
     corrected for the number of rows of a recipe.
     """
     own = sound(summary)
-    sides = [*_PLACE, "mean", "sd", "n", "diverged"]
+    sides = [*PLACE, "mean", "sd", "n", "diverged"]
     others = own[own.variant.isin([name + ending for name in OTHERS])]
     others = others[sides].assign(
         other=others.variant.astype(str).str.removesuffix(ending) if ending else others.variant.astype(str)
     )
-    return differing(own[own.variant == BASE + ending][sides].merge(others, on=_PLACE, suffixes=("", "_less")), own)
+    return differing(own[own.variant == BASE + ending][sides].merge(others, on=PLACE, suffixes=("", "_less")), own)
 
 
 def verdict(rows: pd.DataFrame) -> str:
@@ -98,7 +97,7 @@ def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
 
     Of the `fullest` network. What falls behind either way is not the fault of its γ and β alone.
     """
-    rows = fullest(alone.merge(every, on=[*_PLACE, "other"], suffixes=("", "_all")), "other")
+    rows = fullest(alone.merge(every, on=[*PLACE, "other"], suffixes=("", "_all")), "other")
     rows = rows.sort_values("difference_all", ascending=False)
     if not len(rows):
         return Statement("")

@@ -10,6 +10,7 @@ from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look
+from bnlib.report.statements.accuracy import all_diverged
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
 from bnlib.spec import RECIPES
 
@@ -33,7 +34,7 @@ def answer(summary: pd.DataFrame) -> Statement:
     """
     rows = best(against_start(summary))
     if not len(rows):
-        return Statement("", "not trained")
+        return all_diverged(summary, Statement("", "not judged" if len(summary) else "not trained"))
     alone = summary[(summary.recipe == rows.recipe.iloc[0]) & (summary.n > 0)]
     name = fullest(rows, "variant").network.iloc[0]
     own = alone[(alone.network == name)].set_index("variant")["mean"]
@@ -51,7 +52,8 @@ def answer(summary: pd.DataFrame) -> Statement:
     elif len(up) and len(down):
         doubt, verdict = f". It is better with {_which(up)}, and worse with {_which(down)}", "in part"
     else:
-        doubt, verdict = "", "yes" if len(up) else "no"
+        (verdict, how), decided = (("yes", "better"), up) if len(up) else (("no", "worse"), down)
+        doubt = "" if set(decided.network) == {name} else f". It is {how} with {_which(decided)}"
     lost = diverged(summary[summary.recipe == rows.recipe.iloc[0]])
     return Statement(f"{said}{doubt}.{f' {upper(lost)}.' if lost else ''}", verdict)
 

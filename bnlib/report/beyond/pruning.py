@@ -19,7 +19,7 @@ from bnlib.report.figures import alt
 from bnlib.report.figures.marks import recipes_of
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, label, look, order
-from bnlib.report.statements.grammar import Statement, after, listing, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, percent, points, upper
 from bnlib.spec import added, architecture
 from bnlib.store import Run
 
@@ -37,9 +37,7 @@ def cut(run: Run, thresholds) -> pd.DataFrame:
     off: features with γ at 0, of all in the network; removed: features, less the channels that carry on constants; products and
     parameters: of the whole network, for one picture of 32×32; products_saved, parameters_saved: how many of them go.
     """
-    convolutions = architecture(run.spec.model).convolutions()
-    products = sum(times * i * o * (kernel * side) ** 2 for times, i, o, kernel, side in convolutions)
-    weights = sum(times * i * o * kernel**2 for times, i, o, kernel, _ in convolutions)
+    whole = architecture(run.spec.model)
     features, last = sum(map(len, run.gamma.values())), len(list(run.gamma.values())[-1])
     found = pd.DataFrame({"threshold": list(thresholds)}).assign(off=0, removed=0, products_saved=0, parameters_saved=0)
     for layer, gamma in run.gamma.items():
@@ -55,7 +53,8 @@ def cut(run: Run, thresholds) -> pd.DataFrame:
         found["removed"] += removed
         found["products_saved"] += removed * 9 * (inputs + len(gamma)) * side**2
         found["parameters_saved"] += removed * (9 * (inputs + len(gamma)) + 2)
-    return found.assign(features=features, products=products, parameters=weights + 2 * features + (last + 1) * run.classes)
+    parameters = whole.weights + 2 * features + (last + 1) * run.classes
+    return found.assign(features=features, products=whole.multiplications, parameters=parameters)
 
 
 def savings(runs: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +117,7 @@ def answer(found: pd.DataFrame) -> Statement:
     worst = rows.change.min()
     costs = "no accuracy" if worst > -0.05 else f"at most {points(worst)} of accuracy"
     long = upper(after(rows.recipe.iloc[0]))
-    text = f"{long} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs {costs}."
+    text = f"{long} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs {costs}{few(rows)}."
     some = f"in {right.sum()} of {len(rows)} networks" if 0 < right.sum() < len(rows) else ""
     return Statement(text, "yes" if right.any() else "no", some)
 

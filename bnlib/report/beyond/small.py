@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.gamma import of_runs
 from bnlib.report.analysis.probes import probed
-from bnlib.report.analysis.replicates import together
+from bnlib.report.analysis.replicates import PLACE, together
 from bnlib.report.analysis.tables import difference_table, table
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best
 from bnlib.report.analysis.words import mean_and_sd
@@ -24,7 +24,6 @@ from bnlib.spec.choices import FORMATS
 SEED, DENSE = "bn", "all"  # the two ways
 CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
 DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
-_PLACE = ["network", "depth", "width", "recipe"]
 
 
 def kept(runs: pd.DataFrame) -> pd.DataFrame:
@@ -91,10 +90,10 @@ def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]]
     for own, seeds in each:
         for seed in seeds.itertuples():
             if dense := dense_at(own, seed.bytes):
-                names = (*_PLACE, "format", "bytes", "mean", "sd", "n")
+                names = (*PLACE, "format", "bytes", "mean", "sd", "n")
                 rows.append({name: getattr(seed, name) for name in names} | dense)
     sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
-    found = pd.DataFrame(rows, columns=[*_PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
+    found = pd.DataFrame(rows, columns=[*PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
     gap = (found["mean"] - found.mean_less).astype(float)
     found = found.loc[gap.groupby([found.recipe, found.network], sort=False).idxmax()] if len(found) else found
     # How a single run scatters is that of the runs, once: their formats scatter together.
@@ -126,7 +125,8 @@ def answer(points_: pd.DataFrame) -> Statement:
     if len(decided) < len(rows):
         of = f"at {len(decided)} of {len(rows)} sizes" + (f", open at {open_}" if open_ else "")
     if len(behind) and len(ahead):
-        text += f". It is ahead up to {size(ahead.bytes.max())}"
+        below = ahead.bytes.max() < behind.bytes.min()
+        text += f". It is ahead {'up to ' + size(ahead.bytes.max()) if below else 'at ' + listing(map(size, ahead.bytes))}"
     return Statement(f"{text}.", verdict, of)
 
 
@@ -194,8 +194,9 @@ def rounding(points_: pd.DataFrame) -> Statement:
     own = points_[points_.recipe.isin(RECIPES)].pivot(index=["recipe", "network", "variant"], columns="format", values="mean")
     worst = (own[FORMATS[0]] - own["int8"]).groupby("variant", observed=True).max() if len(own) else own
     names = {SEED: "of a seed with γ and β", DENSE: "of a fully trained network"}
-    each = [f"{'no accuracy' if worst[way] < 0.05 else points(worst[way])} {name}" for way, name in names.items() if way in worst]
-    return Statement(f"Eight bits a number instead of 32 cost at most {listing(each)}." if each else "")
+    lost = lambda most: "no accuracy" if most < 0.05 else f"at most {points(most)}"  # noqa: E731
+    each = [f"{lost(worst[way])} {name}" for way, name in names.items() if way in worst]
+    return Statement(f"Eight bits a number instead of 32 cost {listing(each)}." if each else "")
 
 
 def work(compared: pd.DataFrame) -> Statement:
@@ -213,8 +214,7 @@ def work(compared: pd.DataFrame) -> Statement:
 
 def multiplications(point) -> int:
     """How many multiplications the convolutions of a point's network take for an image of 32×32."""
-    layers = Architecture(int(point.depth), point.width).convolutions()
-    return sum(times * inputs * outputs * kernel**2 * side**2 for times, inputs, outputs, kernel, side in layers)
+    return Architecture(int(point.depth), point.width).multiplications
 
 
 def figure(points_: pd.DataFrame) -> Figure:

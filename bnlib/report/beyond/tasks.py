@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.replicates import sound, summarise
+from bnlib.report.analysis.replicates import PLACE, sound, summarise
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import MANY, mean_and_sd
@@ -21,7 +21,6 @@ TASKS = {
     "animals": ("animals against vehicles", 60),
     "digits": ("handwritten digits", 10),
 }
-PLACE = ["network", "depth", "width", "recipe"]
 
 
 def tasks(runs: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +66,7 @@ def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     """Whether one frozen network does what a network for each task does. found: of `tasks`, of these `runs`."""
     own = at(found, 2)
     if not len(own):
-        return Statement("", "not trained")
+        return Statement("", "not judged" if len(runs) else "not trained")
     where, numbers = own.iloc[0], shown(found, runs).parameters_bn.iloc[0]
 
     def called(rows):

@@ -68,7 +68,9 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
             known = not group.p.iloc[1:].isna().any()
             found[images] = ("yes" if ahead else "no") if clear else "too close" if known else "not judged"
     if not found:
-        some = f"{int(ranked.rates.sum())} of its {len(variants)} trainings are there, not enough to compare" if len(ranked) else ""
+        there = int(ranked.rates.sum()) if len(ranked) else 0
+        are = "is" if there == 1 else "are"
+        some = f"{there} of its {len(variants)} trainings {are} there, not enough to compare" if there else ""
         return Statement(f"{some}." if some else "", "not judged" if some else "not trained")
     text = _all_alike(ranked[ranked.images.isin(found)]) or " ".join(
         f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found

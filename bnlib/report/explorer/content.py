@@ -88,7 +88,8 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
 def stop(threshold: float) -> int:
     """The place in STOPS of the one nearest to `threshold`, in ratio. Raises ValueError outside of their range."""
     if not STOPS[0] <= threshold <= STOPS[-1]:
-        raise ValueError(f"threshold {threshold}: use one from {STOPS[0]:g} to {STOPS[-1]:g}")
+        near = min(max(threshold, STOPS[0]), STOPS[-1])
+        raise ValueError(f"threshold {threshold}: use one from {STOPS[0]:g} to {STOPS[-1]:g}; nearest: {near:g}")
     return int(np.abs(np.log(STOPS / threshold)).argmin())
 
 

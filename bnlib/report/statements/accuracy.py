@@ -12,6 +12,7 @@ from bnlib.report.statements.grammar import (
     Statement,
     after,
     diverged,
+    few,
     lasting,
     listing,
     network,
@@ -61,7 +62,7 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
         said = f"γ and β alone reach {listing(values(own, along))} {after(recipe)}"
     of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
     lost = some_diverged(every[every.recipe == recipe], lambda row: at(row, along))
-    return Statement(f"{said}{_against(own, recipe)}{lost}.", overall(own), of)
+    return Statement(f"{said}{few(own)}{_against(own, recipe)}{lost}.", overall(own), of)
 
 
 def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:

@@ -6,7 +6,7 @@ from bnlib import experiments
 from bnlib.report.analysis.replicates import sound
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, fullest, overall
 from bnlib.report.statements.accuracy import all_diverged, judged_at
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper, what
 
 
 def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2")) -> Statement:
@@ -19,9 +19,9 @@ def sets(summary: pd.DataFrame, of: tuple[str, ...] = ("all", "bn", "random:2"))
     if own.trainable.nunique() < 2:
         return Statement("")
     means = own.set_index("trainable")["mean"]
-    each = listing(f"{what(name)} {percent(means[name])}" for name in of if name in means)
-    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
-    return Statement(f"{where}, training {each.replace('everything', 'everything gives', 1)}.")
+    first, *others = (name for name in of if name in means)
+    each = listing([f"{what(first)} gives {percent(means[first])}", *(f"{what(name)} {percent(means[name])}" for name in others)])
+    return Statement(f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}, training {each}.")
 
 
 def gain(
@@ -49,11 +49,11 @@ def gain(
         way = lambda row: f"{points(row.difference)} {'more' if row.difference > 0 else 'less'}"  # noqa: E731
         first, *others = own.tail(3).itertuples()
         each = [f"{way(first)} {than(first)}", *(f"{way(row)} {again} {network(row.network)}" for row in others)]
-        why = "one run each" if own.p.isna().all() else "which may be chance"
+        where, why = (where, "one run each") if own.p.isna().all() else (f"{where}{few(own)}", "which may be chance")
         shorter = rows[rows.recipe.isin(RECIPES) & (rows.recipe != recipe) & (rows.p < LEVEL)]
         clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb, alike=alike).text
         return Statement(f"{upper(more)} {verb} {listing(each)}{where}, {why}. {clear}".strip(), verdict)
-    least, most = sure.iloc[0], sure.iloc[-1]
+    least, most, where = sure.iloc[0], sure.iloc[-1], f"{where}{few(own)}"
     if least.difference > 0 or most.difference < 0:
         word = "more" if least.difference > 0 else "less"
         near, far = (points(one) for one in sorted((abs(least.difference), abs(most.difference))))

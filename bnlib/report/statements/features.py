@@ -4,9 +4,9 @@ import pandas as pd
 
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall
+from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall, whole
 from bnlib.report.statements.course import growth
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper, what
 from bnlib.spec import RECIPES as SETTINGS
 
 
@@ -23,9 +23,9 @@ def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -
     verdict, of = overall(judged) if len(judged) else "not judged", f"with {what(sets[0])} trained" if len(sets) == 1 else ""
     if len(own) == 1:
         text = f"{percent(own['mean'].iloc[0])} of γ end below {threshold:g} in {network(own.network.iloc[0])} with γ and β alone"
-        text = f"{upper(text)}, {after(recipe)}."
+        text = f"{upper(text)}, {after(recipe)}{few(own)}."
     else:
-        text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}."
+        text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}{few(own)}."
     for row in held[(held.trainable == "bn") & held.recipe.isin(FULL)].itertuples():
         text += f" For {network(row.network)} the paper is quoted with {percent(row.reference)}."
     return Statement(text, verdict, of)
@@ -43,7 +43,7 @@ def against_all(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:
     sure = "" if row.p < LEVEL else ", a difference that may be chance"
     return Statement(
         f"With everything trained, {percent(row.less)} of γ end below {threshold:g} in {network(row.network)} {after(row.recipe)}, "
-        f"with γ and β alone {percent(row.more)}{sure}."
+        f"with γ and β alone {percent(row.more)}{few(rows[rows.network == row.network])}{sure}."
     )
 
 
@@ -56,7 +56,7 @@ def near_zero(close: pd.DataFrame, wide: pd.DataFrame) -> Statement:
         return Statement("", "not judged" if len(wide) else "not trained")
     verdicts = overall(close), overall(wide)
     row = best(wide).sort_values("depth").iloc[-1]
-    verdict = verdicts[0] if verdicts[0] == verdicts[1] else "in part"
+    verdict = whole(*verdicts)
     small_ = best(close)
     at = small_[small_.network == row.network]
     more = f"; below 0.01 they are {percent(at.more.iloc[0])} and {percent(at.less.iloc[0])}" if len(at) else ""
@@ -151,7 +151,7 @@ def clamped(answer: pd.DataFrame, small_: float = 0.01) -> Statement:
         if abs(random) >= 0.05
         else ""
     )
-    return Statement(f"{text}, {after(row.recipe)}{beside}.", "not judged")
+    return Statement(f"{text}, {after(row.recipe)}{few(answer.loc[[row.name]])}{beside}.", "not judged")
 
 
 def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
@@ -215,7 +215,7 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
         sure = "" if row.p < LEVEL else "; with so few replicates that may be chance"
         return Statement(
             f"{upper(after(row.recipe))}, {percent(row.more)} of the units behind ReLUs are 0 for more than {share} with γ and β "
-            f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{sure}.",
+            f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{few(rows.loc[[row.name]])}{sure}.",
             verdict,
         )
     own = relu[(relu.trainable == "bn") & (relu.definition == definition)]

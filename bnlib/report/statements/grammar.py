@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bnlib.report.analysis.words import replicates
 from bnlib.report.figures.style import NAMES, label
 from bnlib.spec import RECIPES, architecture
 
@@ -69,6 +70,14 @@ def after(recipe: str) -> str:
 def lasting(recipe: str) -> str:
     """For how many epochs."""
     return f"for {RECIPES[recipe].epochs}\u00a0epochs"
+
+
+def few(rows: pd.DataFrame) -> str:
+    """Behind what is said of `rows`, how many replicates they have, where one has but one: ` (n = 1 to 3)`; else empty."""
+    counts = sorted(count for n in rows.n for count in replicates(n))
+    if not counts or counts[0] != 1:
+        return ""
+    return f" (n\u00a0=\u00a01{f' to {counts[-1]}' if counts[-1] > 1 else ''})"
 
 
 def listing(items) -> str:

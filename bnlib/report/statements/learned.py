@@ -3,11 +3,9 @@
 import pandas as pd
 
 from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.replicates import sound
+from bnlib.report.analysis.replicates import PLACE, sound
 from bnlib.report.analysis.verdicts import FULL, LEVEL, TOLERANCE, fullest
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
-
-_PLACE = ["network", "depth", "width", "recipe"]
 
 
 def as_many(summary: pd.DataFrame) -> Statement:
@@ -18,22 +16,24 @@ def as_many(summary: pd.DataFrame) -> Statement:
     """
     own = fullest(_against(summary, "bn", summary.trainable.str.startswith("random:")), "variant")
     if not len(own):
-        return Statement("", "not trained")
+        return Statement("", "not judged" if len(summary) else "not trained")
     own = own.assign(k=own.trainable.str.removeprefix("random:").astype(int)).sort_values("k")
-    below = own[(own.p < LEVEL) & (own.difference < 0)]
+    below, rest = own[(own.p < LEVEL) & (own.difference < 0)], own
     where = f"in {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
     if own.p.isna().all():
         last = own.iloc[-1]
-        text = f"{_weights(last.k)} give {percent(last.more)} {where}, γ and β {percent(last.less)}, one run each"
-    elif not len(below):
-        text = f"{_weights(own.k.iloc[0])} already cannot be told from γ and β, {where}"
-    elif below.k.iloc[-1] == own.k.iloc[-1]:
+        text = f"{_give(last.k)} {percent(last.more)} {where}, γ and β {percent(last.less)}, one run each"
+    elif len(below) and below.k.iloc[-1] == own.k.iloc[-1]:
         last = own.iloc[-1]
-        text = f"{_weights(last.k)} give {percent(last.more)} {where}, still {points(last.difference)} less than γ and β"
+        text = f"{_give(last.k)} {percent(last.more)} {where}, still {points(last.difference)} less than γ and β"
+    elif not len(below) and not rest.p.iloc[0] < LEVEL:
+        text = f"{_weights(own.k.iloc[0])} already cannot be told from γ and β, {where}"
     else:
-        rest = own[own.k > below.k.iloc[-1]]
-        last, near, more = below.iloc[-1], rest[~(rest.p < LEVEL)], rest[rest.p < LEVEL]
-        text = f"{_weights(last.k)} give less ({percent(last.more)}) than γ and β ({percent(last.less)})"
+        text = f"γ and β give {percent(own.less.iloc[0])}"
+        if len(below):
+            last, rest = below.iloc[-1], own[own.k > below.k.iloc[-1]]
+            text = f"{_give(last.k)} less ({percent(last.more)}) than γ and β ({percent(last.less)})"
+        near, more = rest[~(rest.p < LEVEL)], rest[rest.p < LEVEL]
         text += f", {_numbers(more)} more" if len(more) else ""
         text += f"; {_numbers(near)} cannot be told from them" if len(near) else ""
         text += f", {where}"
@@ -67,7 +67,7 @@ def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
     """
     rows = fullest(_against(summary, base, summary.variant != base), "variant")
     if not len(rows):
-        return "not trained"
+        return "not judged" if len(summary) else "not trained"
     gap = rows.difference if better else rows.difference.abs()
     if ((rows.p < LEVEL) & (gap > 0)).any():
         return "yes"
@@ -89,9 +89,9 @@ def quoted(reference: pd.DataFrame, judged: pd.DataFrame) -> Statement:
 
 def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFrame:
     """Each of the `others` against the variant `base` in the same network and recipe, tested: as `differences`, with variant."""
-    sides = [*_PLACE, "mean", "sd", "n", "diverged"]
+    sides = [*PLACE, "mean", "sd", "n", "diverged"]
     own, first = sound(summary[others]), sound(summary[summary.variant == base])[sides]
-    return differing(own.merge(first, on=_PLACE, suffixes=("", "_less")), sound(summary))
+    return differing(own.merge(first, on=PLACE, suffixes=("", "_less")), sound(summary))
 
 
 def _numbers(rows: pd.DataFrame) -> str:
@@ -101,3 +101,7 @@ def _numbers(rows: pd.DataFrame) -> str:
 
 def _weights(k: int) -> str:
     return f"{number(int(k))} random weight{'s' if k > 1 else ''} a channel"
+
+
+def _give(k: int) -> str:
+    return f"{_weights(k)} give{'s' if k == 1 else ''}"

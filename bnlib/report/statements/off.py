@@ -4,7 +4,7 @@ import pandas as pd
 
 from bnlib.report.analysis.off import PARTS, SMALL, alone, answers
 from bnlib.report.analysis.verdicts import LEVEL, fullest
-from bnlib.report.statements.grammar import Statement, after, lasting, listing, network, percent, upper
+from bnlib.report.statements.grammar import Statement, after, few, lasting, listing, network, percent, upper
 from bnlib.spec import RECIPES as SETTINGS
 
 OF = {"gamma": "(small γ)", "relu": "(silent ReLUs)"}  # the measures, as a badge says them
@@ -38,7 +38,7 @@ def why(accounts: pd.DataFrame) -> Statement:
     sentences = [said, f"it cannot be told yet {doubts}" if doubts else ""]
     sentences.append(f"whether more do {' or '.join(due)} has not been tried yet" if due else "")
     first, *rest = filter(None, sentences)
-    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}"
+    where = f"In {network(own.network.iloc[0])} {after(own.recipe.iloc[0])}{few(own)}"
     verdict = answers(map(_learnt, found.values()))
     if verdict == "yes" and any(verdicts["decay"] in ("yes", "in part") for verdicts in found.values()):
         verdict = "in part"

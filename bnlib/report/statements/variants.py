@@ -136,6 +136,8 @@ def reach(summary: pd.DataFrame, guess: float = 10.0) -> Statement:
     if len(own) > 1:
         span = f"{percent(low['mean'])} in {network(low.network)} to {span}"
     above = "well above chance" if low["mean"] > 2 * guess else "hardly above chance"
+    if high["mean"] > 2 * guess >= low["mean"]:
+        above += f" in {network(low.network)}"
     lost = some_diverged(every[every.recipe == own.recipe.iloc[0]], lambda row: f"of {network(row.network)}")
     return Statement(f"With γ and β alone accuracy is {span} {after(own.recipe.iloc[0])}, {above}{lost}.", "not judged")
 
