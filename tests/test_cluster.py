@@ -193,7 +193,7 @@ def test_a_cluster_that_cannot_be_is_refused_in_one_line(words, message):
 def test_without_dask_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = CliRunner().invoke(main, ["sweep", "fig2_depth", "--scheduler", "tcp://127.0.0.1:1"])
-    assert done.exit_code == 1 and done.output == "Error: sweeps on other machines need Dask: pip install 'bnlib[cluster]'\n"
+    assert done.exit_code == 1 and done.output == "Error: sweeps on other machines need Dask: pip install distributed\n"
 
 
 # The page on clusters: what it shows is what there is.
@@ -226,7 +226,7 @@ def test_the_page_has_a_job_that_kubernetes_could_read():
 
 @pytest.mark.slow
 def test_the_page_asks_slurm_for_workers_of_one_gpu_and_one_thread():
-    pytest.importorskip("dask_jobqueue", reason="pip install 'bnlib[cluster]'")
+    pytest.importorskip("dask_jobqueue", reason="pip install dask-jobqueue")
     (block,) = [block for block in blocks("python") if "SLURMCluster" in block]
     names = {}
     exec(re.sub(r"(?m)^(cluster\.adapt|print).*$", "", block), names)
@@ -314,7 +314,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def dask(tmp_path_factory):
-    pytest.importorskip("distributed", reason="pip install 'bnlib[cluster]'")
+    pytest.importorskip("distributed", reason="pip install distributed")
     made = Cluster(tmp_path_factory.mktemp("cluster"))
     try:
         yield made

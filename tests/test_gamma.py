@@ -79,7 +79,8 @@ def test_where_small_gammas_are_is_counted_and_where_they_started():
     frame = frame.assign(added=[False, False, False, True, True, True], start=[0.1, 0.2, 0.5, 1.0, 0.5, 0.5])
     frame = frame.assign(network="ResNet-14", depth=14, width=1, variant="bn", trainable="bn", recipe="paper", seed=0)
     found = analysis.small_where(frame).iloc[0]
-    assert (found.n, found.relu, found.added, found.negative) == pytest.approx((1, 200 / 3, 100 / 3, 50))
+    expected = pytest.approx((1, 200 / 3, 100 / 3, 200 / 3, 50))
+    assert (found.n, found.relu, found.added, found.ahead, found.negative) == expected
     said = statements.decay(frame).text.replace("\u00a0", " ")
     assert said.startswith(
         "Weight decay alone would bring every γ that starts below 0.27 under 0.01 after 160 epochs, and no other."

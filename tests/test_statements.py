@@ -507,14 +507,15 @@ def test_without_decay_they_still_end_there_or_do_not():
 
 
 def test_where_and_how_far_and_what_they_are_worth():
-    where = points((14, 0)).assign(relu=40.0, added=5.0, negative=90.0)
+    where = points((14, 0)).assign(relu=40.0, added=5.0, ahead=80.0, negative=90.0)
     assert plain(say.where_small(where)) == (
         "In ResNet-14 40.0 % of the γ ahead of a ReLU end below 0.01, and 5.0 % of those ahead of an addition, after 160 epochs."
     )
     assert not say.where_small(where.head(0)) and not say.nothing_already(where.head(0))
-    assert "90.0 % of the features of small γ ahead of a ReLU have β below 0" in plain(say.nothing_already(where))
-    assert "few features" in say.nothing_already(where.assign(negative=95.0)).text
-    assert "few features" not in say.nothing_already(where.assign(negative=50.0)).text
+    said = "In ResNet-14 80.0 % of the features of small γ are ahead of a ReLU, and 90.0 % of these have β below 0: they are nothing already."
+    assert plain(say.nothing_already(where)) == said
+    so = "So it is the β of the other 20.0 %, ahead of an addition, that matter."
+    assert plain(say.nothing_already(where.assign(negative=95.0))).endswith(so)
     assert "further than 0.43 in ResNet-14 and 0.30 in ResNet-32" in plain(say.moved(points((14, 43), (32, 30))))
     assert say.moved(points()).verdict == "not trained"
     answer = points((14, 0)).assign(share=0.2, change=-1.5, change_random=-40.0, change_beta=-2.0, beta_low=-3.0, beta_high=-1.0)

@@ -80,10 +80,11 @@ def in_three_sentences() -> Markdown:
     points = analysis.judge(fig2, evidence.reference())
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
     found = say.depth(points[points.trainable == "bn"], fig2)
+    shared = say.small(shares, analysis.judge(shares, paper.small_gammas()))
     lines = [
         f"{page.badge(found)} {found.text}",
         evidence.control().text,
-        say.small(shares, analysis.judge(shares, paper.small_gammas())).text,
+        f"{shared.text} [Whether training learns that](why_off.ipynb) is another question." if shared else "",
         say.still_to_train("fig2_depth").text,
     ]
     return Markdown(page.left_out() + "\n".join(f"- {line}" for line in lines if line.strip()))

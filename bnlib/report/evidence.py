@@ -1,6 +1,8 @@
 """What the stored runs say of each of the paper's claims: a statement with its verdict, by the claim's subject."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -135,7 +137,7 @@ def overfitting() -> Statement:
 
 def storage() -> Statement:
     """Claim 11: how small a stored network is, and whether its seed draws the same weights here."""
-    from bnlib.store import networks  # with PyTorch, for which the pages of stored runs need not wait
+    from bnlib.store import networks, seedfile  # with PyTorch, for which the pages of stored runs need not wait
 
     shown = experiments.runs("fig4_gamma")
     runs = [store.load(name) for name in shown[shown.trainable == "bn"].id]
@@ -143,11 +145,11 @@ def storage() -> Statement:
         return Statement("", "not trained")
     run = min(runs, key=lambda run: (run.info["counts"]["total"], run.id))
     drawn = networks.drawn_alike(run, networks.draw(run.spec, run.classes))
-    size, whole = (run.folder / "bn.safetensors").stat().st_size, 4 * run.info["counts"]["total"]
+    with tempfile.TemporaryDirectory() as folder:
+        size, whole = seedfile.export(run, Path(folder) / "seed").stat().st_size, 4 * run.info["counts"]["total"]
     text = (
-        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.0f}\u00a0kB instead of {whole / 1000:,.0f}: its seed, γ, β "
-        "and running statistics, which can be [folded into them](beyond_bytes.ipynb); the seed "
+        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.1f}\u00a0kB instead of {whole / 1000:,.0f}: its seed, γ, β "
+        "and running statistics, which can be [folded into them](beyond_bytes.ipynb); the seed draws "
     )
-    return Statement(
-        text + ("draws the same weights here." if drawn else "draws other weights here."), "checked" if drawn else "failed"
-    )
+    text += f"{'the same' if drawn else 'other'} weights here. {say.cheaper(analysis.epochs(experiments.runs('fig2_depth'))).text}"
+    return Statement(text.strip(), "checked" if drawn else "failed", "for storage")

@@ -79,7 +79,7 @@ def connected(address: str, resources: dict[str, float] | None = None) -> Iterat
     try:
         import distributed
     except ImportError:
-        raise Mendable("sweeps on other machines need Dask: pip install 'bnlib[cluster]'") from None
+        raise Mendable("sweeps on other machines need Dask: pip install distributed") from None
     log = logging.getLogger("distributed")
     before = log.level
     log.setLevel(logging.CRITICAL)  # what it has to say of a scheduler that does not answer is not one line

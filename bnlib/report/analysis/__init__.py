@@ -35,7 +35,7 @@ from bnlib.report.analysis.probes import (
     relu_layers,
 )
 from bnlib.report.analysis.replicates import summarise
-from bnlib.report.analysis.speed import durations, machines, precisions, speed
+from bnlib.report.analysis.speed import durations, epochs, machines, precisions, speed
 from bnlib.report.analysis.tables import (
     blog_table,
     clamping_table,
@@ -87,6 +87,7 @@ __all__ = [
     "difference_table",
     "differences",
     "durations",
+    "epochs",
     "gammas",
     "histories",
     "holds",

@@ -104,14 +104,15 @@ def shrunk(recipe: Recipe) -> float:
 
 
 def small_where(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
-    """Where small γ are, replicates pooled: the point's fields; n; relu, added, negative, in percent.
+    """Where small γ are, replicates pooled: the point's fields; n; relu, added, ahead, negative, in percent.
 
-    relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. negative: of the
-    small ones ahead of a ReLU, those with β < 0: the ReLU behind is silent for nearly all images.
+    relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. ahead: of the small
+    ones, those ahead of a ReLU; negative: of these, those with β < 0: the ReLU behind is silent for nearly all images.
     """
     rows = []
     for key, own in gammas.groupby(POINT, sort=False, observed=True):
         small, added = own.gamma.abs() < threshold, own.added.astype(bool)
         row = {"n": own.seed.nunique(), "relu": 100 * small[~added].mean(), "added": 100 * small[added].mean()}
-        rows.append({**dict(zip(POINT, key, strict=True)), **row, "negative": 100 * (own.beta[small & ~added] < 0).mean()})
-    return pd.DataFrame(rows, columns=[*POINT, "n", "relu", "added", "negative"])
+        row |= {"ahead": 100 * (~added[small]).mean(), "negative": 100 * (own.beta[small & ~added] < 0).mean()}
+        rows.append({**dict(zip(POINT, key, strict=True)), **row})
+    return pd.DataFrame(rows, columns=[*POINT, "n", "relu", "added", "ahead", "negative"])

@@ -39,17 +39,34 @@ def durations(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def epochs(runs: pd.DataFrame) -> pd.DataFrame:
+    """How long an epoch takes with γ and β alone and with everything: network, depth, recipe, device; bn, all, in seconds.
+
+    runs: of `experiments.runs`, of which those count that were trained on one machine. Of all epochs the fastest: what else a
+    machine does makes one slower, and nothing makes it faster.
+    """
+    keys, rows = ["network", "depth", "recipe", "device"], []
+    for run in runs[runs.trainable.isin(["bn", "all"]) & (runs.status == "finished")].itertuples():
+        stored = store.load(run.id)
+        if len(devices := machines_of(stored)) == 1:
+            rows.append((run.network, run.depth, run.recipe, devices[0], run.trainable, stored.history.seconds.min()))
+    frame = pd.DataFrame(rows, columns=[*keys, "trainable", "seconds"])
+    both = frame.pivot_table("seconds", keys, "trainable", "min").reindex(columns=["bn", "all"])
+    return both.dropna().rename_axis(columns=None).reset_index()
+
+
 def speed(rows: pd.DataFrame, model: str) -> dict[str, float]:
     """The speed of `model`, of the rows of `bnlib.bench.stored()`: of a row that is missing, NaN.
 
-    epoch and loop: seconds, of training by us and by the plain loop; times: their ratio; over: a step over its convolutions;
-    peak: bytes of memory.
+    epoch and loop: seconds, of training by us and by the plain loop; times: their ratio; plain: that of a plain step in bf16 over
+    ours; over: a step over its convolutions; peak: bytes of memory.
     """
     own = rows[rows.model == model].set_index("way")
     take = lambda way, column: float(own.loc[way, column]) if way in own.index else math.nan  # noqa: E731
     ours, loop, alone = (take(way, "seconds") for way in ("fused bf16", "loop", "convolutions bf16"))
     epochs = {"epoch": take("fused bf16", "epoch_seconds"), "loop": take("loop", "epoch_seconds")}
-    return {**epochs, "times": loop / ours, "over": ours / alone, "peak": take("fused bf16", "peak_bytes")}
+    ratios = {"times": loop / ours, "plain": take("plain bf16", "seconds") / ours, "over": ours / alone}
+    return {**epochs, **ratios, "peak": take("fused bf16", "peak_bytes")}
 
 
 def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):

@@ -83,13 +83,18 @@ def lead(runs: pd.DataFrame) -> Statement:
     )
 
 
+def shown(runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` that are in the figure: of networks and recipes with more than one line."""
+    return runs[runs.groupby(["network", "recipe"]).variant.transform("nunique") > 1]
+
+
 def figure(runs: pd.DataFrame) -> Figure:
     """Test accuracy during the training, a line for each share of the epochs that γ and β learn alone; a panel for each network.
 
     runs: of `experiments.runs`; the mean over replicates. Networks of which there is but one line are left out.
     """
-    curves = _mean_curves(runs)
-    found = [(key, own) for key, own in groups(curves) if own.variant.nunique() > 1] if len(curves) else []
+    curves = _mean_curves(shown(runs))
+    found = list(groups(curves)) if len(curves) else []
     if not found:
         return nothing("nothing to compare has been run yet")
     with house_style():
@@ -102,7 +107,8 @@ def figure(runs: pd.DataFrame) -> Figure:
                 if variant != START:
                     ax.axvline(_epochs(variant, recipe) + 0.5, color=FAINT, linewidth=1, zorder=0)
             for epoch in RECIPES[recipe].milestones:
-                text = ax.annotate("lr drops", (epoch + 0.5, 3), fontsize=9, color=MUTED, ha="center")
+                ax.axvline(epoch + 0.5, color=MUTED, linewidth=1, linestyle=":", zorder=1)
+                text = ax.annotate("lr drops", (epoch + 0.6, 2), fontsize=9, color=MUTED)
                 text.set_path_effects(HALO)
             chance(ax, 0.99)
             ax.set_ylim(0, 100)

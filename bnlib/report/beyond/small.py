@@ -17,7 +17,7 @@ from bnlib.report.analysis.words import mean_and_sd
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, look
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper
 from bnlib.spec.architecture import Architecture
 from bnlib.spec.choices import FORMATS
 
@@ -135,11 +135,13 @@ def longer(points_: pd.DataFrame) -> Statement:
     seeds = points_[(points_.variant == SEED) & points_.recipe.isin(FULL)]
     if not len(seeds) or at_equal_bytes(points_).recipe.isin(FULL).any():
         return Statement("")
-    top = seeds.loc[seeds["mean"].astype(float).idxmax()]
+    top = seeds.sort_values(["mean", "bytes"], ascending=[False, True]).iloc[0]
     small = seeds[(seeds.network == top.network) & (seeds.recipe == top.recipe)].sort_values("bytes").iloc[0]
+    most = f"{percent(top['mean'])} in {size(top.bytes)}"
+    less = f", and {percent(small['mean'])} in {size(small.bytes)}" if small.bytes < top.bytes else ""
     return Statement(
-        f"{upper(after(small.recipe))} a seed reaches up to {percent(small['mean'])}, in {size(small.bytes)}; narrow networks have "
-        "not been trained so long, so nothing there can be compared."
+        f"{upper(after(small.recipe))} a seed reaches up to {most}{less}; narrow networks have not been trained so long, so "
+        "nothing there can be compared."
     )
 
 
@@ -183,9 +185,10 @@ def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
     if not len(others):
         return ""
     last = others.loc[others.difference.astype(float).idxmin()]
+    as_said = " as it says" if CRITIQUE[0] <= -last.difference <= CRITIQUE[1] else ""
     return (
-        f" Not among them is {network(last.network)}, {points(last.difference)} behind in {size(last.bytes)}: a smaller seed does "
-        "better, so that nobody would keep it."
+        f" Not among them is {network(last.network)}: in {size(last.bytes)} it is {points(last.difference)} behind,{as_said}"
+        f"{few(others.loc[[last.name]])}{',' if as_said else ''} but a smaller seed reaches as much."
     )
 
 
@@ -243,7 +246,7 @@ def figure(points_: pd.DataFrame) -> Figure:
             ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
             ax.minorticks_off()
             ax.set_xlim(0.8 * points_.bytes.min(), 1.5 * points_.bytes.max())
-            ax.set_ylim(0, 100)
+            ax.set_ylim(10 * max(0, points_["mean"].min() // 10 - 1), 100)  # lines, which need not begin at 0
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")
         axes[-1].set_xlabel("bytes that keep the network (log scale); labels: N of ResNet-N, W of WRN-14-W")

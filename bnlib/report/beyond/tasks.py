@@ -160,7 +160,7 @@ def figure(found: pd.DataFrame) -> Figure:
             ax.plot(row.guess, y, "|", color=GREY, markersize=14, markeredgewidth=1.6)
             for trainable, mean, sd, up in (("bn", row.less, row.sd_less, 7), ("all", row.more, row.sd, -15)):
                 colour, mark, _ = look(trainable)
-                ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, fmt=mark, color=colour, zorder=3)
+                ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, linestyle="", marker=mark, color=colour, zorder=3)
                 style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
                 text = ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style)
                 text.set_path_effects(HALO)

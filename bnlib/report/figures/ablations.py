@@ -32,9 +32,8 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
             for y, name in enumerate(rows):
                 for row in own[own.variant == name].itertuples():
                     colour, mark, _ = look(row.trainable)
-                    ax.errorbar(
-                        row.mean, y, xerr=row.sd if row.n >= 3 else None, fmt=mark, color=colour, alpha=1 if row.n else PALE
-                    )
+                    spread, alpha = row.sd if row.n >= 3 else None, 1 if row.n else PALE
+                    ax.errorbar(row.mean, y, xerr=spread, linestyle="", marker=mark, color=colour, alpha=alpha)
                     if row.n == 2:
                         ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
                     words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))

@@ -98,7 +98,8 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
     """Figure 3: test accuracy against the number of γ and β, one line for deeper networks and one for wider ones.
 
     points: of `analysis.summarise`, of `bn`, with a column `parameters`. reference: rows of `paper.values("fig2")` with a
-    column `parameters`, of `bn`. A label belongs to the paper's value, or to ours where the paper has none.
+    column `parameters`, of `bn`. A label belongs to the paper's value, or to ours where the paper has none,
+    and of wider networks to ours, as theirs would lie on our lines.
     """
     recipes, colour, wider = recipes_of(points), look("bn")[0], (points.width > 1).any()
     if not len(points) and not len(reference):
@@ -117,10 +118,12 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
                     band(ax, sound, "parameters", colour)
                     diverged(ax, rows, "parameters", colour, marker)
             theirs = reference[reference.kind.isin(SOURCES)]
-            places = pd.concat([theirs, own.rename(columns={"mean": "value"})]).drop_duplicates("network")
+            ours = own.rename(columns={"mean": "value"})
+            places = pd.concat([ours[ours.width > 1], theirs, ours]).drop_duplicates("network")
             for network, x, y in zip(places.network, places.parameters, places.value, strict=True):
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W = ")
-                offset, ha = ((7, -12), "left") if network.startswith("WRN") else ((-6, 8), "right")
+                offset, ha = ((8, -4), "left") if network.startswith("WRN") else ((-6, 8), "right")
+                offset, ha = ((0, -16), "center") if network in set(ours.network[ours.width > 1]) else (offset, ha)
                 text = ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=9, color=MUTED, zorder=5)
                 text.set_path_effects(HALO)
             ax.set_xscale("log")

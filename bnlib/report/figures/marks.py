@@ -53,19 +53,23 @@ def band(ax, rows: pd.DataFrame, x: str, colour: str) -> None:
 def reference_points(ax, reference: pd.DataFrame, x: str, recipe: str = "paper") -> None:
     """The paper's values as hollow diamonds with their uncertainty; other people's as small crosses, a little to the left.
 
+    Against depth or width, where ours lie at the same places, the diamonds are a little to the right.
+
     recipe: of our runs in this panel. All of these values are of a whole training: beside runs of fewer epochs they are pale
     and small.
     """
     strength, size = (1, 1) if recipe in FULL else (PALE, 0.8)
-    left = offset_copy(ax.transData, ax.figure, x=-6, units="points")
+    left, right = (offset_copy(ax.transData, ax.figure, x=by, units="points") for by in (-6, 6 * (x in ("depth", "width"))))
     for _, row in reference.iterrows():
         look_ = {"color": look(row.trainable)[0], "alpha": strength, "zorder": 3}
         if row.kind in ("reproduction", "blog"):
             ax.plot(row[x], row.value, "x", transform=left, markersize=5 * size, markeredgewidth=1.1, **look_)
         else:
             # Empty, not white: one diamond does not hide another. Whole, even on the axis.
-            ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", markerfacecolor="none", markersize=6.5 * size,
-                        markeredgewidth=1.2, elinewidth=1, capsize=0, clip_on=False, **look_)  # fmt: skip
+            parts = ax.errorbar(row[x], row.value, yerr=row.uncertainty, fmt="D", markerfacecolor="none", markersize=6.5 * size,
+                                markeredgewidth=1.2, elinewidth=1, capsize=0, clip_on=False, **look_)  # fmt: skip
+            for part in parts.get_children():  # now: the axes' limits are those of the data
+                part.set_transform(right)
 
 
 def handle(trainable: str, ours: bool = True) -> Line2D:

@@ -10,7 +10,7 @@ from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import finish, groups, panels
 from bnlib.report.figures.style import FAINT, GREY, MUTED, house_style, label, look, order
 
-DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "all\nvalues"}
+DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "zeros of\nall values"}
 
 
 def fig6_clamping(clamping: pd.DataFrame) -> Figure:
@@ -93,13 +93,16 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     with house_style():
         figure, axes = panels(relu)
         for ax, (_, own) in zip(axes, groups(relu), strict=True):
-            ax.axhspan(known["bn", "low"], known["bn", "high"], color=look("bn")[0], alpha=0.15, linewidth=0)
-            ax.axhline(known["all", "off"], color=look("all")[0], linewidth=1, linestyle=":")
+            three = (len(DEFINITIONS) - 1) / len(DEFINITIONS)
+            ax.axhspan(known["bn", "low"], known["bn", "high"], 0, three, color=look("bn")[0], alpha=0.15, linewidth=0)
+            ax.axhline(known["all", "off"], 0, three, color=look("all")[0], linewidth=1, linestyle=":")
+            ax.set_xlim(-0.5, len(DEFINITIONS) - 0.5)
             sets = order(set(own.trainable))
             for i, trainable in enumerate(sets):
                 rows = own[own.trainable == trainable].set_index("definition").reindex(list(DEFINITIONS))
                 places = [k + (i - (len(sets) - 1) / 2) * 0.38 for k in range(len(DEFINITIONS))]
                 ax.bar(places, rows["mean"], width=0.36, color=look(trainable)[0], yerr=rows.sd.where(rows.n >= 3), ecolor=GREY)
+            ax.axvline(len(DEFINITIONS) - 1.5, color=FAINT, linewidth=1)  # what is behind it is no share of units that are off
             ax.set_xticks(range(len(DEFINITIONS)), list(DEFINITIONS.values()), fontsize=9)
             ax.grid(axis="x", visible=False)
         more = [

@@ -26,7 +26,7 @@ SETS = {
     "bn+shortcut+output": ("#00684B", "v", "-."),
     "shortcut+output": ("#AA4499", "P", (0, (4, 1, 1, 1, 1, 1))),
     "shortcut+shortcut-bn+output": ("#AA4499", "p", (0, (1, 1, 1, 1, 4, 1))),
-    "output": ("#C46FA0", "D", (0, (1, 1))),
+    "output": ("#C46FA0", (4, 1, 0), (0, (1, 1))),  # a star of four: diamonds are the paper's
     "random": ("#D55E00", "X", (0, (5, 2))),
     "none": (GREY, "*", (0, (2, 2))),
     "all-bn": ("#8C510A", "h", (0, (6, 2))),

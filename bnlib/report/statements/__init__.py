@@ -43,7 +43,7 @@ from bnlib.report.statements.grammar import (
 )
 from bnlib.report.statements.learned import alternate, as_many, differ, quoted
 from bnlib.report.statements.off import EXPLANATIONS, as_the_paper_trains, explanations, take_away, why
-from bnlib.report.statements.speed import speed
+from bnlib.report.statements.speed import cheaper, elsewhere, speed
 from bnlib.report.statements.variants import (
     blog,
     curve,
@@ -65,6 +65,7 @@ __all__ = [
     "as_the_paper_trains",
     "beside_paper",
     "blog",
+    "cheaper",
     "clamped",
     "clamped_to_nothing",
     "collapse",
@@ -75,6 +76,7 @@ __all__ = [
     "depth",
     "depth_or_width",
     "differ",
+    "elsewhere",
     "explanations",
     "gain",
     "halves",

@@ -189,14 +189,14 @@ def _range(best: float, worst: float) -> str:
 
 
 def nothing_already(where: pd.DataFrame) -> Statement:
-    """Why setting β to 0 changes little in most features of small γ: they are 0 behind their ReLU. where: of `small_where`."""
+    """Whose β it is that matters: most features of small γ are 0 behind their ReLU anyway. where: of `small_where`."""
     row = _deepest(where)
     if row is None:
         return Statement("")
-    so = ", so few features carry what is lost" if row.negative > 90 else ""
+    so = f". So it is the β of the other {percent(100 - row.ahead)}, ahead of an addition, that matter" if row.negative > 90 else ""
     return Statement(
-        f"In {network(row.network)} {percent(row.negative)} of the features of small γ ahead of a ReLU have β below 0, and are "
-        f"nothing already{so}."
+        f"In {network(row.network)} {percent(row.ahead)} of the features of small γ are ahead of a ReLU, and "
+        f"{percent(row.negative)} of these have β below 0: they are nothing already{so}."
     )
 
 

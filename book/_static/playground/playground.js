@@ -16,7 +16,7 @@
   const REST = 5000; // steps after which it pauses by itself: a forgotten page trains no more
   const TELL = 15000; // ms between two announcements while it trains
   // Colour, dash and marker of what learns, as in the figures.
-  const SETS = { bn: ["bn", "", "●"], output: ["output", "1 2", "◆"], "random:2": ["random", "5 2", "✖"], all: ["all", "", "■"] };
+  const SETS = { bn: ["bn", "", "●"], output: ["output", "1 2", "✦"], "random:2": ["random", "5 2", "✖"], all: ["all", "", "■"] };
   const RESTARTS = ["data", "points", "learns", "depth", "width", "rate", "seed", "decay"];
 
   let network, training, train, held, curves = {}, comparable = "", first = [], limit = 0; // limit: of the histogram's axis
@@ -227,8 +227,9 @@
       return out;
     });
     for (const output of form.querySelectorAll("[data-of]")) {
-      const end = curves[output.dataset.of]?.at(-1);
-      output.textContent = end ? percent(end[1]) : "";
+      const learns = output.dataset.of, end = curves[learns]?.at(-1);
+      // What learns now has gone on since its curve's last point.
+      output.textContent = end ? percent(learns === network.learns ? network.measure(held).accuracy : end[1]) : "";
     }
   }
 
