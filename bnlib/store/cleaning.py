@@ -63,7 +63,7 @@ def _by_run() -> dict[str, dict[Path, str]]:
             if files.TEMPORARY.fullmatch(path.name) or path.name == "probes.json.part":
                 add(folder.name, path, "a file that was not stored to its end")
     for path in sorted(inside(places.unfinished_folder()), key=lambda path: path.suffix == ".lock"):
-        if re.fullmatch(r"\.sweep-[0-9a-f]{16}", path.name) and time.time() - path.lstat().st_mtime > LONG:
+        if re.fullmatch(r"\.sweep-[0-9a-f]{16}", path.name) and _age(path) > LONG:
             add(path.name, path, "the mark of a sweep that was killed")
             continue
         if (match := re.fullmatch(rf"({ID})\.(.+)", path.name, flags=re.ASCII)) is None:
@@ -77,6 +77,14 @@ def _by_run() -> dict[str, dict[Path, str]]:
         elif named(match[1]):
             add(match[1], path, f"{what} of a run that is stored")
     return found
+
+
+def _age(path: Path) -> float:
+    """How many seconds ago a file was written; 0 for one that is gone."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def inside(folder: Path) -> list[Path]:
