@@ -12,7 +12,7 @@ import torch
 from patience import PATIENCE, until
 
 import bnlib
-from bnlib import processes, store
+from bnlib import processes, store, training
 from bnlib.engine import synced
 from bnlib.store import pretrained
 
@@ -118,3 +118,9 @@ def test_what_a_training_begins_from_comes_first_and_every_process_has_it(tmp_pa
     (network,) = (tmp_path / ".networks").iterdir()
     begun = pretrained.begin(run.spec, bnlib.build("resnet8", classes=10, seed=0), tmp_path)
     assert network.is_file() and run.info["began"] == begun
+
+
+def test_a_time_to_end_is_for_one_process(monkeypatch, tiny):
+    monkeypatch.setattr(processes, "started", lambda device: processes.Processes(0, 2))
+    with pytest.raises(ValueError, match="until is for one process; here 2 train each spec together: leave it out"):
+        training.train_together([tiny()], until=1.0)
