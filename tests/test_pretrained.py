@@ -183,7 +183,10 @@ def test_a_stored_parent_without_its_network_is_trained_again_and_stays_as_it_wa
     assert (store.find(child().parent).folder / "run.json").read_bytes() == before and parent.read_bytes() == network
 
 
-def test_nothing_begins_from_a_training_that_diverged(child, monkeypatch, runs_folder):
+@pytest.fixture
+def hot(monkeypatch):
+    """Trainings from whose network others begin diverge."""
+
     class Hot(trainer.Trainer):
         def _work(self, *batch):
             super()._work(*batch)
@@ -191,6 +194,9 @@ def test_nothing_begins_from_a_training_that_diverged(child, monkeypatch, runs_f
                 self.totals[0] += float("nan")
 
     monkeypatch.setattr(training.together, "Trainer", Hot)
+
+
+def test_nothing_begins_from_a_training_that_diverged(child, hot, monkeypatch, runs_folder):
     for _ in range(2):  # the second time it is known, and nothing is trained
         with pytest.raises(store.StoreError, match=f"can't begin from the network of {child().parent.id}, whose training diverged"):
             training.train(child(), progress=False)
@@ -198,14 +204,7 @@ def test_nothing_begins_from_a_training_that_diverged(child, monkeypatch, runs_f
     assert store.find(child().parent).info["status"] == "diverged" and not (runs_folder / ".networks").exists()
 
 
-def test_a_sweep_goes_on_with_what_does_not_begin_from_a_training_that_diverged(child, tiny, monkeypatch, runs_folder, capsys):
-    class Hot(trainer.Trainer):
-        def _work(self, *batch):
-            super()._work(*batch)
-            if self.keep:
-                self.totals[0] += float("nan")
-
-    monkeypatch.setattr(training.together, "Trainer", Hot)
+def test_a_sweep_goes_on_with_what_does_not_begin_from_a_training_that_diverged(child, tiny, hot, runs_folder, capsys):
     other = tiny(seed=5)
     for _ in range(2):  # the second time it is known
         said = f"left out: {child().id} can't begin from the network of {child().parent.id}, whose training diverged"
