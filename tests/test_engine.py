@@ -6,9 +6,11 @@ import shutil
 
 import pytest
 import torch
+from torch import nn
 
-from bnlib import build, engine, freeze, machine
+from bnlib import build, engine, freeze, machine, models
 from bnlib.engine import passes, passes_c
+from bnlib.engine.step import fits
 
 needs_cc = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here")
 needs_cxx = pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="no C++ compiler here")
@@ -174,6 +176,46 @@ def test_short_trainings_and_other_networks_take_the_plain_step():
     assert type(engine.make(build("resnet8"), "fp32", steps=10, sizes=(16,), depth=8)) is engine.Plain
     other = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3))
     assert type(engine.make(other, "fp32", steps=10**9, sizes=(16,), depth=1)) is engine.Plain
+
+
+class Other(models.ResNet):
+    """Its forward pass is its own."""
+
+    def forward(self, x):  # noqa: D102
+        return super().forward(2 * x)
+
+
+def _first(model):
+    return model.segments[0][0]
+
+
+CHANGES = {
+    "grey images": lambda model: setattr(model, "conv", nn.Conv2d(1, 16, 3, padding=1)),
+    "another stride": lambda model: setattr(_first(model).conv1, "stride", (2, 2)),
+    "no BatchNorm": lambda model: setattr(_first(model), "bn1", nn.Identity()),
+    "a cumulative average": lambda model: setattr(model.bn, "momentum", None),
+    "float64": nn.Module.double,
+    "Dropout": lambda model: setattr(model, "output", nn.Sequential(nn.Dropout(), model.output)),
+    "a hook": lambda model: _first(model).register_forward_hook(lambda *_: None),
+    "spectral norm": lambda model: nn.utils.parametrizations.spectral_norm(model.conv),
+    "a forward pass of its own": lambda model: setattr(model, "forward", lambda x: x),
+    "a subclass": lambda model: setattr(model, "__class__", Other),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_network_that_was_changed_is_asked_itself(change):
+    model = build("resnet8")
+    assert fits(model)
+    CHANGES[change](model)
+    assert not fits(model)
+
+
+def test_other_classes_and_what_learns_change_nothing_that_the_fused_step_has_to_know():
+    model = build("wrn14-0.25", classes=5)
+    assert fits(model) and fits(freeze(model, "random:2+bn")) and not fits(build("resnet8", norm="group"))
+    model.output = nn.Linear(model.output.in_features, 3)
+    assert fits(model)
 
 
 def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, capsys):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import bnlib
 from bnlib import data, store, training
@@ -142,11 +142,14 @@ def test_another_networks_checkpoint_is_refused_and_kept(tmp_path):
     pair = images()
     training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK)
     kept = (tmp_path / "checkpoint.pt").read_bytes()
-    for change in ({"lr": 0.01}, {"seed": 1}):
-        with pytest.raises(ValueError, match="another network or of other settings"):
+    for change in ({"lr": 0.01}, {"seed": 1}, {"precision": "bf16"}):
+        with pytest.raises(ValueError, match="another network, of other images or of other settings"):
             training.fit(network(), pair, pair, "bn", folder=tmp_path, **QUICK | change)
     with pytest.raises(ValueError, match="another network"):
         training.fit(network(), pair, pair, "all", folder=tmp_path, **QUICK)
+    for others in (images(40), (pair[0], pair[1].flip(0))):
+        with pytest.raises(ValueError, match="of other images"):
+            training.fit(network(), others, pair, "bn", folder=tmp_path, **QUICK)
     other = network()
     with torch.no_grad():
         other[0].weight[0, 0, 0, 0] += 1e-3  # frozen
@@ -164,6 +167,35 @@ def test_every_recipe_gives_its_optimiser_and_schedule_whatever_its_pictures_are
         found = sys.modules["bnlib.training.fit"]._settings(recipe, {})
         wanted = replace(RECIPES[recipe], size=found.size, augment=found.augment)
         assert found == wanted, recipe
+
+
+def test_a_loaders_batches_scale_the_learning_rate_as_other_batches_do(monkeypatch):
+    found, fit = [], sys.modules["bnlib.training.fit"]
+    monkeypatch.setattr(fit, "_Fit", lambda name, model, source, chosen, *_, **__: found.append(chosen) or sys.exit())
+    pair = images()
+    for train, more in ((pair, {"batch_size": 16}), (DataLoader(TensorDataset(*pair), batch_size=16), {})):
+        with pytest.raises(SystemExit):
+            training.fit(network(), train, pair, "bn", recipe="imagenet", progress=False, **more)
+    assert found[0] == found[1] and found[0].lr == pytest.approx(0.4 * 16 / 1024)
+
+
+def test_one_image_that_would_be_left_joins_the_batch_before():
+    flat = nn.Sequential(nn.Conv2d(3, 8, 8), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 4))  # one pixel a feature
+    seen = []
+    flat.register_forward_pre_hook(lambda module, inputs: seen.append((module.training, len(inputs[0]))))
+    training.fit(flat, images(33), images(90), "bn", **QUICK | {"epochs": 1})
+    assert seen == [(True, 16), (True, 17), (False, 64), (False, 26)]  # and no more at once than four batches
+
+
+def test_what_has_no_length_can_be_evaluated_on_but_not_trained():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return zip(*images(), strict=True)
+
+    loader, model = DataLoader(Stream(), batch_size=16), network()
+    assert bnlib.evaluate(model, loader) == pytest.approx(bnlib.evaluate(model, images()))
+    with pytest.raises(ValueError, match="train .*a DataLoader that has a length"):
+        training.fit(model, loader, images(), "bn", **QUICK)
 
 
 def test_a_batch_that_is_no_pair_is_refused():
@@ -218,6 +250,7 @@ def test_our_own_networks_take_the_fused_step_and_give_what_a_run_gives(tmp_path
         ({"train": 3}, "train 3: a DataLoader"),
         ({"train": TensorDataset(*images())}, "put it in a torch.utils.data.DataLoader"),
         ({"test": (images()[0], images()[1][:5])}, "as many whole labels"),
+        ({"train": (images()[0], images()[1].int())}, "torch.int32: as many whole labels .*torch.int64"),
         ({"train": (images()[0][:0], images()[1][:0])}, "as many whole labels"),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_gain_that_the_paper_speaks_of_has_a_verdict():
     assert say.gain(analysis.judge_differences(gaps(1.0), 0.5, 2.0), "one", "other").verdict == "reproduced"
     assert say.gain(analysis.judge_differences(gaps(9.0), 0.5, 2.0), "one", "other").verdict == "in trend"
     assert say.gain(analysis.judge_differences(gaps(-5.0)), "one", "other").verdict == "not reproduced"
-    assert say.gain(analysis.judge_differences(gaps(1.0, p=np.nan)), "one", "other").verdict == "too close"
+    assert say.gain(analysis.judge_differences(gaps(1.0, p=np.nan)), "one", "other").verdict == "not judged"
     assert say.gain(analysis.judge_differences(gaps(5.0, 1.0, p=(0.01, 0.5))), "one", "other").verdict == "in part"
     assert say.gain(analysis.judge_differences(gaps()), "one", "other").verdict == "not trained"
 

@@ -324,7 +324,7 @@ def test_on_a_gpu_replicates_together_are_what_they_are_alone(fields, tiny, tmp_
 def recorded(monkeypatch):
     """The steps that were to be recorded as graphs; while it stands, none is."""
     asked = []
-    monkeypatch.setattr(loop, "Recorded", lambda work: asked.append(work) or work)
+    monkeypatch.setattr(loop, "Recorded", lambda work, device: asked.append(work) or work)
     return asked
 
 

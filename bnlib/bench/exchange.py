@@ -16,17 +16,17 @@ MODELS = ("resnet14", "resnet110", "imagenet-resnet50")
 TIMES = 30  # of each exchange, in turns
 
 
-def measure(names=MODELS, count: int = 2) -> list[dict]:
+def measure(names=MODELS, count: int = 2, device: str = "cpu") -> list[dict]:
     """Measure how long `count` processes on this machine take to add up the gradients of a step; a list of dicts.
 
-    Each: model, processes, trainable (`bn` or `all`), bytes, seconds (median), low and high (quartiles). By gloo on a CPU, by NCCL
-    on GPUs. Raises ValueError for a name that is none, WorkerFailed with what a process said, if one fails.
+    Each: model, processes, trainable (`bn` or `all`), bytes, seconds (median), low and high (quartiles). device: `cpu`, by
+    gloo, or `cuda`, by NCCL. Raises ValueError for a name that is none, WorkerFailed with what a process said, if one fails.
     """
     for name in names:
         models.skeleton(name)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(store.ROOT), os.environ.get("PYTHONPATH", "")])}
-    command += ["--no-python", sys.executable, "-c", "from bnlib.bench import exchange; exchange.worker()", *names]
+    command += ["--no-python", sys.executable, "-c", "from bnlib.bench import exchange; exchange.worker()", device, *names]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stderr.strip().splitlines() if "Error" in line] or ["it said nothing"]
@@ -36,9 +36,9 @@ def measure(names=MODELS, count: int = 2) -> list[dict]:
 
 def worker() -> None:
     """In one of the processes: measure, each exchange in its turn in every round; the first one prints the rows."""
-    names = sys.argv[1:]
-    ours = processes.started()
-    device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    where, *names = sys.argv[1:]
+    ours = processes.started(where)
+    device = torch.device("cuda", torch.cuda.current_device()) if where == "cuda" else torch.device("cpu")
     tensors, times = {}, {}
     for name in names:
         for trainable in ("bn", "all"):

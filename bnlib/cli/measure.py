@@ -36,7 +36,7 @@ def bench(models, everything, scaling, rounds, exchange, as_json, save, device, 
     if exchange:
         where = machine.device(device)
         found = {**bench.describe(where), "rows": []}
-        found["exchange"] = bench.exchange.measure(models or bench.exchange.MODELS, exchange)
+        found["exchange"] = bench.exchange.measure(models or bench.exchange.MODELS, exchange, where.type)
         click.echo(
             json.dumps(found["exchange"], indent=1) if as_json else bench.exchanged(found["exchange"]).to_string(index=False)
         )

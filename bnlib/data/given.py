@@ -1,6 +1,6 @@
 """Images that a user has: a DataLoader, or a pair of tensors, as a source of batches."""
 
-import math
+import hashlib
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -16,23 +16,29 @@ class Given:
     itself in what order its images come and how many make a batch; tensors are mixed anew in each epoch, by the seed.
     """
 
-    name, checksum, classes = "given", None, None
+    name, classes = "given", None
 
     def __init__(self, train, test):
-        self.sets = {"train": _checked("train", train), "test": _checked("test", test)}
-        self.train_count, self.test_count = (0 if one is None else _count(one) for one in (train, test))
+        trains = train is not None  # what is only evaluated on needs no length
+        self.sets = {"train": _checked("train", train, trains), "test": _checked("test", test, trains)}
+        self.train_count, self.test_count = (_count(one) if trains and one is not None else 0 for one in (train, test))
 
-    def batch_size(self, size: int) -> int:
-        """How many images make a batch, if the user would like `size`."""
-        return size if _tensors(self.sets["train"]) else getattr(self.sets["train"], "batch_size", None) or size
+    @property
+    def checksum(self) -> str:
+        """Of the labels, and of a loader, which may give others each time, of the number of images."""
+        text = hashlib.sha256()
+        for given in self.sets.values():
+            text.update(given[1].cpu().numpy().tobytes() if _tensors(given) else str(_count(given)).encode())
+        return text.hexdigest()
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many images make a batch of the loader to train with; None if it does not say, and of tensors."""
+        return None if _tensors(self.sets["train"]) else getattr(self.sets["train"], "batch_size", None)
 
     def steps(self, size: int, images: int | None = None) -> int:
         """How many batches make an epoch."""
-        return (
-            math.ceil(min(images or self.train_count, self.train_count) / size)
-            if _tensors(self.sets["train"])
-            else len(self.sets["train"])
-        )
+        return len(_sizes(len(self.sets["train"][1][:images]), size)) if _tensors(self.sets["train"]) else len(self.sets["train"])
 
     def epoch(self, *, seed: int, epoch: int, batch_size: int, augment: str = "none", images: int | None = None, share=(0, 1)):
         """The batches of one epoch, a tuple of tensors each, as `take` wants them."""
@@ -40,7 +46,7 @@ class Given:
             return map(_pair, self.sets["train"])
         x, labels = self.sets["train"]
         order = torch.from_numpy(seeds.stream("epoch", seed, epoch).permutation(len(labels[:images])))
-        return ((x[part.to(x.device)], labels[part.to(labels.device)]) for part in order.split(batch_size))
+        return ((x[part.to(x.device)], labels[part.to(labels.device)]) for part in order.split(_sizes(len(order), batch_size)))
 
     def take(self, x, labels) -> tuple[torch.Tensor, torch.Tensor]:
         """The batch as the network wants it: as it is."""
@@ -59,6 +65,12 @@ class Given:
                 yield x, labels
             if left == 0:
                 return
+
+
+def _sizes(count: int, size: int) -> list[int]:
+    """How many images are in each batch; a last one of a single image, of which BatchNorm can't take statistics, joins another."""
+    sizes = [min(size, count - start) for start in range(0, count, size)]
+    return [*sizes[:-2], sizes[-2] + 1] if len(sizes) > 1 and sizes[-1] == 1 else sizes
 
 
 def _pair(batch) -> tuple:
@@ -82,7 +94,7 @@ def _count(given) -> int:
     return len(given[1]) if _tensors(given) else len(getattr(given, "dataset", given))
 
 
-def _checked(name: str, given):
+def _checked(name: str, given, needs_length: bool):
     """`given` if it is something to take batches from. Raises ValueError, one line, if not."""
     if given is None:
         return given
@@ -90,14 +102,18 @@ def _checked(name: str, given):
         if len(given) != 2:
             raise ValueError(f"{name}: {len(given)} tensor{'s' * (len(given) > 1)}: a pair (images, labels) is needed")
         x, labels = given
-        if len(x) != len(labels) or labels.ndim != 1 or labels.is_floating_point() or not len(labels):
+        if len(x) != len(labels) or labels.ndim != 1 or labels.dtype != torch.int64 or not len(labels):
             raise ValueError(
                 f"{name}: images {tuple(x.shape)} and labels {tuple(labels.shape)} {labels.dtype}: "
-                "as many whole labels (N,) as images are needed"
+                "as many whole labels (N,), torch.int64, as images are needed"
             )
         return x, labels
     if isinstance(given, torch.utils.data.Dataset) and not hasattr(given, "batch_size"):
         raise ValueError(f"{name}: a {type(given).__name__} gives single images; put it in a torch.utils.data.DataLoader")
-    if not (hasattr(given, "__iter__") and hasattr(given, "__len__")):
+    try:  # a DataLoader of a stream has no length, and says so only when it is asked
+        fits = hasattr(given, "__iter__") and (not needs_length or len(given) >= 0)
+    except TypeError:
+        fits = False
+    if not fits:
         raise ValueError(f"{name} {shown(given)}: a DataLoader that has a length, or a pair of tensors (images, labels), is needed")
     return given

@@ -26,8 +26,9 @@ def evaluate(model, dataset, *, images: int | None = None, step: Plain | None = 
 
     In fp32 and without compiling, so that it gives the same number wherever it is called; `step` evaluates by another step
     instead. dataset: what `bnlib.data.load` gives, or of your own a DataLoader, or a pair of tensors: batches ready for the model
-    and labels int64. images: only the first so many. train: on the training images of a data set instead, in the same way, not
-    augmented. Leaves everything as it was: each module's mode, the model's memory format, the global random generators.
+    and labels int64. images: only so many, the first; of a folder of pictures spread evenly over all. train: on the training
+    images of a data set instead, in the same way, not augmented. Leaves everything as it was: each module's mode, the model's
+    memory format, the global random generators.
     """
     found = measure(model, dataset, images=images, step=step, train=train)
     return found.accuracy, found.loss
@@ -36,15 +37,22 @@ def evaluate(model, dataset, *, images: int | None = None, step: Plain | None = 
 @machine.exact()
 @torch.no_grad()
 def measure(
-    model, dataset, *, images: int | None = None, step: Plain | None = None, train: bool = False, processes: Processes = ALONE
+    model,
+    dataset,
+    *,
+    images: int | None = None,
+    step: Plain | None = None,
+    train: bool = False,
+    size: int = 500,
+    processes: Processes = ALONE,
 ) -> Evaluation:
-    """As `evaluate`, with top-5. processes: which share the images; each is told the whole result."""
+    """As `evaluate`, with top-5. size: so many images at a time. processes: which share them; each is told the whole result."""
     source = data.source(dataset)
     step, device = step or Plain(model, "fp32"), next(model.parameters()).device
     sums = torch.zeros(4, dtype=torch.float64, device=device)  # right, among five, loss, images
     gpus = [device] if device.type == "cuda" else []
     with evaluating(model), torch.random.fork_rng(gpus, device_type="cuda"):
-        for x, labels in source.parts(train=train, images=images, share=processes.share):
+        for x, labels in source.parts(train=train, images=images, size=size, share=processes.share):
             x, labels = x.to(device), labels.to(device)
             scores = step.logits(x)
             loss = torch.nn.functional.cross_entropy(scores, labels)

@@ -7,11 +7,12 @@ class Recorded:
     """`work`, which changes tensors in place and returns nothing, as one CUDA graph for each shape of its arguments.
 
     The first call for a shape runs as it is, so that everything is compiled and allocated; the second is recorded, with
-    arguments in memory of its own; each later one copies its arguments there and replays. On the stream that is current.
+    arguments in memory of its own on `device`; each later one copies its arguments there, from wherever they are, and replays. On
+    the stream that is current.
     """
 
-    def __init__(self, work):
-        self.work, self.graphs = work, {}
+    def __init__(self, work, device: torch.device):
+        self.work, self.device, self.graphs = work, device, {}
 
     def __call__(self, *arguments):
         """Do the work for these tensors."""
@@ -21,7 +22,7 @@ class Recorded:
             self.work(*arguments)
             return
         if self.graphs[key] is None:
-            graph, fixed = torch.cuda.CUDAGraph(), [a.clone() for a in arguments]
+            graph, fixed = torch.cuda.CUDAGraph(), [a.to(self.device, copy=True) for a in arguments]
             torch.cuda.synchronize()
             with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
                 self.work(*fixed)

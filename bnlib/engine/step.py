@@ -23,10 +23,12 @@ import functools
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 from bnlib import models
 from bnlib.engine import convolution, passes, passes_c
 from bnlib.engine.convolution import native
+from bnlib.freezing.subset import subset
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp64": torch.float64}
 
@@ -202,8 +204,28 @@ class Fused(Plain):
 
 
 def fits(model: nn.Module) -> bool:
-    """Whether `Fused` knows the network: a CIFAR ResNet of `bnlib.build`, with BatchNorm."""
-    return isinstance(model, models.ResNet) and isinstance(model.bn, nn.BatchNorm2d)
+    """Whether `Fused` computes what the network does: a CIFAR ResNet as `bnlib.build` makes it, with BatchNorm, in fp32.
+
+    Not where something has been changed since, but for which linear layer is the output: of other layers, hooks, and a forward
+    pass of its own `Fused` would know nothing.
+    """
+    if type(model) is not models.ResNet or any(p.dtype != torch.float32 for p in model.parameters()):
+        return False
+    with torch.device("meta"):
+        made = models.ResNet(*model.made)
+    theirs, own = (dict(one.named_modules()) for one in (made, model))
+    own = {name: module for name, module in own.items() if ".parametrizations" not in name}
+    if own.keys() != theirs.keys() or type(made.bn) is not nn.BatchNorm2d:
+        return False
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    asks = any("forward" in vars(module) or any(getattr(module, kind) for kind in hooks) for module in own.values())
+    return not asks and all(_alike(own[name], theirs[name], name == "output") for name in theirs)
+
+
+def _alike(module: nn.Module, made: nn.Module, of_any_size: bool) -> bool:
+    """Whether the one module is of the other's kind and computes as it does."""
+    kind = parametrize.type_before_parametrizations(module) if subset(module) else type(module)
+    return kind is type(made) and (of_any_size or module.extra_repr() == made.extra_repr())
 
 
 def make(model: nn.Module, precision: str, *, steps: int, sizes: tuple[int, ...], depth: int) -> Plain:

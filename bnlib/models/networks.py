@@ -77,6 +77,7 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, width: int | float = 1, classes: int = 10, norm: str = "batch"):
         super().__init__()
+        self.made = depth, width, classes, norm  # of what, so that what has been changed since can be told
         filters = round(16 * width)
         self.conv = nn.Conv2d(3, filters, 3, padding=1, bias=False)
         self.bn = normalisation(norm, filters)

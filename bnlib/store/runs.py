@@ -38,6 +38,8 @@ def named(name: str, folder: Path | None = None) -> Run | None:
 
 def load(run_id: str) -> Run:
     """The stored run called `run_id`. Raises StoreError, naming the nearest, if there is none; saying why, if it cannot be read."""
+    if not isinstance(run_id, str):
+        raise StoreError(f"run {shown(run_id)}: a run's id is needed; of a spec it is its `id`, or `bnlib.run` has the run")
     why = ""
     for folder in places.searched():
         if re.fullmatch(r"[a-z0-9][\w+.-]*", run_id, flags=re.ASCII) and os.path.lexists(folder / run_id):

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -43,15 +43,16 @@ def fit(
     """Freeze `model` but for `trainable`, train it on its device, in place, as a run is trained; returns its history.
 
     train, test: each a DataLoader that has a length, or a pair of tensors (images, labels int64 (N,)), ready for the model. Tensors
-    are mixed anew in each epoch, by `seed`; a loader keeps its own order, batches and augmentation.
+    are mixed anew in each epoch, by `seed`; a last batch of one image, of which BatchNorm could not take statistics, joins the one
+    before. A loader keeps its own order, batches and augmentation.
     trainable, output: as for `bnlib.freeze`; None: what requires gradients now.
     recipe: `paper`, `short` or another, for the optimiser and its schedule; settings: what is to be otherwise, by the names of
     `bnlib.RunSpec`: epochs, lr, weight_decay, decay_bn (False: none on γ and β), optimiser, batch_size, ….
     statistics: `moving`: BatchNorm normalises by the batch, and its running mean and variance move, whatever learns; `held`: it
     normalises by those it has, and they stay, as one wants for a small step away from a trained network.
     precision: of the convolutions, `fp32` or `bf16`. folder: keeps `history.csv`, written after each epoch, and a checkpoint: the
-    same call goes on from there, if the frozen weights are the same. callbacks: each is called after each epoch with a dict, the
-    row of the history.
+    same call goes on from there, if the frozen weights are the same, and the labels, or of loaders the number of images.
+    callbacks: each is called after each epoch with a dict, the row of the history.
 
     Afterwards modes, memory formats and the optimiser's traces are as before; `bnlib.save_trained` keeps the result. Raises
     ValueError, one line, before any work, for what cannot be.
@@ -61,7 +62,8 @@ def fit(
     if not any(True for _ in model.parameters()):
         raise ValueError(f"this {type(model).__name__} has no parameters: there is nothing to train")
     source, chosen = Given(train, test), _settings(recipe, settings)
-    chosen = replace(chosen, batch_size=source.batch_size(chosen.batch_size))
+    if source.batch_size:  # a loader's own, by which a recipe may have another learning rate; of one image where that can be
+        chosen = _settings(recipe, {**settings, "batch_size": max(2, source.batch_size)})
     if not source.train_count or not source.test_count:
         raise ValueError("there are no images to train on" if not source.train_count else "there are no images to test on")
     folder = places.expanded(folder) if folder else None
@@ -71,7 +73,7 @@ def fit(
         freezing.freeze(model, trainable, seed, output=output)
     folder = store.check_writable(folder) if folder else None
     where = folder / "checkpoint.pt" if folder else None
-    name = _name(model, chosen, statistics, seed, where is not None)
+    name = _name(model, source, chosen, (statistics, precision, seed), where is not None)
     _check_own(where, name)
     modes = {module: module.training for module in model.modules()}
     with contextlib.ExitStack() as stack:
@@ -125,13 +127,13 @@ def _settings(recipe: str, given: dict) -> Recipe:
     return RunSpec("resnet14", recipe=recipe, size=32, augment="none", **given).settings
 
 
-def _name(model: nn.Module, settings: Recipe, statistics: str, seed: int, kept: bool) -> str:
-    """What the checkpoint of such a training is called: by the network's parameters and which learn, and the settings.
+def _name(model: nn.Module, source: Given, settings: Recipe, more: tuple, kept: bool) -> str:
+    """What the checkpoint of such a training is called: by the network's parameters and which learn, the images and the settings.
 
     kept: and by the values of those that don't, without which what learned is worth nothing.
     """
     form = [(name, tuple(p.shape), str(p.dtype), p.requires_grad) for name, p in model.named_parameters()]
-    text = repr((form, settings, statistics, seed, trained.frozen(model) if kept else None))
+    text = repr((form, settings, more, (source.checksum, trained.frozen(model)) if kept else None))
     return f"{type(model).__name__}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -144,8 +146,8 @@ def _check_own(where: Path | None, name: str) -> None:
     except checkpoint.Unusable as error:
         if "another run" in str(error):
             raise ValueError(
-                f"{where} is the checkpoint of another network or of other settings ({error}); a network drawn at random must be "
-                "drawn alike, as after torch.manual_seed(0). Give another folder, or remove it"
+                f"{where} is the checkpoint of another network, of other images or of other settings ({error}); a network drawn "
+                "at random must be drawn alike, as after torch.manual_seed(0). Give another folder, or remove it"
             ) from None
     except OSError:  # said later, with what to do
         pass

@@ -164,7 +164,7 @@ class Loop:
         for group in self.optimiser.param_groups if self.optimiser else ():
             group["lr"] = lr
         if self.take_step is None or lr != self.lr:
-            self.take_step = Recorded(self._work) if self._recorded and not rising else self._work
+            self.take_step = Recorded(self._work, self.device) if self._recorded and not rising else self._work
         self.lr = lr
 
     def batches(self, epoch: int):
@@ -211,7 +211,7 @@ class Loop:
         # The last epoch counts: it is evaluated in fp32 by the plain network, as anyone can do again from the stored run.
         last = row["epoch"] == self.settings.epochs or not math.isfinite(loss)
         step, images = None if last else self.step, self.settings.test_images
-        found = engine.measure(self.model, self.data, images=images, step=step, processes=self.processes)
+        found = engine.measure(self.model, self.data, images=images, step=step, size=self.at_once, processes=self.processes)
         self.last_epoch = time.perf_counter() - start
         seconds = self.last_epoch / self.together
         self.seconds += seconds
@@ -223,6 +223,11 @@ class Loop:
             for callback in self.callbacks:
                 callback(dict(self.history[-1]))
         self.saved = self.processes.told(self.saved)
+
+    @property
+    def at_once(self) -> int:
+        """How many images are evaluated at a time: without gradients, with no more memory than a batch takes to train."""
+        return min(500, 4 * self.settings.batch_size)
 
     @property
     def left(self) -> float:

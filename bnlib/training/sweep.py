@@ -11,12 +11,12 @@ from bnlib import data, machine, store
 from bnlib.spec import RunSpec
 from bnlib.store import places
 from bnlib.training import executors, parents, workers
-from bnlib.training.costs import Cost, costs, epoch_work, kind, plan
+from bnlib.training.costs import Cost, costs, epoch_work, kind
 from bnlib.training.executors import Failed, fits
 from bnlib.training.loop import OutOfTime
 from bnlib.training.workers import groups
 
-__all__ = ["Failed", "costs", "plan", "side_by_side", "storable", "sweep"]
+__all__ = ["Failed", "costs", "side_by_side", "storable", "sweep"]
 ENDING = 20  # seconds that the processes of a sweep have to end when they are told to
 
 
@@ -32,7 +32,7 @@ def sweep(
 
     executor: any `concurrent.futures.Executor` whose workers share the results folder with this process and have its bnlib; each
     training is a task, and says in a line how it ended. None: here, one after the other. expected: what they cost, of `costs`;
-    with a budget it is asked if it is not given. settings: as for `training.train_together`.
+    here, with a budget, it is asked if it is not given. settings: as for `training.train_together`.
 
     Begins no epoch that would not end in time: such a training keeps its checkpoint, and what is cheaper has its turn; what is
     not cheaper is not even looked at, nor is what by `expected` has no time for an epoch. Leaves out what another process is

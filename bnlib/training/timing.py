@@ -1,5 +1,6 @@
 """How long a training takes here: some of its steps and evaluations measured, and what they make of the whole."""
 
+import functools
 import statistics
 import sys
 import time
@@ -9,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from bnlib import machine
-from bnlib.engine.evaluation import evaluate
+from bnlib.engine import measure as measured
 from bnlib.engine.probes import THRESHOLDS
 from bnlib.spec import parse
 from bnlib.spec.choices import FORMATS
@@ -58,11 +59,12 @@ def measure(training, count: int = 5, seconds: float = SECONDS) -> Pace:
         step = statistics.median(times[WARM:] or times[1:])
         # An image costs less to evaluate than to train: each of the evaluations has its share of the time.
         some = min(images, SOME, max(1, int(len(batch[0]) * seconds / 8 / step)))
+        evaluate = functools.partial(measured, training.model, training.data, images=some, size=training.at_once)
         for evaluated_by in (training.step, None):
             if some == min(images, SOME):
-                evaluate(training.model, training.data, images=some, step=evaluated_by)  # the first one is slower
+                evaluate(step=evaluated_by)  # the first one is slower
             start = time.perf_counter()
-            evaluate(training.model, training.data, images=some, step=evaluated_by)
+            evaluate(step=evaluated_by)
             evaluations.append((time.perf_counter() - start) * images / some)
         with torch.no_grad():
             for tensor, value in before:

@@ -33,7 +33,9 @@ class Trainer(Loop):
         self.spec, self.folder, self.precision = spec, folder, spec.precision
         # What only the trained network can tell is asked of it at the end: not in tests and toys.
         self.probes = probes and spec.recipe != "smoke" and spec.dataset == "cifar10"
-        self.least = 2 if spec.settings.size <= 32 and architecture(spec.model).family in ("imagenet", "keras") else 1
+        # Behind the last convolution one pixel is left, of an image alone too little for BatchNorm.
+        smallest = {"imagenet": 32, "keras": 32, "vgg": 31}.get(architecture(spec.model).family, 0)
+        self.least = 2 if spec.settings.size <= smallest else 1
         model = networks.draw(spec, dataset.classes)
         self.weights_checksum = models.checksum(model)
         self.keep = keep  # the whole network, for trainings that begin from it

@@ -111,7 +111,7 @@ def _tested(rows: list[dict], spreads: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict(row) -> str:
-    if row.recipe not in RECIPES:
+    if row.recipe not in RECIPES or pd.isna(row.p):
         return "not judged"
     if row.p < LEVEL:
         return "yes" if row.difference > 0 else "no"

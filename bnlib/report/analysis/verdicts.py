@@ -12,6 +12,7 @@ TOLERANCE = 2.0  # points of accuracy by which ours may differ from the paper's;
 LEVEL = 0.05  # of a test, after the correction for how many there are
 VERDICTS = ("reproduced", "in trend", "in part", "too close", "not reproduced", "not judged", "not trained")
 HOLD = ("reproduced", "in trend")
+OPEN = ("too close", "not judged")  # a test says that it may be chance; there is nothing to test with
 ANSWERS = ("yes", "no", "in part", "too close", "not judged", "not trained")  # to a question that the paper does not answer
 FULL = ("paper", "imagenet")  # recipes that train as long as the paper, so that a value can be held against its own
 RECIPES = (*FULL, "short")  # those whose runs are judged, the better first
@@ -25,7 +26,8 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     *reproduced*: a recipe of FULL, and the difference is within the tolerance of 2 points plus the reference's own uncertainty.
     Else its order among the other points decides (see `comparisons`): *in trend* if it is the reference's in every pair that is
     decided, *not reproduced* if in none, *in part* between; *too close* if no pair is decided at `short`, where values judge
-    nothing. Runs of `smoke`, and single points at `short`, are *not judged*. Points all of whose replicates diverged are left out.
+    nothing. *not judged*: runs of `smoke`, single points at `short`, and its pairs where nothing has been repeated. Points all of
+    whose replicates diverged are left out.
 
     The 2 points are a convention: with γ and β alone, the one faithful reproduction by others known to us differs from the paper
     by up to 1.6 points (tdtce, one run each, in `paper_values.csv`).
@@ -46,7 +48,8 @@ def comparisons(points: pd.DataFrame) -> pd.DataFrame:
     Compared are points of one trainable set, and points of one network. first is the one that the reference puts higher, by
     `reference` points; ours: by how many ours is higher; half: of its 95 % interval; p: of `tested`, corrected for the number of
     pairs. says: *agrees* or *differs* where p is below 0.05; *missing* where it is not, though the reference's difference is larger
-    than half of our interval and the tolerance together, so that we should see it; else *too close*.
+    than half of our interval and the tolerance together, so that we should see it; *not judged* where nothing says how far single
+    runs scatter, so that p cannot be had; else *too close*.
     A pair whose reference values differ by no more than both uncertainties together is a tie and is left out; so are two networks
     of which nothing was trained: both guess.
     """
@@ -64,7 +67,8 @@ def comparisons(points: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=columns)
     found["p"] = found.groupby("recipe").p.transform(corrected) if len(found) else found.p
     order = np.where(found.ours > 0, "agrees", "differs")
-    found["says"] = np.where(found.p < LEVEL, order, np.where(found.clear.astype(bool), "missing", "too close"))
+    undecided = np.where(found.p.isna(), "not judged", np.where(found.clear.astype(bool), "missing", "too close"))
+    found["says"] = np.where(found.p < LEVEL, order, undecided)
     return found.drop(columns="clear")
 
 
@@ -74,7 +78,7 @@ def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
     trainable: two of this set. A point that is *not reproduced* stays, whatever there is beside it.
     """
     pairs = comparisons(points if trainable is None else points[points.trainable == trainable])
-    decided = {*pairs[pairs.says != "too close"].recipe, *points[points.verdict == "not reproduced"].recipe}
+    decided = {*pairs[~pairs.says.isin(OPEN)].recipe, *points[points.verdict == "not reproduced"].recipe}
     return points[points.recipe.isin(decided)]
 
 
@@ -85,9 +89,9 @@ def _verdict(point, pairs: pd.DataFrame) -> str:
         return "reproduced"
     name = (point.network, point.trainable)
     mine = pairs[(pairs.recipe == point.recipe) & ((pairs["first"] == name) | (pairs["second"] == name))]
-    decided = mine.says[mine.says != "too close"]
+    decided = mine.says[~mine.says.isin(OPEN)]
     if not len(decided):
-        return "not reproduced" if point.recipe in FULL else "too close" if len(mine) else "not judged"
+        return "not reproduced" if point.recipe in FULL else "too close" if "too close" in set(mine.says) else "not judged"
     right = decided == "agrees"
     return "in trend" if right.all() else "in part" if right.any() else "not reproduced"
 
@@ -95,14 +99,14 @@ def _verdict(point, pairs: pd.DataFrame) -> str:
 def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float = np.inf) -> pd.DataFrame:
     """Differences that the paper says are positive, from `low` to `high` points; adds a verdict to each row.
 
-    differences: rows with recipe, difference and p. *too close*: p is not below 0.05, or cannot be had, so that the sign may be
-    chance. Else *reproduced*: a recipe of FULL, positive, and from `low` to `high` within the tolerance; *in trend*: positive;
-    *not reproduced*: negative.
+    differences: rows with recipe, difference and p. *too close*: p is not below 0.05, so that the sign may be chance; *not judged*:
+    it cannot be had, as nothing has been repeated. Else *reproduced*: a recipe of FULL, positive, and from `low` to `high` within
+    the tolerance; *in trend*: positive; *not reproduced*: negative.
     """
 
     def verdict(row):
         if row.recipe in RECIPES and not row.p < LEVEL:
-            return "too close"
+            return "not judged" if pd.isna(row.p) else "too close"
         inside = low - TOLERANCE <= row.difference <= high + TOLERANCE
         said = holds(row.recipe, row.difference > 0)
         return "in trend" if said == "reproduced" and not inside else said

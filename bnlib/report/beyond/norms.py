@@ -39,13 +39,14 @@ def verdict(rows: pd.DataFrame) -> str:
     """Whether BatchNorm is the best, by the rows of one network: `no`, `yes`, `too close` or `not judged`.
 
     no: another one does better, or the 95 % interval of what it loses ends below the tolerance. yes: each of the three others is
-    there and does worse by more than chance. not judged: so do those that are there, and another is not.
+    there and does worse by more than chance. not judged: so do those that are there, and another is not; or nothing has been
+    repeated.
     """
     worse = (rows.p < LEVEL) & (rows.difference > 0)
     if _as_good(rows).any():
         return "no"
     if not worse.all():
-        return "too close"
+        return "not judged" if rows.p.isna().all() else "too close"
     return "yes" if set(rows.other) == set(OTHERS) else "not judged"
 
 
@@ -73,7 +74,7 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     }
     here = summary[(summary.recipe == top.recipe) & (summary.network == place)]
     untried = [name for name in OTHERS if name not in set(here.variant.astype(str))]
-    texts["not judged"] = f"So far, with γ and β alone, {both}"
+    texts["not judged"] = f"So far, with γ and β alone, {both}{', one run each' if own.p.isna().all() else ''}"
     texts["not judged"] += f"; {listing(untried)} {'has' if len(untried) == 1 else 'have'} not been tried" if untried else ""
     gone = here[here.diverged > 0]
     gone = diverged(gone[~gone.variant.astype(str).str.endswith(EVERYTHING)], lambda row: f"with {row.variant}")
@@ -136,8 +137,9 @@ def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
     where = f"in {network(at.network.iloc[0])} {after(at.recipe.iloc[0])}"
     reached = f"γ and β of LayerNorm alone reach {percent(at['mean']['norm'])} {where}"
     if not p < LEVEL:
-        chance = "no more than chance" if p == p else "one run each, so that it may be chance"
-        return Statement(f"That cannot be told: {reached}, {chance}.", "too close")
+        known = p == p
+        chance = "no more than chance" if known else "one run each, so that it may be chance"
+        return Statement(f"That cannot be told: {reached}, {chance}.", "too close" if known else "not judged")
     said = f"{upper(reached)}; untrained it has {percent(at['mean']['none'])}"
     said += f", with everything trained {percent(at['mean']['all'])}" if "all" in at.index else ""
     once = (at.n <= 1).all()

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import PLACE, sound, summarise
 from bnlib.report.analysis.tables import table
-from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE
+from bnlib.report.analysis.verdicts import LEVEL, OPEN, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import MANY, mean_and_sd
 from bnlib.report.figures.panels import nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
@@ -29,7 +29,8 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
     runs: of the experiment `beyond_tasks`. Returns network, depth, width, recipe, task; more (everything, percent), less (γ and β);
     sd and sd_less, of three replicates or more, else NaN; difference, half, p, n (as `analysis.differences`); guess; way: how far
     γ and β alone come from guessing to everything, in percent; says: *yes*, γ and β do what everything does, as the interval of the
-    difference ends below the tolerance of 2 points; *no*, they do less, as the difference is more than chance; else *too close*.
+    difference ends below the tolerance of 2 points; *no*, they do less, as the difference is more than chance; else *too close*,
+    or *not judged* where nothing has been repeated.
     """
     summary = sound(summarise(runs))
     summary = summary.assign(task=summary.variant.astype(str).str.split(":").str[0])
@@ -43,7 +44,7 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
     found["guess"] = found.task.map({task: guess for task, (_, guess) in TASKS.items()})
     found["way"] = 100 * (found.less - found.guess) / (found.more - found.guess)
     found["says"] = [
-        "too close" if pd.isna(p) else "yes" if gap + half < TOLERANCE else "no" if p < LEVEL and gap > 0 else "too close"
+        "not judged" if pd.isna(p) else "yes" if gap + half < TOLERANCE else "no" if p < LEVEL and gap > 0 else "too close"
         for gap, half, p in zip(found.difference, found.half, found.p, strict=True)
     ]
     rank = {task: i for i, task in enumerate(TASKS)}
@@ -72,7 +73,7 @@ def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     def called(rows):
         return listing(TASKS[task][0] for task in rows.task)
 
-    behind, level, near = (own[own.says == verdict].sort_values("difference") for verdict in ("no", "yes", "too close"))
+    behind, level, near = (own[own.says.isin(verdict)].sort_values("difference") for verdict in (("no",), ("yes",), OPEN))
     said = []
     if len(behind):
         said.append(f"is behind one trained whole for the task {_behind(behind, len(own))}")
@@ -88,7 +89,7 @@ def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
         return Statement(text, "not judged")
     if len(behind):
         return Statement(text, "no", "" if len(behind) == len(own) else f"on {len(behind)} of {len(own)} tasks")
-    return Statement(text, "too close" if len(near) else "yes")
+    return Statement(text, near.says.iloc[0] if len(near) else "yes")
 
 
 def _longer(own: pd.DataFrame, runs: pd.DataFrame) -> str:

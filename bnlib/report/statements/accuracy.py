@@ -6,7 +6,7 @@ import pandas as pd
 
 from bnlib import experiments
 from bnlib.report.analysis.replicates import sound
-from bnlib.report.analysis.verdicts import FULL, RECIPES, best, comparisons, overall
+from bnlib.report.analysis.verdicts import FULL, OPEN, RECIPES, best, comparisons, overall
 from bnlib.report.statements.course import at, growth, values
 from bnlib.report.statements.grammar import (
     Statement,
@@ -131,7 +131,7 @@ def compared(judged: pd.DataFrame) -> Statement:
         return Statement("")
     recipe = pairs.recipe.value_counts().index[0]
     says = pairs[pairs.recipe == recipe].says.value_counts()
-    agree, wrong, open_ = says.get("agrees", 0), says.get("differs", 0) + says.get("missing", 0), says.get("too close", 0)
+    agree, wrong, open_ = (sum(says.get(one, 0) for one in some) for some in (("agrees",), ("differs", "missing"), OPEN))
     decided = f"{agree} of {agree + wrong} come out here as in the paper" if agree + wrong else "none is decided here yet"
     rest = f"; {open_} more cannot be told from chance" if open_ else ""
     return Statement(f"Of the orders that the paper's values put clearly, {decided} {after(recipe)}{rest}.")

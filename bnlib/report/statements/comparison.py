@@ -33,10 +33,10 @@ def gain(
     higher. summary: the points that were compared, of `summarise`: without a difference, what of them diverged is said. alike: what
     both sides have in common, where each row's network is the other side itself, not the place where two sides are compared.
     """
-    own = best(rows)
+    own = best(rows.drop(columns="verdict", errors="ignore"))
     if not len(own):
         return all_diverged(summary, Statement("", "not trained" if "verdict" in rows else ""))
-    verdict = overall(own) if "verdict" in own else ""
+    verdict = overall(rows) if "verdict" in rows else ""
     recipe = own.recipe.iloc[0]
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
     sure, again = own[own.p < LEVEL], "than" if alike else "in"

@@ -63,7 +63,8 @@ def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Stat
 def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
     """Whether a variant differs from `base`, or only whether one is `better`, where `statements.variants` looks.
 
-    *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told.
+    *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told; *not
+    judged*: nothing has been repeated.
     """
     rows = fullest(_against(summary, base, summary.variant != base), "variant")
     if not len(rows):
@@ -71,6 +72,8 @@ def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
     gap = rows.difference if better else rows.difference.abs()
     if ((rows.p < LEVEL) & (gap > 0)).any():
         return "yes"
+    if rows.p.isna().all():
+        return "not judged"
     return "no" if (gap + rows.half < TOLERANCE).all() else "too close"
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bnlib.report.analysis.off import PARTS, SMALL, alone, answers
-from bnlib.report.analysis.verdicts import LEVEL, fullest
+from bnlib.report.analysis.verdicts import LEVEL, OPEN, fullest
 from bnlib.report.statements.grammar import Statement, after, few, lasting, listing, network, percent, upper
 from bnlib.spec import RECIPES as SETTINGS
 
@@ -73,7 +73,7 @@ def _known(measure: str, found: dict[str, str]) -> str:
 def _doubts(measure: str, found: dict[str, str]) -> str:
     """Whether features go off when, where the runs are too close to tell; "" if they tell everything."""
     does = DOES[measure][0]
-    close = [part for part in PARTS if found[part] == "too close"]
+    close = [part for part in PARTS if found[part] in OPEN]
     more = " or ".join(WHERE[part] for part in close if part != "training")
     if "training" in close:
         return f"whether {does} {WHERE['training']}{f', or more {more}' if more else ''}"
@@ -95,7 +95,7 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
         verdicts = {one: _found(own[own.measure == one]) for one in OF}
         judged = {one: _learnt(verdicts[one]) if part == "training" else verdicts[one][part] for one in OF}
         # Too close though features go off: what cannot be told is whether that is learnt.
-        doubt = {one: f" {UNTOLD}" if (judged[one], verdicts[one][part]) == ("too close", "yes") else "" for one in OF}
+        doubt = {one: f" {UNTOLD}" if judged[one] in OPEN and verdicts[one][part] == "yes" else "" for one in OF}
         found[title] = [Statement(tell(one, of, percents) + doubt[one], judged[one], OF[one]) for one, of in said if len(of)]
         found[title] = found[title] or [Statement(none, "not trained")]
     return found
@@ -192,7 +192,7 @@ def take_away(accounts: pd.DataFrame) -> Statement:
             "steps, so hold it against what decay alone would bring"
         )
     if relu["training"] == "yes":
-        added = "; whether it adds to it cannot be told yet" if relu["decay"] == "too close" else ""
+        added = "; whether it adds to it cannot be told yet" if relu["decay"] in OPEN else ""
         said.append(f"ReLUs fall silent without any weight decay, so that is not needed for it{added}")
     elif relu["training"] == "no":
         said.append("without weight decay ReLUs stay on where training goes well, so there it has not learnt to silence them")
