@@ -264,7 +264,9 @@ def test_the_commands_say_what_they_did(tiny, tmp_path):
     wrote = call("export", run.id, path)
     assert wrote.exit_code == 0 and wrote.output.startswith(f"{path}: {path.stat().st_size:,} bytes, {run.accuracy:.2%}")
     said, accuracy = call("load", path, "--accuracy").output, f"{run.accuracy:.2%}"
-    assert f"load({str(path)!r})" in said and "digest:    right" in said and "drawn from seed 0, the same bits" in said
+    assert "digest:    right" in said and "drawn from seed 0, the same bits" in said
+    exec(said.split("in Python: ")[1], names := {})  # as it says, in a new session
+    assert names["spec"] == run.spec and isinstance(names["model"], torch.nn.Module)
     assert run.spec.text in said and f"accuracy:  {accuracy} " in said and f"here:      {accuracy} " in said
     for words, message in (
         (("export", COMMITTED, path), "is there already"),

@@ -54,9 +54,10 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes, indent=1) + "\n")
 
 
-def older(folder):
-    """As an older version left it, which had no digests."""
-    (folder / "SHA256SUMS").unlink()
+def sealed(folder):
+    """As somebody leaves it who has changed files, and their digests, too."""
+    mine = [folder / name for name in files.PARTS if (folder / name).is_file() and not (folder / name).is_symlink()]
+    files.put_sums(folder, files.sums(folder)[0] | {path.name: files.digest(path.read_bytes()) for path in mine})
     return folder
 
 
@@ -265,55 +266,39 @@ def test_a_damage_is_found_and_named(name, copied):
     found = verification.verify(store.Run(folder))
     assert any(line.startswith(f"{ONE}: ") and file in line for line in found), found
     assert all("\n" not in line and len(line) < 600 for line in found)
-    assert verification.seal(store.Run(folder)) == found, "it is not sealed over"
     if file != "notes.txt":  # which is in no figure's way
         with pytest.raises(store.StoreError, match=ONE):
             store.Run(folder).check()
         assert not len(store.results(whole=True)) and list(store.unreadable(whole=True)) == [folder]
 
 
-# Of a run of an older version, without digests, nobody can tell these: values that could have been, and bytes that say the same.
+# Of these nobody can tell where the digests were changed, too: values that could have been, and bytes that say the same.
 ONLY_BY_DIGESTS = re.compile(
     r"history.csv: ((train|test)_(loss|accuracy)|seconds) of epoch (2|8)|history.csv: (seconds of epoch 16|no test_loss)"
     r"|run.json: another (test_loss|train_loss|seconds|engine|passes|device|threads|commit|dirty|data_checksum|started)"
     r"|run.json: (a field more|a version|the recipe's epochs repeated|a space|its last byte missing)"
-    r"|probes.json: (a digit|an empty object|its last byte missing|deleted|another run's)"
+    r"|probes.json: (a digit|an empty object|its last byte missing|another run's)"
     r"|bn.safetensors: (bn.\w+ changed by 1e-6|two swapped|a bit of the last number|another run's)"
 )
 
 
 @pytest.mark.parametrize("name", [name for name, (file, _) in DAMAGES.items() if file in files.PARTS])
-def test_without_digests_most_damages_are_found(name, copied):
-    folder = older(copied())
-    file, do = DAMAGES[name]
-    do(folder)
+def test_without_its_digest_most_damages_are_found(name, copied):
+    folder = copied()
+    DAMAGES[name][1](folder)
+    sealed(folder)
     found = verification.verify(store.Run(folder))
     assert any(line.startswith(f"{ONE}: ") for line in found) == (not ONLY_BY_DIGESTS.fullmatch(name)), found
-    assert not found or not store.Run(folder).sealed and verification.seal(store.Run(folder)) == found
 
 
-def test_a_right_run_is_right_with_digests_and_without(copied):
+def test_a_right_run_is_right_and_needs_its_digests(copied):
     run = store.Run(copied())
-    assert verification.verify(run) == [] and run.sealed
-    older(run.folder)
-    assert verification.verify(run) == [] and not run.sealed and run.accuracy and len(run.history) == 16 and run.gamma
+    assert verification.verify(run) == [] and run.accuracy and len(run.history) == 16 and run.gamma
     assert not store.unreadable(whole=True)
-
-
-def test_an_older_run_is_sealed_once_it_is_right(copied):
-    one, other = older(copied()), older(copied(OTHER))
-    edit(other, status="finshed")
-    said = call("verify")
-    assert said.exit_code == 1 and "status is 'finshed', not finished or diverged" in said.output
-    said = call("results", "seal")
-    assert said.exit_code == 1 and f"{ONE}: sealed" in said.output and f"{OTHER}: run.json: status" in said.output
-    assert store.Run(one).sealed and not store.Run(other).sealed
-    edit(other, status="finished")
-    assert "have no digests, without which" in call("verify").output
-    assert call("results", "seal", OTHER, ONE).output == f"{OTHER}: sealed\n{ONE}: has its digests already\n"
-    assert call("verify").output.rstrip().endswith("2 runs, nothing wrong")
-    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=one, capture_output=True, text=True)
+    done = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=run.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    (run.folder / files.SUMS).unlink()
+    assert verification.verify(run) == [f"{run.id}: SHA256SUMS is missing, the digests of what was stored"]
 
 
 # One bad folder.
@@ -332,8 +317,9 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_folder_is_named_and_the_others_are_listed(name, copied, caplog):
-    good, bad = copied(OTHER), older(copied())
+    good, bad = copied(OTHER), copied()
     DAMAGES[name][1](bad)
+    sealed(bad)
     with caplog.at_level(logging.WARNING):
         assert store.results().id.tolist() == [good.name] and [run.id for run in store.all_runs()] == [good.name]
         assert store.find(RunSpec("resnet14", recipe="short", bn_init="signed_uniform")) is None
@@ -437,17 +423,9 @@ def test_what_is_no_number_is_null(tiny, tmp_path):
     text = (run.folder / "run.json").read_text()
     assert '"train_loss": null' in text and json.loads(text, parse_constant=pytest.fail)
     assert run.info["train_loss"] is None and np.isnan(run.history.train_loss.iloc[-1]) and verification.verify(run) == []
-    (run.folder / files.SUMS).unlink()  # as an older version wrote it
-    (run.folder / "run.json").write_text(text.replace("null", "NaN", 1).replace('"format": 2', '"format": 1'))
+    (run.folder / "run.json").write_text(text.replace("null", "NaN", 1).replace('"format": 2', '"format": 1'))  # an older version's
+    sealed(run.folder)
     assert '"model": NaN' not in text and store.Run(run.folder).info["train_loss"] is None
-
-
-def test_a_run_of_today_needs_its_digests(tiny, tmp_path):
-    run = made(tiny(), tmp_path)
-    assert verification.verify(run) == [] and run.sealed
-    (run.folder / files.SUMS).unlink()
-    assert verification.verify(run) == [f"{run.id}: run.json: SHA256SUMS is missing, the digests of what was stored"]
-    assert verification.seal(run) and not run.sealed
 
 
 @pytest.mark.parametrize("moment", range(12))
@@ -477,11 +455,10 @@ def test_a_crash_while_probes_are_added_leaves_a_run_that_is_right(moment, copie
         writing.add_probes(store.Run(folder), {"more": {"one": 2}})
 
 
-def test_probes_are_added_to_a_run_without_any_and_to_an_older_one(tiny, tmp_path, copied):
-    for run in (made(tiny(), tmp_path), store.Run(older(copied()))):
-        sealed = run.sealed
+def test_probes_are_added_to_a_run_without_any_and_to_one_with_some(tiny, tmp_path, copied):
+    for run in (made(tiny(), tmp_path), store.Run(copied())):
         writing.add_probes(run, {"more": {"one": 0.12345678}})
-        assert store.Run(run.folder).probe("more") == {"one": 0.123457} and verification.verify(run) == [] and run.sealed == sealed
+        assert store.Run(run.folder).probe("more") == {"one": 0.123457} and verification.verify(run) == []
 
 
 def test_a_run_whose_folder_is_taken_says_what_to_remove(tiny, tmp_path):
@@ -548,8 +525,9 @@ def tagged():
 
 @pytest.mark.parametrize("field, change", list(tagged()), ids=lambda value: value if isinstance(value, str) else "")
 def test_a_tag_in_a_run_is_text_in_every_output(field, change, copied, monkeypatch):
-    folder = older(copied("resnet14_bn_short_seed0-f7b08146"))
+    folder = copied("resnet14_bn_short_seed0-f7b08146")
     edit(folder, **change)
+    sealed(folder)
     shown, frame = experiments.runs("fig2_depth"), store.results()
     monkeypatch.setattr(experiments, "cost", lambda *_: (60.0, frame.device.iloc[0] if len(frame) else TAG))
     outputs = [
@@ -569,7 +547,9 @@ def test_a_tag_in_a_run_is_text_in_every_output(field, change, copied, monkeypat
 
 @pytest.mark.parametrize("field", ["engine", "passes", "device", "status", "id"])
 def test_a_text_that_moves_a_terminal_is_refused(field, copied):
-    edit(older(copied()), **{field: "\x1b]0;mine\x07"})
+    folder = copied()
+    edit(folder, **{field: "\x1b]0;mine\x07"})
+    sealed(folder)
     assert not store.all_runs() and "\x1b" not in call("verify").output + call("results").output
 
 
@@ -600,9 +580,10 @@ def test_markdown_shows_a_text_as_it_is():
 def test_a_header_that_promises_10_gb_costs_nothing(copied):
     import tracemalloc
 
-    folder = older(copied())
+    folder = copied()
     data = (folder / "bn.safetensors").read_bytes()
     (folder / "bn.safetensors").write_bytes(struct.pack("<Q", 10 * 2**30) + data[8:])
+    sealed(folder)
     tracemalloc.start()
     with pytest.raises(store.StoreError, match="bn.safetensors is damaged .its header promises 10,737,418,240 bytes"):
         _ = store.Run(folder).tensors
@@ -611,7 +592,7 @@ def test_a_header_that_promises_10_gb_costs_nothing(copied):
 
 
 def test_a_file_larger_than_any_runs_is_not_read(copied):
-    folder = older(copied())
+    folder = copied()
     with open(folder / "probes.json", "r+b") as file:
         file.truncate(1 << 40)  # a hole, which takes no room
     assert "probes.json is larger than any run's" in verification.verify(store.Run(folder))[0]
@@ -655,8 +636,8 @@ def test_a_run_of_other_classes_is_drawn_verified_exported_and_loaded_with_them(
 )
 def test_a_wrong_number_of_classes_and_a_wrong_top5_are_found(changes, message, folder_of_pictures, tiny, runs_folder):
     run = made(tiny(), runs_folder, classes=23)
-    (run.folder / files.SUMS).unlink()
-    edit(run.folder, format=1, **changes)
+    edit(run.folder, **changes)
+    sealed(run.folder)
     assert message in " ".join(verification.verify(run))
 
 
@@ -673,19 +654,18 @@ def test_a_wrong_number_of_classes_and_a_wrong_top5_are_found(changes, message, 
 )
 def test_a_damaged_top5_in_a_history_is_found(change, message, folder_of_pictures, tiny, runs_folder):
     run = made(tiny(), runs_folder, classes=23)
-    (run.folder / files.SUMS).unlink()
-    edit(run.folder, format=1)
     text = (run.folder / "history.csv").read_text()
     assert change(text) != text
     (run.folder / "history.csv").write_text(change(text))
+    sealed(run.folder)
     assert message in " ".join(verification.verify(run))
 
 
 def test_a_data_set_of_a_name_has_as_many_classes_as_it_has(tiny, runs_folder, monkeypatch):
     monkeypatch.setattr(RunSpec, "classes", 10, raising=False)
     run = made(tiny(), runs_folder)
-    (run.folder / files.SUMS).unlink()
-    edit(run.folder, format=1, classes=7)
+    edit(run.folder, classes=7)
+    sealed(run.folder)
     assert verification.verify(run) == [f"{run.id}: run.json: classes is 7, and digits has 10"]
 
 

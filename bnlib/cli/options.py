@@ -210,9 +210,7 @@ def spec_options(command):
         click.option("--batch-size", type=int),
         click.option("--sync-bn", is_flag=True, help="Statistics over all processes, where several train (torchrun)."),
         click.option("--augment", type=Choice(AUGMENTATIONS)),
-        click.option(
-            "--train-images", type=int, help="Train on so many images: the first, or spread over a folder."
-        ),
+        click.option("--train-images", type=int, help="Train on so many images: the first, or spread over a folder."),
         click.option(
             "--pretrained",
             type=Choice(DATASETS),

@@ -1,7 +1,6 @@
-"""The stored runs: list, verify, seal and ask them, and clean up."""
+"""The stored runs: list, verify and ask them, and clean up."""
 
 import functools
-import os
 import shlex
 
 import click
@@ -68,7 +67,7 @@ def verify(accuracy, data_root):
     from bnlib.store import verification
 
     load = functools.cache(lambda name, size: datasets.load(name, data_root, size))
-    runs, wrong, unsealed, unseen, orphans = [store.Run(path) for path in store.folders()], [], [], [], 0
+    runs, wrong, unseen, orphans = [store.Run(path) for path in store.folders()], [], [], 0
     if not runs:
         raise click.ClickException(f"{_nothing()}: nothing is verified")
     broken = store.unreadable() if accuracy else {}
@@ -84,7 +83,6 @@ def verify(accuracy, data_root):
         found = verification.verify(one, images)
         wrong += found
         orphans += not found and bool(verification.unseen(one))
-        unsealed += [one.id] if not found and not one.sealed else []
     for line in wrong:
         click.echo(line, err=True)
     for line in unseen:
@@ -94,39 +92,6 @@ def verify(accuracy, data_root):
     click.echo(f"{len(runs)} runs, nothing wrong")
     if orphans:
         click.echo(f"where {orphans} of them began is not checked: the network is not here, or was trained again since")
-    if unsealed:
-        some = f"{', '.join(unsealed[:3])}{', …' if len(unsealed) > 3 else ''}"
-        click.echo(
-            f"{len(unsealed)} of them, of an older version, have no digests, without which not every change is found: {some}; "
-            "`bnlib results seal` gives them"
-        )
-
-
-@results.command()
-@click.argument("names", nargs=-1, metavar="[RUN]...")
-@options.one_line
-def seal(names):
-    """Give runs of an older version digests of their files, from which `verify` knows later that none was changed.
-
-    All runs that have none, or those named. Each is verified first, as far as it can be; if something is wrong, it gets none.
-    """
-    from bnlib import store
-    from bnlib.store import verification
-
-    runs = [store.load(name) for name in dict.fromkeys(names)] or [store.Run(path) for path in store.folders()]
-    refused = 0
-    for one in runs:
-        had = os.path.lexists(one.folder / "SHA256SUMS")
-        if had and not names:
-            continue
-        wrong = verification.seal(one)
-        for line in wrong:
-            click.echo(line, err=True)
-        refused += bool(wrong)
-        if not wrong:
-            click.echo(f"{one.id}: {'has its digests already' if had else 'sealed'}")
-    if refused:
-        raise click.ClickException(f"{refused} of {len(runs)} runs are not sealed: something is wrong with them")
 
 
 @results.command()

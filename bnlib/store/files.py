@@ -99,13 +99,14 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sums(folder: Path) -> tuple[dict[str, str], dict[str, str]] | None:
-    """The digests of a run's files by name, and those of files that are about to be replaced; None for a run without digests.
+def sums(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The digests of a run's files by name, and those of files that are about to be replaced.
 
-    Raises StoreError if SHA256SUMS is damaged.
+    Raises StoreError if SHA256SUMS is missing or damaged.
     """
     if not os.path.lexists(folder / SUMS):
-        return None
+        read(folder, FILES[0])  # else it is no run at all
+        raise StoreError(f"{shown(folder.name)}: {SUMS} is missing, the digests of what was stored")
     now, following = {}, {}
     for line in read(folder, SUMS).decode("utf-8", "replace").splitlines():
         match = re.fullmatch(r"(# next )?([0-9a-f]{64})  (\S+)", line)
@@ -125,17 +126,16 @@ def put_sums(folder: Path, now: dict[str, str], following: dict[str, str] | None
 
 
 def stored(folder: Path, name: str) -> bytes | None:
-    """A run's file, held against its digest where the run has digests; None if it has none of that name and need not.
+    """A run's file, held against its digest; None if it has none of that name and need not.
 
     Raises StoreError if the file is missing, damaged, or not what was stored.
     """
     for _ in range(3):  # another process may replace the file between two looks
-        digests = sums(folder)
-        now, following = ({}, {}) if digests is None else digests
+        now, following = sums(folder)
         if name not in FILES and name not in now and not os.path.lexists(folder / name):
             return None
         data = read(folder, name)
-        if digests is None or digest(data) in (now.get(name), following.get(name)):
+        if digest(data) in (now.get(name), following.get(name)):
             return data
     raise StoreError(f"{shown(folder.name)}: {name} is not what was stored: its SHA-256 is not the one in {SUMS}")
 

@@ -28,8 +28,6 @@ class Run:
     def _known(self) -> tuple[dict, RunSpec]:
         data = files.stored(self.folder, "run.json")
         about, spec, wrong = self._read("run.json", lambda: form.info(data, self.folder.name))
-        if not wrong and about.get("format", 1) > 1 and files.sums(self.folder) is None:
-            wrong = [f"{files.SUMS} is missing, the digests of what was stored"]
         self._right("run.json", wrong)
         return about, spec
 
@@ -108,22 +106,13 @@ class Run:
             raise StoreError(f"{self.id}: probes.json: it holds no objects by name")
         return found
 
-    @property
-    def sealed(self) -> bool:
-        """Whether the run has digests of its files. One of an older version has none until it is given them."""
-        return files.sums(self.folder) is not None
-
     def check(self) -> None:
-        """Hold each file against its digest, without digests against its form. Raises StoreError for the first that is not right.
+        """Hold each file against its digest. Raises StoreError for the first that is not right.
 
         Quick: needs no PyTorch. What a network drawn again shows besides, `bnlib.store.verification.verify` looks at.
         """
-        if self.sealed:
-            for name in files.PARTS:
-                files.stored(self.folder, name)
-        else:
-            _ = self.history, self.tensors
-            self._right("probes.json", form.probes(self.probes or {}))
+        for name in files.PARTS:
+            files.stored(self.folder, name)
 
     def fault(self, whole: bool = False) -> str:
         """Why it cannot be read, in a line; empty if it can. whole: also by `check`, its curve, tensors and probes."""

@@ -4,7 +4,7 @@ import os
 
 from bnlib import freezing
 from bnlib.engine import evaluate
-from bnlib.store import files, form, places, pretrained, writing
+from bnlib.store import files, form, places, pretrained
 from bnlib.store.files import StoreError, shown
 from bnlib.store.networks import begins, draw, drawn_alike, misfit
 from bnlib.store.run import Run
@@ -17,8 +17,7 @@ def verify(run: Run, dataset=None) -> list[str]:
     the history against the spec's epochs and schedule, and its last line against run.json; that the seed draws the same weights
     here; and the names, shapes and numbers of what is stored of the network. With a `dataset`, also evaluates the network again:
     the stored accuracy must come out (within 5 images, as another machine may break a tie in another way).
-    A run of an older version has no digests: all else is checked; so it is of one that began from a network which is not here, or
-    was trained again since, see `unseen`.
+    Of one that began from a network which is not here, or was trained again since, all else is checked, see `unseen`.
     """
     fresh = Run(run.folder)  # what is on the disk now
     wrong = _strangers(fresh)
@@ -34,14 +33,6 @@ def verify(run: Run, dataset=None) -> list[str]:
         except StoreError as error:
             wrong.append(str(error))
     return list(dict.fromkeys(wrong))
-
-
-def seal(run: Run) -> list[str]:
-    """Give a run of an older version digests of its files, if `verify` finds nothing wrong; else what it finds."""
-    wrong = verify(run)
-    if not wrong and not run.sealed:
-        writing.seal(run)
-    return wrong
 
 
 def _strangers(run: Run) -> list[str]:

@@ -32,14 +32,11 @@ def add_probes(run: Run, probes: dict) -> None:
     run.__dict__.pop("probes", None)
     before, after = files.stored(run.folder, "probes.json"), files.dump(known | probes)
     try:
-        if digests := files.sums(run.folder):
-            now = digests[0] | ({"probes.json": files.digest(before)} if before is not None else {})
-            new = {"probes.json": files.digest(after)}
-            files.put_sums(run.folder, now, new)
-            files.put(run.folder, "probes.json", after)
-            files.put_sums(run.folder, now | new)
-        else:
-            files.put(run.folder, "probes.json", after)
+        now = files.sums(run.folder)[0] | ({"probes.json": files.digest(before)} if before is not None else {})
+        new = {"probes.json": files.digest(after)}
+        files.put_sums(run.folder, now, new)
+        files.put(run.folder, "probes.json", after)
+        files.put_sums(run.folder, now | new)
     except OSError as error:
         raise StoreError(f"{run.id}: its probes cannot be written to {run.folder} ({error.strerror or error})") from None
 
@@ -84,12 +81,3 @@ def write(spec: RunSpec, model, history: list[dict], info: dict, folder: Path, p
             raise
         raise StoreError(f"the run could not be written to {target} ({getattr(error, 'strerror', None) or error})") from None
     return Run(target)
-
-
-def seal(run: Run) -> None:
-    """Give a run of an older version, which has none, digests of its files as they are. `verification.seal` looks at it first."""
-    names = [name for name in files.PARTS if name in files.FILES or os.path.lexists(run.folder / name)]
-    try:
-        files.put_sums(run.folder, {name: files.digest(files.read(run.folder, name)) for name in names})
-    except OSError as error:
-        raise StoreError(f"{run.id}: {run.folder} cannot be written ({error.strerror or error})") from None

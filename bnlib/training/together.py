@@ -26,9 +26,7 @@ from bnlib.words import shown
 def run(spec: RunSpec, *, device: str | None = None, data_root: str | Path | None = None, progress: bool = True) -> store.Run:
     """The run of `spec`: from the store if it is there, else trained and stored. See `train`."""
     if not isinstance(spec, RunSpec):
-        raise ValueError(
-            f"spec {shown(spec)}: a RunSpec is needed, as RunSpec('resnet14'); `bnlib.load` knows ids"
-        )
+        raise ValueError(f"spec {shown(spec)}: a RunSpec is needed, as RunSpec('resnet14'); `bnlib.load` knows ids")
     return store.find(spec) or train(spec, device=device, data_root=data_root, progress=progress)
 
 
