@@ -10,6 +10,7 @@ from torch import nn
 
 from bnlib import build, engine, freeze, machine, models
 from bnlib.engine import passes, passes_c
+from bnlib.engine.recorded import Recorded
 from bnlib.engine.step import fits
 
 needs_cc = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here")
@@ -226,6 +227,17 @@ def test_without_a_compiler_it_says_so_and_goes_on(monkeypatch, capsys):
     assert type(engine.make(build("resnet8"), "fp32", steps=10**6, sizes=(16,), depth=8)) is engine.Plain
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and "NoCompiler: no cc" in said
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_what_is_recorded_takes_images_from_wherever_they_are():
+    total = torch.zeros((), device="cuda")
+    with torch.cuda.stream(torch.cuda.Stream()):
+        step = Recorded(lambda x: total.add_(x.to("cuda", non_blocking=True).sum()), torch.device("cuda"))
+        for number in range(1, 5):
+            step(torch.full((3,), float(number)))
+        assert total.item() == 30
 
 
 @pytest.mark.gpu
