@@ -88,8 +88,8 @@ def _chains(network: nn.Module) -> Iterator[dict[str, nn.Module]]:
             continue
         found = True
     if not found:
-        raise ValueError(f"this {called(network)} has none of the blocks that can be cut: use a network of bnlib.build, or "
-                         "torchvision's ResNet")  # fmt: skip
+        which = "a network of bnlib.build with BatchNorm, or torchvision's ResNet"
+        raise ValueError(f"this {called(network)} has none of the blocks that can be cut: use {which}")
 
 
 def _check(chain: dict[str, nn.Module], seen: dict[nn.Module, str]) -> None:

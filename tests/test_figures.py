@@ -277,9 +277,9 @@ def test_the_papers_values_are_paler_beside_runs_of_fewer_epochs():
         assert one.get_alpha() == 1 and other.get_alpha() == style.PALE
         assert other.get_markersize() < one.get_markersize()
     legend = [text.get_text() for text in figures.fig2_depth(OURS, THEIRS).legends[0].get_texts()]
-    assert "the paper (its text, a picture)" in legend and "the paper, 160 epochs" in legend
+    assert "the paper (its text, read off a figure)" in legend and "the same, beside 16 epochs of ours" in legend
     legend = [text.get_text() for text in figures.fig2_depth(OURS[:2], THEIRS).legends[0].get_texts()]
-    assert "the paper, 160 epochs" not in legend
+    assert "the same, beside 16 epochs of ours" not in legend
 
 
 def test_panels_of_a_figure_share_their_scales_and_epochs_are_whole():
@@ -291,7 +291,7 @@ def test_panels_of_a_figure_share_their_scales_and_epochs_are_whole():
     layers = figures.gamma_layers(analysis.layers(gammas)).axes
     low, high = layers[0].get_ylim()
     assert len({ax.get_ylim() for ax in layers}) == 1 and -3 < low < high < 4
-    assert any("shade to" in text.get_text() for ax in layers for text in ax.texts), "what is cut off is said"
+    assert any("quartiles reach" in text.get_text() for ax in layers for text in ax.texts), "what is cut off is said"
     for epochs in (3, 20):
         history = pd.DataFrame({"epoch": range(1, epochs + 1), "lr": 0.1, "train_accuracy": 0.5, "test_accuracy": 0.5})
         ticks = figures.curve(history, "resnet14").axes[0].get_xticks()

@@ -51,8 +51,8 @@ def judged(summary, values, uncertainty=0.4):
             "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; whether the 60.5 % at 56 layers are more than that cannot be told",
         ),
         ([50, 51, 50.5], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
-        ([50, 50.5, 51], "goes from 50.0 % at 14 layers to 51.0 % at 56 layers, higher at each depth, which may be chance"),
-        ([51, 50.5, 50], "goes from 51.0 % at 14 layers to 50.0 % at 56 layers, lower at each depth, which may be chance"),
+        ([50, 50.5, 51], "is higher at each depth, from 50.0 % at 14 layers to 51.0 % at 56 layers, which may be chance"),
+        ([51, 50.5, 50], "is lower at each depth, from 51.0 % at 14 layers to 50.0 % at 56 layers, which may be chance"),
         ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),
         ([50, 70, 60], "rises from 50.0 % at 14 layers to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
@@ -119,7 +119,8 @@ def test_orders_are_counted():
     flat = judged(points((14, 44), (110, 58), (434, 58.5), recipe="short"), values)
     assert (
         plain(say.compared(flat))
-        == "Of the orders that the paper's values put clearly, 2 of 3 come out here as in the paper after 16 epochs."
+        == "Of the orders that the paper's values put clearly, 2 of 3 come out here as in the paper after 16 epochs. "
+        "Not so: ResNet-434 above ResNet-110 with γ and β."
     )
     close = judged(points((14, 57), (110, 58), recipe="short", n=2, sd=3.0), {(14, "bn"): 66, (110, "bn"): 69})
     assert plain(say.compared(close)).endswith("none is decided here yet after 16 epochs; 1 more cannot be told from chance.")
@@ -205,7 +206,7 @@ def test_a_gain_that_the_paper_speaks_of_has_a_verdict():
 
 def test_longer_training_is_compared_where_both_were_done():
     both = pd.concat([points((14, 48), (32, 58)), points((14, 44), recipe="short")])
-    assert plain(say.longer(both)) == "160 epochs instead of 16 change that by +4.0 in ResNet-14 (points of accuracy)."
+    assert plain(say.longer(both)) == "160 epochs instead of 16 change accuracy by points: +4.0 in ResNet-14."
     assert not say.longer(points((14, 48)))
 
 
@@ -301,7 +302,10 @@ def test_variants_and_halves_say_which_diverged():
 
 def test_counts_are_checked_and_not_judged():
     rows = pd.DataFrame({"equal": [4, 4, None], "bn share": [0.005, 0.0064, 0.1]})
-    assert plain(say.counts(rows)) == "γ and β are 0.5 % to 0.64 % of a network's parameters; all 8 counts are the paper's."
+    assert (
+        plain(say.counts(rows))
+        == "γ and β are 0.5 % to 0.64 % of a network's parameters; all 8 counts are those that the paper prints, rounded."
+    )
     assert say.counts(rows).verdict == "checked" and say.counts(rows.assign(equal=[4, 3, None])).verdict == "failed"
 
 
@@ -396,11 +400,11 @@ def test_what_a_chapter_lacks_is_said_in_a_line(monkeypatch):
         monkeypatch.setattr(experiments, "missing", lambda specs: [spec for spec in specs if keep(spec)]),
         plain(say.left_to_train(name)),
     )[1]
-    assert left("beyond_norms", lambda spec: True) == "Still to be trained: for 160 epochs all of it; for 16 epochs all of it."
+    assert left("beyond_norms", lambda spec: True) == "Not trained yet: for 160 epochs all of it; for 16 epochs all of it."
     lacks = lambda spec: spec.recipe == "short" and (spec.model == "resnet32" or spec.norm == "layer")  # noqa: E731
-    assert left("beyond_norms", lacks) == "Still to be trained: for 16 epochs all of ResNet-32, and parts of ResNet-14."
+    assert left("beyond_norms", lacks) == "Not trained yet: for 16 epochs all of ResNet-32, and parts of ResNet-14."
     many = left("beyond_bytes", lambda spec: spec.recipe == "paper" and spec.model.startswith("wrn"))
-    assert many == "Still to be trained: for 160 epochs all of 6 networks."
+    assert many == "Not trained yet: for 160 epochs all of 6 networks."
 
 
 def test_small_gammas_are_said_against_depth():
@@ -423,7 +427,7 @@ def test_one_of_the_papers_two_shares_is_judged_by_itself():
     alone, both = points((14, 20), (110, 26)), points((14, 20), (110, 26), (110, 8, "all"))
     said = say.small(alone, analysis.judge(alone, reference))
     assert (said.verdict, said.of) == ("reproduced", "with γ and β trained")
-    assert plain(said).endswith("to 26.0 % at 110 layers. For ResNet-110 the paper is quoted with 27.0 %.")
+    assert plain(said).endswith("to 26.0 % at 110 layers. The paper is quoted with 27 %, presumably of ResNet-110.")
     said = say.small(both, analysis.judge(both, reference))
     assert (said.verdict, said.of) == ("reproduced", "")
     short = alone.assign(recipe="short")
@@ -525,7 +529,7 @@ def test_where_and_how_far_and_what_they_are_worth():
     )
     assert "changes nothing" in plain(say.clamped(answer.assign(change=0.0, change_random=0.0)))
     said = lambda **other: plain(say.clamped_to_nothing(answer.assign(**other)))  # noqa: E731
-    assert said().endswith("that costs 2.0 points, and among the three replicates of ResNet-14 it costs 1.0 to 3.0 points.")
+    assert said().endswith("constant, costs 2.0 points, and among the three replicates of ResNet-14 it costs 1.0 to 3.0 points.")
     assert said(beta_high=0.1).endswith("it gains 0.1 points at best and costs 3.0 points at worst.")
     assert said(beta_high=0.04, beta_low=-0.04).endswith("it costs nothing.")
     more = pd.concat(
@@ -536,9 +540,9 @@ def test_where_and_how_far_and_what_they_are_worth():
         ]
     )
     assert plain(say.clamped_to_nothing(more)).endswith(
-        "that costs 2.0 points; in ResNet-14 and ResNet-32 it costs 2.0 to 9.0 points."
+        "constant, costs 2.0 points; in ResNet-14 and ResNet-32 it costs 2.0 to 9.0 points."
     )
-    assert plain(say.clamped_to_nothing(more.head(2))).endswith("that costs 9.0 points; in ResNet-14 it costs 2.0 points.")
+    assert plain(say.clamped_to_nothing(more.head(2))).endswith("constant, costs 9.0 points; in ResNet-14 it costs 2.0 points.")
     assert said(change_beta=0.0, n=1).endswith("instead of a constant, that costs nothing.")
     assert not say.clamped(answer.head(0)) and not say.clamped_to_nothing(answer.head(0))
 

@@ -89,7 +89,7 @@ def test_the_answer_says_when_features_go_off():
         (
             ("too close", "too close", "yes"),
             "more γ end near 0 with weight decay",
-            "whether γ end near 0 without weight decay, or more at a larger learning rate",
+            "whether γ end near 0 without weight decay, nor whether more do at a larger learning rate",
         ),
         (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay", ""),
         (
@@ -150,7 +150,9 @@ def test_few_runs_cannot_tell():
     once = world(*[(5, 20, 20, 20, 20)] * 2, *[(5, 20, 20, 20, 20)] * 2, n=1)
     assert {one[0] for said in verdicts(once).values() for one in said} == {"not judged"}
     assert "one run;" in plain(say.explanations(once[2], once[1])[say.EXPLANATIONS["training"]][0])
-    said = "In ResNet-14 after 16 epochs (n = 1), it cannot be told yet whether ReLUs fall silent without weight decay, or more at a larger "
+    said = (
+        "In ResNet-14 after 16 epochs (n = 1), it cannot be told yet whether ReLUs fall silent without weight decay, nor whether "
+    )
     assert plain(say.why(once[2])).startswith(said) and plain(say.why(once[2])).count("nor whether γ") == 1
     assert say.take_away(once[2]).text == ""
 

@@ -107,7 +107,7 @@ CLAIMS = (
     ),
     Claim(
         "Training turns off around a third of the random features: 27 % of γ end below 0.01, 9 % when everything is trained.",
-        "the two shares",
+        "the shares, where the network has been trained; not what causes them",
         "its abstract; the numbers by a reproduction, presumably of ResNet-110",
         ("fig5_thresholds",),
         evidence.disabled,

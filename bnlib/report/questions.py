@@ -122,7 +122,7 @@ def _tasks():
 
 
 LEARNED = (
-    Question("Does accuracy with γ and β alone come to the paper's values?", ("fig2_depth",), _values),
+    Question("Does accuracy with γ and β alone match the paper's values?", ("fig2_depth",), _values),
     Question("Is that more than training as many random weights?", ("ablation_random_parameters",), _claim(2)),
     Question("How many random weights a channel are worth γ and β?", ("ablation_random_parameters",), _random, open=True),
     Question("Do as many γ end near 0 as the paper says?", ("fig5_thresholds", "fig4_gamma"), _shares),

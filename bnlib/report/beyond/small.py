@@ -185,10 +185,10 @@ def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
     if not len(others):
         return ""
     last = others.loc[others.difference.astype(float).idxmin()]
-    as_said = " as it says" if CRITIQUE[0] <= -last.difference <= CRITIQUE[1] else ""
+    as_said = ", as the critique says" if CRITIQUE[0] <= -last.difference <= CRITIQUE[1] else ""
     return (
-        f" Not among them is {network(last.network)}: in {size(last.bytes)} it is {points(last.difference)} behind,{as_said}"
-        f"{few(others.loc[[last.name]])}{',' if as_said else ''} but a smaller seed reaches as much."
+        f" {network(last.network)} is not among them, as a smaller seed reaches as much: in {size(last.bytes)} it is "
+        f"{points(last.difference)} behind{as_said}{few(others.loc[[last.name]])}."
     )
 
 

@@ -81,7 +81,7 @@ def fig2_depth(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
 
 
 def fig2_width(summary: pd.DataFrame, reference: pd.DataFrame) -> Figure:
-    """Figure 2, right: as `fig2_depth`, against the width factor W of WRN-14-W; ResNet-14 is W = 1."""
+    """Figure 2, wide networks: as `fig2_depth`, against the width factor W of WRN-14-W; ResNet-14 is W = 1."""
     names = reference.network.replace("ResNet-14", "WRN-14-1").fillna("")
     reference = reference[names.str.startswith("WRN-14-")]
     reference = reference.assign(width=names.str.removeprefix("WRN-14-")[reference.index].astype(int))

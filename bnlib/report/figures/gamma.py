@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from bnlib.report.figures import alt
 from bnlib.report.figures.marks import paper_handle, recipes_of
 from bnlib.report.figures.panels import finish, groups, nothing, panels
-from bnlib.report.figures.style import FAINT, GREY, MUTED, OURS, PALE, house_style, label, look, order
+from bnlib.report.figures.style import FAINT, GREY, HALO, MUTED, OURS, PALE, house_style, label, look, order
 
 BIN = 0.05  # of the distributions
 SYMBOLS = {"gamma": "γ", "beta": "β"}
@@ -80,7 +80,7 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         known = shares[shares.network.isin(set(reference.network))]
         theirs = [paper_handle(reference.kind, strong, recipes_of(known) if len(known) else []) for strong in (True, False)]
         more = [alone, *(one for one in theirs if one)]
-        finish(figure, axes, shares, "threshold on |γ| (log scale)", "features below it (%)", more)
+        finish(figure, axes, shares, "threshold on |γ| (log scale)", "features with |γ| below it (%)", more)
 
     def measure(rows):
         near = rows.iloc[(rows.threshold - 0.01).abs().argmin()]
@@ -122,7 +122,8 @@ def gamma_layers(layers: pd.DataFrame, column: str = "gamma") -> Figure:
                 ax.axhline(0, color=GREY, linewidth=1, zorder=0)
                 if beyond:
                     reach = " and ".join(alt.number(value, ".1f") for value in sorted({min(beyond), max(beyond)}))
-                    ax.text(0.99, 0.97, f"shade to {reach}", color=MUTED, fontsize=9, ha="right", va="top", transform=ax.transAxes)
+                    corner = {"ha": "right", "va": "top", "transform": ax.transAxes, "path_effects": HALO}
+                    ax.text(0.99, 0.97, f"quartiles reach {reach}", color=MUTED, fontsize=9, **corner)
             above = ("then a ReLU\n", "then the sum\n") if (network, recipe) == found[0][0] else ("", "")
             row[0].set_title(f"{above[0]}{network}: {OURS[recipe]}", loc="left", fontsize=10)
             row[1].set_title(f"{above[1]} ", loc="left", fontsize=10)

@@ -38,7 +38,8 @@ def panels(frame: pd.DataFrame):
     for (network, recipe), place in places.items():
         axes[place].set_title(f"{network}: {OURS[recipe]}", loc="left", fontsize=10)
         if (network, recipe) not in keys:
-            axes[place].text(0.5, 0.5, "nothing yet", ha="center", color=MUTED, fontsize=10, transform=axes[place].transAxes)
+            ax = axes[place]
+            ax.text(0.5, 0.5, "not trained, or not asked", ha="center", color=MUTED, fontsize=10, transform=ax.transAxes)
     return figure, [axes[places[key]] for key in keys]
 
 

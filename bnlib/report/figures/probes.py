@@ -36,7 +36,7 @@ def fig6_clamping(clamping: pd.DataFrame) -> Figure:
         more = [
             Line2D([], [], color=MUTED, label="test accuracy, β kept"),
             Line2D([], [], color=MUTED, linestyle=":", label="test accuracy, β at 0 too"),
-            Line2D([], [], color=MUTED, linestyle="--", linewidth=0.9, label="features set to 0"),
+            Line2D([], [], color=MUTED, linestyle="--", linewidth=0.9, label="share of features set to 0"),
         ]
         finish(figure, axes, clamping, "threshold on |γ| (log scale)", "accuracy, features (%)", more)
 
@@ -109,7 +109,7 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             Patch(color=look("bn")[0], alpha=0.15, label=f"a review, of {label('bn')}"),
             Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label=f"a review, of {label('all')}"),
         ]
-        finish(figure, axes, relu, "off: 0 for … of the images", "units off (%)", more, lines=False)
+        finish(figure, axes, relu, "off: 0 for … of the images", "share of units, or of values (%)", more, lines=False)
 
     def measure(rows):
         rows = rows[rows.definition == "0.99"] if (rows.definition == "0.99").any() else rows

@@ -134,7 +134,16 @@ def compared(judged: pd.DataFrame) -> Statement:
     agree, wrong, open_ = (sum(says.get(one, 0) for one in some) for some in (("agrees",), ("differs", "missing"), OPEN))
     decided = f"{agree} of {agree + wrong} come out here as in the paper" if agree + wrong else "none is decided here yet"
     rest = f"; {open_} more cannot be told from chance" if open_ else ""
-    return Statement(f"Of the orders that the paper's values put clearly, {decided} {after(recipe)}{rest}.")
+    own = pairs[(pairs.recipe == recipe) & pairs.says.isin(("differs", "missing"))]
+    not_so = f" Not so: {listing(map(_order, own['first'], own.second))}." if 0 < len(own) < 4 else ""
+    return Statement(f"Of the orders that the paper's values put clearly, {decided} {after(recipe)}{rest}.{not_so}")
+
+
+def _order(first: tuple[str, str], second: tuple[str, str]) -> str:
+    """One point above another, in words: of one trainable set, or of one network."""
+    if first[1] == second[1]:
+        return f"{network(first[0])} above {network(second[0])} with {what(first[1])}"
+    return f"{what(first[1])} above {what(second[1])} in {network(first[0])}"
 
 
 def counts(judged: pd.DataFrame) -> Statement:
@@ -145,8 +154,8 @@ def counts(judged: pd.DataFrame) -> Statement:
     least, most = (f"{100 * end:.2g}\u00a0%" for end in (share.min(), share.max()))
     said = f"γ and β are {least} to {most} of a network's parameters"
     if right == due:
-        return Statement(f"{said}; all {due} counts are the paper's.", "checked")
-    return Statement(f"{said}; {right} of {due} counts are the paper's.", "failed")
+        return Statement(f"{said}; all {due} counts are those that the paper prints, rounded.", "checked")
+    return Statement(f"{said}; {right} of {due} counts are those that the paper prints, rounded.", "failed")
 
 
 def replicates(summary: pd.DataFrame) -> str:
@@ -169,7 +178,7 @@ def left_to_train(name: str) -> Statement:
         each = "all of it" if whole and len(whole) == len(ways) else _some_of("all of ", whole)
         if lacking:
             said.append(f"{lasting(recipe)} " + ", and ".join(filter(None, (each, _some_of("parts of ", some)))))
-    return Statement(f"Still to be trained: {'; '.join(said)}." if said else "")
+    return Statement(f"Not trained yet: {'; '.join(said)}." if said else "")
 
 
 def _some_of(how: str, models: list[str]) -> str:

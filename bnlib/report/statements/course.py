@@ -40,7 +40,7 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
             return f"is {said[0]} and {said[1]}, no further apart than by chance"
         step = "higher" if (np.diff(mean) > 0).all() else "lower" if (np.diff(mean) < 0).all() else ""
         if step:
-            return f"goes from {said[0]} to {said[-1]}, {step} at each {along}, which may be chance"
+            return f"is {step} at each {along}, from {said[0]} to {said[-1]}, which may be chance"
         low, high = percent(mean.min()), percent(mean.max())
         return f"stays between {low} and {high} from {own[along].iloc[0]} to {end}, no two further apart than by chance"
     ways = ["rises" if mean[j] > mean[i] else "falls" for i, j in itertools.pairwise(turns)]

@@ -27,7 +27,7 @@ def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -
     else:
         text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}{few(own)}."
     for row in held[(held.trainable == "bn") & held.recipe.isin(FULL)].itertuples():
-        text += f" For {network(row.network)} the paper is quoted with {percent(row.reference)}."
+        text += f" The paper is quoted with {row.reference:g}\u00a0%, presumably of {network(row.network)}."
     return Statement(text, verdict, of)
 
 
@@ -160,7 +160,7 @@ def clamped_to_nothing(answer: pd.DataFrame) -> Statement:
     if not len(own):
         return Statement("")
     row = own.sort_values("depth").iloc[-1]
-    said = f"With their β at 0 too, so that they are nothing instead of a constant, that {_costs(row.change_beta)}"
+    said = f"Setting their β to 0 as well, so that such a feature is gone instead of a constant, {_costs(row.change_beta)}"
     wide = own[own.n > 1].assign(range=lambda rows: (rows.beta_high - rows.beta_low).astype(float)).sort_values("range")
     others = own[~own.network.isin([row.network, *wide.network.tail(1)])]
     if len(others):
@@ -217,6 +217,7 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
             f"{upper(after(row.recipe))}, {percent(row.more)} of the units behind ReLUs are 0 for more than {share} with γ and β "
             f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{few(rows.loc[[row.name]])}{sure}.",
             verdict,
+            "as an order",
         )
     own = relu[(relu.trainable == "bn") & (relu.definition == definition)]
     if not len(own):

@@ -74,10 +74,11 @@ def _doubts(measure: str, found: dict[str, str]) -> str:
     """Whether features go off when, where the runs are too close to tell; "" if they tell everything."""
     does = DOES[measure][0]
     close = [part for part in PARTS if found[part] in OPEN]
-    more = " or ".join(WHERE[part] for part in close if part != "training")
-    if "training" in close:
-        return f"whether {does} {WHERE['training']}{f', or more {more}' if more else ''}"
-    return f"whether more {does} {more}" if more else ""
+    each = [f"whether {does} {WHERE['training']}"] if "training" in close else []
+    for part in close:
+        if part != "training":
+            each.append(f"whether more do {WHERE[part]}" if each else f"whether more {does} {WHERE[part]}")
+    return ", nor ".join(each)
 
 
 def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, list[Statement]]:

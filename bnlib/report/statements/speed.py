@@ -16,9 +16,9 @@ def speed(rows: pd.DataFrame, model: str, machine: str) -> Statement:
         return Statement(f"{network(title(model))} has not been measured on {machine}.")
     said = f"An epoch of {network(title(model))} with γ and β alone takes {duration(found['epoch'])} on {machine}"
     if not math.isnan(found["times"]):
-        said += f", {found['times']:.1f} times less than an ordinary PyTorch loop in fp32"
+        said += f", {found['times']:.1f} times as fast as an ordinary PyTorch loop in fp32"
         if not math.isnan(found["plain"]):
-            said += f" and {found['plain']:.1f} times less than plain steps in bf16, as ours are"
+            said += f" and {found['plain']:.1f} times as fast as plain steps in bf16, as ours are"
     if not math.isnan(found["over"]):
         said += f"; a step takes {found['over']:.1f} times its convolutions alone"
     return Statement(f"{said}.")

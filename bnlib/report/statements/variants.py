@@ -9,7 +9,7 @@ from bnlib.report.statements.accuracy import all_diverged, judged_at, some_diver
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 
 
-def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: str = "bn") -> Statement:
+def longer(points_: pd.DataFrame, what_: str = "accuracy", trainable: str = "bn") -> Statement:
     """What 160 epochs bring over 16, in the networks that have been trained both ways: replicates of equal seed where there are.
 
     points_: of `summarise` or `small_gammas`.
@@ -21,7 +21,7 @@ def longer(points_: pd.DataFrame, unit: str = "points of accuracy", trainable: s
         return Statement("")
     both = both.assign(gain=(both["mean"] - both.mean_short).astype(float)).sort_values("depth")
     each = listing(f"{row.gain:+.1f} in {network(row.network)}".replace("-", "−") for row in both.tail(4).itertuples())
-    return Statement(f"160\u00a0epochs instead of 16 change that by {each} ({unit}).")
+    return Statement(f"160\u00a0epochs instead of 16 change {what_} by points: {each}.")
 
 
 def variants(summary: pd.DataFrame, base: str, subject: str, called: str = "") -> Statement:
