@@ -1,7 +1,6 @@
 """What was measured: kept in a file for each machine, and set as tables."""
 
 import json
-import os
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from bnlib import models, store
 from bnlib.spec import Recipe, architecture
+from bnlib.store import files
 
 # What each way is, in the order of the table: one thing more is changed from row to row, as far as that goes.
 WAYS = {
@@ -106,9 +106,7 @@ def save(found: dict, folder: Path) -> Path:
     rows = [row for row in before["rows"] if row["model"] not in measured]
     found = {**before, **found, "rows": rows + [{"commit": found["commit"], **row} for row in found["rows"]]}
     folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(found, indent=1) + "\n")
-    os.replace(part, path)
+    files.put(folder, path.name, (json.dumps(found, indent=1) + "\n").encode())
     return path
 
 

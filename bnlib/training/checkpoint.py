@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from bnlib.store import files
+
 MARK = b"\nbnlib sha256 "  # what follows what torch.save wrote: this, and the digest of all before it
 TAIL = len(MARK) + hashlib.sha256().digest_size
 KEEP = 64 * 2**20  # the one before is kept up to so many bytes: of a training of γ and β always, of a wide network's weights not
@@ -51,12 +53,7 @@ def save(path: Path, spec_id: str, state: dict) -> None:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
-    with contextlib.suppress(OSError):  # not every system opens a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    files.settle(path.parent)
 
 
 def load(path: Path, spec_id: str) -> dict:

@@ -8,9 +8,9 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import PLACE, sound, spread, tested
 from bnlib.report.analysis.tables import difference_table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES, TOLERANCE, best, fullest
-from bnlib.report.figures.marks import recipes_of
+from bnlib.report.figures.marks import beside, recipes_of
 from bnlib.report.figures.panels import column, groups, nothing
-from bnlib.report.figures.style import GREY, HALO, OURS, PALE, house_style, label, look, lost
+from bnlib.report.figures.style import GREY, OURS, house_style, label, look
 from bnlib.report.statements.accuracy import all_diverged
 from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
 
@@ -209,7 +209,7 @@ def figure(resnets: pd.DataFrame, transformers: pd.DataFrame) -> Figure:
         for ax, ((place, recipe), own, names) in zip(axes, found, strict=True):
             for y, name in enumerate(names):
                 for row in own[own.row == name].itertuples():
-                    _mark(ax, row, y)
+                    beside(ax, row, y)
             ax.axvline(10, color=GREY, linestyle="--", linewidth=1, zorder=1)
             ax.set_yticks(range(len(names)), names)
             ax.grid(axis="y", visible=False)
@@ -223,17 +223,6 @@ def figure(resnets: pd.DataFrame, transformers: pd.DataFrame) -> Figure:
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
     figure.alt = _alt(found)
     return figure
-
-
-def _mark(ax, row, y: int) -> None:
-    """A point of the figure, its spread, and its value in words."""
-    colour, mark, _ = look(row.trainable)
-    spread, alpha = row.sd if row.n >= 3 else None, 1 if row.n else PALE
-    ax.errorbar(row.mean, y, xerr=spread, linestyle="", marker=mark, color=colour, alpha=alpha)
-    if row.n == 2:
-        ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
-    words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))
-    ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9).set_path_effects(HALO)
 
 
 def _alt(found: list) -> str:

@@ -108,8 +108,7 @@ def figure(runs: pd.DataFrame) -> Figure:
                     ax.axvline(_epochs(variant, recipe) + 0.5, color=FAINT, linewidth=1, zorder=0)
             for epoch in RECIPES[recipe].milestones:
                 ax.axvline(epoch + 0.5, color=MUTED, linewidth=1, linestyle=":", zorder=1)
-                text = ax.annotate("lr drops", (epoch + 0.6, 2), fontsize=9, color=MUTED)
-                text.set_path_effects(HALO)
+                ax.annotate("lr drops", (epoch + 0.6, 2), fontsize=9, color=MUTED, path_effects=HALO)
             chance(ax, 0.99)
             ax.set_ylim(0, 100)
             ax.set_xlim(0.5, RECIPES[recipe].epochs + 0.5)

@@ -163,8 +163,7 @@ def figure(found: pd.DataFrame) -> Figure:
                 colour, mark, _ = look(trainable)
                 ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, linestyle="", marker=mark, color=colour, zorder=3)
                 style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
-                text = ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style)
-                text.set_path_effects(HALO)
+                ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style, path_effects=HALO)
         ax.set_yticks(range(len(own)), [upper(TASKS[task][0]) for task in own.task])
         ax.grid(axis="y", visible=False)
         ax.set_ylim(len(own) - 0.4, -0.6)

@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.figures import alt
-from bnlib.report.figures.marks import chance, diverged, log_axis
+from bnlib.report.figures.marks import beside, chance, diverged, log_axis
 from bnlib.report.figures.panels import column, groups, nothing
-from bnlib.report.figures.style import HALO, MUTED, OURS, PALE, house_style, label, look, lost
+from bnlib.report.figures.style import MUTED, OURS, house_style, label, look
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -31,17 +31,9 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
         for ax, ((network, recipe), own, rows) in zip(axes, found, strict=True):
             for y, name in enumerate(rows):
                 for row in own[own.variant == name].itertuples():
-                    colour, mark, _ = look(row.trainable)
-                    spread, alpha = row.sd if row.n >= 3 else None, 1 if row.n else PALE
-                    ax.errorbar(row.mean, y, xerr=spread, linestyle="", marker=mark, color=colour, alpha=alpha)
-                    if row.n == 2:
-                        ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
-                    words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))
-                    text = ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9)
-                    text.set_path_effects(HALO)
-                    said.append((network, recipe, f"{label(name)} {words}"))
+                    said.append((network, recipe, f"{label(name)} {beside(ax, row, y)}"))
                     if y == 0 and row.n:
-                        ax.axvline(row.mean, color=colour, linewidth=0.8, linestyle="--", zorder=0)
+                        ax.axvline(row.mean, color=look(row.trainable)[0], linewidth=0.8, linestyle="--", zorder=0)
             ax.set_yticks(range(len(rows)), [label(name) for name in rows])
             ax.grid(axis="y", visible=False)
             ax.set_ylim(len(rows) - 0.5, -0.7)

@@ -124,8 +124,8 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
                 short = network.removeprefix("ResNet-").replace("WRN-14-", "W = ")
                 offset, ha = ((8, -4), "left") if network.startswith("WRN") else ((-6, 8), "right")
                 offset, ha = ((0, -16), "center") if network in set(ours.network[ours.width > 1]) else (offset, ha)
-                text = ax.annotate(short, (x, y), offset, textcoords="offset points", ha=ha, fontsize=9, color=MUTED, zorder=5)
-                text.set_path_effects(HALO)
+                style = {"ha": ha, "fontsize": 9, "color": MUTED, "zorder": 5, "path_effects": HALO}
+                ax.annotate(short, (x, y), offset, textcoords="offset points", **style)
             ax.set_xscale("log")
             deep = sorted(set(places[~places.network.str.startswith("WRN")].parameters))
             ax.set_xticks(deep, [f"{count:,.0f}" for count in deep])
@@ -182,8 +182,7 @@ def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 row = rows.iloc[-1]
                 labels.append((row.depth, row["mean"], OURS[recipe], colour, *place))
         for x, y, words, tint, offset, ha, va in labels:
-            text = ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5)
-            text.set_path_effects(HALO)
+            ax.annotate(words, (x, y), offset, textcoords="offset points", color=tint, ha=ha, va=va, zorder=5, path_effects=HALO)
         chance(ax, 0.01)
         log_axis(ax, depths)
         ax.set_ylim(0, 100)

@@ -40,7 +40,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 _course(ax, rows, look(trainable)[0])
                 if not len(sound):
                     end = (rows.epoch.iloc[-1], 100 * rows.test_accuracy.iloc[-1])
-                    ax.annotate("diverged", end, (5, 4), textcoords="offset points", fontsize=9).set_path_effects(HALO)
+                    ax.annotate("diverged", end, (5, 4), textcoords="offset points", fontsize=9, path_effects=HALO)
             _frame(ax, settings.epochs, settings.milestones)
             ax.set_title(title(own, recipe), loc="left")
         axes[-1].set_xlabel("epoch")

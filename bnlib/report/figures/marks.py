@@ -109,6 +109,18 @@ def chance(ax, x: float | None = None, level: float = 10) -> None:
                 transform=ax.get_yaxis_transform())  # fmt: skip
 
 
+def beside(ax, row, y: int) -> str:
+    """A point of `analysis.summarise` at height `y`, its spread, and beside it its value in words, which are returned."""
+    colour, mark, _ = look(row.trainable)
+    spread, alpha = row.sd if row.n >= 3 else None, 1 if row.n else PALE
+    ax.errorbar(row.mean, y, xerr=spread, linestyle="", marker=mark, color=colour, alpha=alpha)
+    if row.n == 2:
+        ax.plot(row.each, [y, y], ".", color=colour, markersize=4)
+    words = ", ".join(filter(None, (f"{row.mean:.1f} %" if row.n else "", lost(row.n, row.diverged))))
+    ax.annotate(words, (row.mean, y), (5, 4), textcoords="offset points", fontsize=9, path_effects=HALO)
+    return words
+
+
 def log_axis(ax, ticks) -> None:
     """Depths, or other counts, from left to right on a logarithmic scale, with these ticks and no others."""
     ax.set_xscale("log")
@@ -125,6 +137,5 @@ def diverged(ax, rows: pd.DataFrame, x: str, colour: str, marker: str) -> None:
         if not n:
             ax.plot(place, mean, marker, color=colour, alpha=PALE, zorder=4)
         last = len(rows) > 1 and place == rows[x].max()  # whose words would run over the edge
-        text = ax.annotate(lost(n, count), (place, mean), (-5 if last else 5, -12), textcoords="offset points", color=colour,
-                           ha="right" if last else "left", fontsize=9, zorder=5)  # fmt: skip
-        text.set_path_effects(HALO)
+        ax.annotate(lost(n, count), (place, mean), (-5 if last else 5, -12), textcoords="offset points", color=colour,
+                           ha="right" if last else "left", fontsize=9, zorder=5, path_effects=HALO)  # fmt: skip

@@ -25,8 +25,7 @@ def table1(counts: pd.DataFrame) -> Figure:
             marker, dash = LOOKS.get(family, ("^", ":"))
             ax.plot(rows.total, rows.share, marker=marker, label=family, color=look("bn")[0], linestyle=dash)
             for row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].itertuples():
-                text = ax.annotate(row.network, (row.total, row.share), (5, 5), textcoords="offset points", fontsize=9)
-                text.set_path_effects(HALO)
+                ax.annotate(row.network, (row.total, row.share), (5, 5), textcoords="offset points", fontsize=9, path_effects=HALO)
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.margins(x=0.12)
