@@ -72,6 +72,14 @@ def test_classes_and_their_numbers_are_imagefolders(folder):
     assert labels.tolist() == val.targets
 
 
+def test_a_last_batch_too_small_for_batchnorm_is_said_before_any_work(folder, runs_folder):
+    # Of pictures of 16×16 one pixel is left behind this network's last convolution; 120 are 7 batches of 17, and one more.
+    spec = bnlib.RunSpec("vgg11", recipe="smoke", dataset=f"imagefolder:{folder}", size=16, train_images=120, batch_size=17)
+    with pytest.raises(ValueError, match="the last batch of an epoch of 120 images would have 1, .* nearest: 18"):
+        bnlib.run(spec, progress=False)
+    assert not runs_folder.exists() or not list(runs_folder.glob("imagefolder*"))
+
+
 def test_the_folder_test_stands_for_val_where_there_is_none(folder):
     count = load(folder).test_count
     (folder / "val").rename(folder / "test")

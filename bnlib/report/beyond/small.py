@@ -238,16 +238,8 @@ def figure(points_: pd.DataFrame) -> Figure:
                 # Seeds' at the left of their lines, the others' at the right of theirs: there is room.
                 for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
                     text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (fraction(row.width), (5, -11), "left")
-                    ax.annotate(
-                        text,
-                        (row.bytes, row.mean),
-                        place,
-                        textcoords="offset points",
-                        ha=align,
-                        fontsize=9,
-                        color=colour,
-                        path_effects=HALO,
-                    )
+                    style = {"ha": align, "fontsize": 9, "color": colour, "path_effects": HALO}
+                    ax.annotate(text, (row.bytes, row.mean), place, textcoords="offset points", **style)
             ax.set_xscale("log")
             ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
             ax.minorticks_off()

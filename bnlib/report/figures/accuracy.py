@@ -164,11 +164,11 @@ def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(6.8, 2.9), layout="constrained")
         figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # room for the labels at the right in fonts a little wider
         ax = figure.subplots()
-        labels = []
-        for trainable, style in (("all", {"linewidth": 1}), ("bn", {"marker": "D", "linewidth": 1, "markersize": 6})):
+        labels, style = [], {"marker": "D", "markerfacecolor": PAGE, "linewidth": 1, "zorder": 2}
+        for trainable, size in (("all", 5), ("bn", 6)):
             rows = theirs[theirs.trainable == trainable]
             if len(rows):
-                ax.plot(rows.depth, rows.value, color=look(trainable)[0], markerfacecolor=PAGE, zorder=2, **style)
+                ax.plot(rows.depth, rows.value, color=look(trainable)[0], markersize=size, **style)
                 words = f"{label(trainable)}: the paper"
                 labels.append((rows.depth.iloc[-1], rows.value.iloc[-1], words, look(trainable)[0], (8, 0), "left", "center"))
         # Of 160 epochs the name stands above the line's end, as the others lie below it or go on where it ends; of 16 behind it.
