@@ -15,10 +15,11 @@ def groups(frame: pd.DataFrame):
     return sorted(frame.groupby(["network", "recipe"]), key=lambda group: (rank(group[0][1]), group[1].depth.iloc[0]))
 
 
-def panels(frame: pd.DataFrame):
+def panels(frame: pd.DataFrame, lacks: str = "not trained yet"):
     """A figure and its axes, one for each of `groups`, titled, on the same scales; with nothing in `frame`, one that says so.
 
-    Of two recipes each has a column, and each network a row, in which what is missing is said to be; else they lie two by two.
+    Of two recipes each has a column, and each network a row, in which what is missing is said, by the words `lacks`; else they
+    lie two by two.
     """
     found = groups(frame)
     if not found:
@@ -39,7 +40,7 @@ def panels(frame: pd.DataFrame):
         axes[place].set_title(f"{network}: {OURS[recipe]}", loc="left", fontsize=10)
         if (network, recipe) not in keys:
             ax = axes[place]
-            ax.text(0.5, 0.5, "not trained, or not asked", ha="center", color=MUTED, fontsize=10, transform=ax.transAxes)
+            ax.text(0.5, 0.5, lacks, ha="center", color=MUTED, fontsize=10, transform=ax.transAxes)
     return figure, [axes[places[key]] for key in keys]
 
 

@@ -10,6 +10,7 @@ from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import finish, groups, panels
 from bnlib.report.figures.style import FAINT, GREY, MUTED, house_style, label, look, order
 
+LACKS = "not trained, or not asked"
 DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "zeros of\nall values"}
 
 
@@ -19,7 +20,7 @@ def fig6_clamping(clamping: pd.DataFrame) -> Figure:
     clamping: of `analysis.clamping`. Solid: β kept; dotted: β at 0 too; thin dashed: the share of the features set to 0.
     """
     with house_style():
-        figure, axes = panels(clamping)
+        figure, axes = panels(clamping, LACKS)
         for ax, (_, own) in zip(axes, groups(clamping), strict=True):
             for trainable in order(set(own.trainable)):
                 rows = own[(own.trainable == trainable) & (own.threshold > 0)].sort_values("threshold")
@@ -55,7 +56,7 @@ def clamping_or_chance(clamping: pd.DataFrame) -> Figure:
     clamping: of `analysis.clamping`. Lines: the smallest first; crosses: at random; β is kept in both.
     """
     with house_style():
-        figure, axes = panels(clamping)
+        figure, axes = panels(clamping, LACKS)
         for ax, (_, own) in zip(axes, groups(clamping), strict=True):
             for trainable in order(set(own.trainable)):
                 rows, colour = own[own.trainable == trainable].sort_values("threshold"), look(trainable)[0]
@@ -91,7 +92,7 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """
     known = {(row.trainable, row.metric.rpartition("_")[2]): 100 * row.value for row in reference.itertuples()}
     with house_style():
-        figure, axes = panels(relu)
+        figure, axes = panels(relu, LACKS)
         for ax, (_, own) in zip(axes, groups(relu), strict=True):
             three = (len(DEFINITIONS) - 1) / len(DEFINITIONS)
             ax.axhspan(known["bn", "low"], known["bn", "high"], 0, three, color=look("bn")[0], alpha=0.15, linewidth=0)
@@ -109,7 +110,7 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             Patch(color=look("bn")[0], alpha=0.15, label=f"a review, of {label('bn')}"),
             Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label=f"a review, of {label('all')}"),
         ]
-        finish(figure, axes, relu, "off: 0 for … of the images", "share of units, or of values (%)", more, lines=False)
+        finish(figure, axes, relu, "off: 0 for … of the images", "share (%)", more, lines=False)
 
     def measure(rows):
         rows = rows[rows.definition == "0.99"] if (rows.definition == "0.99").any() else rows
@@ -126,7 +127,7 @@ def relu_layers(layers: pd.DataFrame) -> Figure:
     """
     kinds = {"BatchNorm": ("-", "o", "behind BatchNorm"), "addition": (":", "D", "behind a block's addition")}
     with house_style():
-        figure, axes = panels(layers)
+        figure, axes = panels(layers, LACKS)
         for ax, (_, own) in zip(axes, groups(layers), strict=True):
             for (trainable, after), rows in own.groupby(["trainable", "after"]):
                 off = rows.assign(place=100 * rows.place).pivot(index="place", columns="definition", values="off")
