@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.numpy import save
+from sealing import sealed
 from test_notebooks import cells, draw
 from torch import nn
 
 from bnlib import RunSpec, experiments, freezing, models, store
 from bnlib.report import analysis, claims, evidence, figures, page, paper
 from bnlib.report import statements as say
-from bnlib.store import ROOT, files
+from bnlib.store import ROOT
 from bnlib.training import costs
 from bnlib.words import duration
 
@@ -25,11 +26,6 @@ DEPTHS = (18, 34, 50, 101, 200)
 
 def plain(text) -> str:
     return str(getattr(text, "text", text)).replace("\u00a0", " ").replace("\u2011", "-")
-
-
-def sealed(folder) -> None:
-    """Give the run in `folder` the digests of its files as they are."""
-    files.put_sums(folder, {name: files.digest((folder / name).read_bytes()) for name in files.FILES})
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from filelock import FileLock
 from safetensors.numpy import load_file, save_file
+from sealing import sealed
 
 from bnlib import RunSpec, experiments, store
 from bnlib.cli import main
@@ -52,13 +53,6 @@ def edit(folder, **changes):
     """run.json with other values; its digest is that of before."""
     path = folder / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes, indent=1) + "\n")
-
-
-def sealed(folder):
-    """As somebody leaves it who has changed files, and their digests, too."""
-    mine = [folder / name for name in files.PARTS if (folder / name).is_file() and not (folder / name).is_symlink()]
-    files.put_sums(folder, files.sums(folder)[0] | {path.name: files.digest(path.read_bytes()) for path in mine})
-    return folder
 
 
 # What can be done to a run's folder: by name, the file that `verify` must name, and the damage.

@@ -214,6 +214,7 @@ def a_training(clock, step, left=160, batch=128, images=10_000):
         probes=True,
         left=left,
         steps=391,
+        at_once=500,
     )
 
 
@@ -224,11 +225,12 @@ def test_a_measurement_has_an_end_and_says_what_it_does(step, left, steps, image
     clock, asked = [0.0], []
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
-    def evaluate(_model, _data, images, step):
+    def evaluate(_model, _data, images, size, step):
+        assert size == 500
         asked.append(images)
         clock[0] += 0.01 * images
 
-    monkeypatch.setattr(timing, "evaluate", evaluate)
+    monkeypatch.setattr(timing, "measured", evaluate)
     training = a_training(clock, step, left)
     pace = timing.measure(training)
     taken = round((clock[0] - 0.01 * sum(asked)) / step)

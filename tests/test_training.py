@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 from safetensors.numpy import save_file
+from sealing import sealed
 
 import bnlib
 from bnlib import data, engine, machine, store, training
@@ -195,32 +196,32 @@ def test_a_run_is_written_once_and_whole(tiny, monkeypatch):
 
 
 def test_verify_finds_what_is_wrong(tiny):
-    """Of a run of an older version, whose digests do not say so already; tests/test_store.py has what they say."""
+    """Also where the digests have been changed, too; tests/test_store.py has more."""
     run = bnlib.run(tiny(), progress=False)
     assert verify(run, data.load("digits")) == []
-    text = (run.folder / "run.json").read_text()
-    (run.folder / "run.json").write_text(json.dumps({**json.loads(text), "accuracy": 0.987}))
-    assert f"{run.id}: run.json is not what was stored" in verify(run)[0]
-    (run.folder / "SHA256SUMS").unlink()
-    (run.folder / "run.json").write_text(text)
-    assert "SHA256SUMS is missing" in verify(run)[0]
-    older = {**json.loads(text), "format": 1}
-    for change, message in [
+    about = json.loads((run.folder / "run.json").read_text())
+
+    def says(**changes):
+        (run.folder / "run.json").write_text(json.dumps(about | changes))
+        return run
+
+    assert f"{run.id}: run.json is not what was stored" in verify(says(accuracy=0.987))[0]
+    for changes, message in [
         ({}, None),
         ({"accuracy": 0.98}, "in the last line of history.csv"),
         ({"weights_checksum": "0" * 64}, "draws other weights"),
         ({"data_checksum": "0" * 64}, "not that of the images here"),
-        ({"counts": {**older["counts"], "output": 1}}, "counts are not the network's"),
-        ({"spec": {**older["spec"], "seed": 5}}, "its spec belongs to"),
+        ({"counts": {**about["counts"], "output": 1}}, "counts are not the network's"),
+        ({"spec": {**about["spec"], "seed": 5}}, "its spec belongs to"),
     ]:
-        (run.folder / "run.json").write_text(json.dumps(older | change))
+        sealed(says(**changes).folder)
         found = verify(run, data.load("digits"))
         assert any(message in line for line in found) if message else found == []
+    sealed(says(weights_checksum="0" * 64).folder)
     with pytest.raises(store.StoreError, match="draws other weights"):
-        (run.folder / "run.json").write_text(json.dumps(older | {"weights_checksum": "0" * 64}))
         store.Run(run.folder).model()
-    (run.folder / "run.json").write_text(json.dumps(older))
     save_file({**run.tensors, "output.weight": run.tensors["bn.weight"]}, run.folder / "bn.safetensors")
+    sealed(says().folder)
     assert any("does not fit the network: output.weight" in line for line in verify(run))
     with pytest.raises(store.StoreError, match="does not fit"):
         store.Run(run.folder).model()
