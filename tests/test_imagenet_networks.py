@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from sealing import sealed
 
 from bnlib import RunSpec, build, count, experiments, freeze, models, store
 from bnlib.models import networks
@@ -173,8 +174,9 @@ def imagenet_run(runs_folder, monkeypatch):
         folder.mkdir(parents=True)
         for name in ("run.json", "history.csv", "bn.safetensors"):
             shutil.copy(known.folder / name, folder)
-        about = {**known.info, "id": spec.id, "spec": spec.to_dict(), "classes": classes, "format": 1}
+        about = {**known.info, "id": spec.id, "spec": spec.to_dict(), "classes": classes}
         (folder / "run.json").write_text(json.dumps(about))
+        sealed(folder)
         monkeypatch.setattr(store.Run, "check", lambda run: None)  # its curve and tensors are another run's
         monkeypatch.setitem(store.form.MAY, "classes", (lambda value: isinstance(value, int), "a whole number"))
         return spec

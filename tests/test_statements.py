@@ -531,7 +531,7 @@ def test_where_and_how_far_and_what_they_are_worth():
     said = lambda **other: plain(say.clamped_to_nothing(answer.assign(**other)))  # noqa: E731
     assert said().endswith("constant, costs 2.0 points, and among the three replicates of ResNet-14 it costs 1.0 to 3.0 points.")
     assert said(beta_high=0.1).endswith("it gains 0.1 points at best and costs 3.0 points at worst.")
-    assert said(beta_high=0.04, beta_low=-0.04).endswith("constant, costs nothing.")
+    assert said(beta_high=0.04, beta_low=-0.04).endswith("it costs nothing.")
     more = pd.concat(
         [
             answer.assign(n=1),
@@ -543,7 +543,7 @@ def test_where_and_how_far_and_what_they_are_worth():
         "constant, costs 2.0 points; in ResNet-14 and ResNet-32 it costs 2.0 to 9.0 points."
     )
     assert plain(say.clamped_to_nothing(more.head(2))).endswith("constant, costs 9.0 points; in ResNet-14 it costs 2.0 points.")
-    assert said(change_beta=0.0, n=1).endswith("instead of a constant, that costs nothing.")
+    assert said(change_beta=0.0, n=1).endswith("instead of a constant, costs nothing.")
     assert not say.clamped(answer.head(0)) and not say.clamped_to_nothing(answer.head(0))
 
 
