@@ -185,6 +185,8 @@ def test_one_image_that_would_be_left_joins_the_batch_before():
     flat.register_forward_pre_hook(lambda module, inputs: seen.append((module.training, len(inputs[0]))))
     training.fit(flat, images(33), images(90), "bn", **QUICK | {"epochs": 1})
     assert seen == [(True, 16), (True, 17), (False, 64), (False, 26)]  # and no more at once than four batches
+    given = data.Given(images(33), images())
+    assert given.sizes(16, 33) == (16, 17) and given.sizes(16, 48) == (16,), "what the step is compiled for"
 
 
 def test_what_has_no_length_can_be_evaluated_on_but_not_trained():

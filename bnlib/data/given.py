@@ -36,6 +36,11 @@ class Given:
         """How many images make a batch of the loader to train with; None if it does not say, and of tensors."""
         return None if _tensors(self.sets["train"]) else getattr(self.sets["train"], "batch_size", None)
 
+    def sizes(self, size: int, images: int) -> tuple[int, ...]:
+        """How many images the batches of an epoch have, each number once, if a loader's are of `size`, but for its last."""
+        every = _sizes(images, size) if _tensors(self.sets["train"]) else (min(size, images), images % size or size)
+        return tuple(dict.fromkeys(every))
+
     def steps(self, size: int, images: int | None = None) -> int:
         """How many batches make an epoch."""
         return len(_sizes(len(self.sets["train"][1][:images]), size)) if _tensors(self.sets["train"]) else len(self.sets["train"])

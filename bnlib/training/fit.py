@@ -10,7 +10,7 @@ import pandas as pd
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bnlib import engine, freezing, machine, models, store
+from bnlib import engine, freezing, machine, store
 from bnlib.data import Given
 from bnlib.engine import optimiser
 from bnlib.spec import Recipe, RunSpec
@@ -98,10 +98,10 @@ class _Fit(Loop):
         super().__init__(name, model, source, settings, **more)
 
     def _make_step(self) -> engine.Plain:
-        if self.statistics == "held" or not isinstance(self.model, models.ResNet):  # the fused step normalises by the batch
+        if self.statistics == "held":  # the fused step normalises by the batch
             return engine.Plain(self.model, self.precision)
         size, layers = self.settings.batch_size, sum(isinstance(module, nn.Conv2d) for module in self.model.modules())
-        sizes = (min(size, self.images), self.images % size or size)
+        sizes = self.data.sizes(size, self.images)
         return engine.make(self.model, self.precision, steps=self.settings.epochs * self.steps, sizes=sizes, depth=layers)
 
     @property

@@ -138,4 +138,4 @@ def diverged(ax, rows: pd.DataFrame, x: str, colour: str, marker: str) -> None:
             ax.plot(place, mean, marker, color=colour, alpha=PALE, zorder=4)
         last = len(rows) > 1 and place == rows[x].max()  # whose words would run over the edge
         ax.annotate(lost(n, count), (place, mean), (-5 if last else 5, -12), textcoords="offset points", color=colour,
-                           ha="right" if last else "left", fontsize=9, zorder=5, path_effects=HALO)  # fmt: skip
+                    ha="right" if last else "left", fontsize=9, zorder=5, path_effects=HALO)  # fmt: skip

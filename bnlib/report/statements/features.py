@@ -4,7 +4,7 @@ import pandas as pd
 
 from bnlib.report.analysis.accuracy import differences
 from bnlib.report.analysis.gamma import shrunk
-from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best, overall, whole
+from bnlib.report.analysis.verdicts import FULL, HOLD, LEVEL, RECIPES, best, overall, whole
 from bnlib.report.statements.course import growth
 from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper, what
 from bnlib.spec import RECIPES as SETTINGS
@@ -217,7 +217,7 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
             f"{upper(after(row.recipe))}, {percent(row.more)} of the units behind ReLUs are 0 for more than {share} with γ and β "
             f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{few(rows.loc[[row.name]])}{sure}.",
             verdict,
-            "as an order",
+            "as an order" if verdict in HOLD else "",
         )
     own = relu[(relu.trainable == "bn") & (relu.definition == definition)]
     if not len(own):
