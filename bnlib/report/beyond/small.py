@@ -23,6 +23,7 @@ from bnlib.spec.choices import FORMATS
 
 SEED, DENSE = "bn", "all"  # the two ways
 CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
+BITS = dict(zip(FORMATS, ("32 bits", "16 bits", "8 bits"), strict=True))
 DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
 
 
@@ -64,14 +65,19 @@ def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
     return max(found, key=lambda one: one["mean_less"], default=None)
 
 
-def at_equal_bytes(points_: pd.DataFrame) -> pd.DataFrame:
+def at_equal_bytes(points_: pd.DataFrame, form: str | None = None) -> pd.DataFrame:
     """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
 
-    points_: of `kept`. A seed counts where no other one does better in as few bytes: nobody would keep it. Of its formats that
-    counts in which it does best against `dense_at`; nothing is extrapolated. Returns network, depth, width, recipe, format, bytes,
-    smaller, smaller_work, more (the seed's accuracy), less (the other's), difference, half, p, n: as `analysis.differences`.
+    points_: of `kept`. form: how a seed's numbers are kept; of the formats, if None, that in which it does best against
+    `dense_at`. A seed counts where no other one does better in as few bytes: nobody would keep it. Nothing is extrapolated.
+    Returns network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's),
+    difference, half, p, n: as `analysis.differences`.
     """
-    each = [(own, frontier(own[own.variant == SEED])) for _, own in points_.groupby("recipe", sort=False)]
+    each = []
+    for _, own in points_.groupby("recipe", sort=False):
+        seeds = own[own.variant == SEED]
+        best_ = frontier(seeds)
+        each.append((own, best_ if form is None else seeds[(seeds.format == form) & seeds.network.isin(best_.network)]))
     return _beside(points_, each)
 
 
@@ -112,7 +118,8 @@ def answer(points_: pd.DataFrame) -> Statement:
     behind, ahead = rows[(rows.p < LEVEL) & (rows.difference < 0)], rows[(rows.p < LEVEL) & (rows.difference > 0)]
     verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
     first, last = rows.iloc[0], rows.iloc[-1]
-    doubt = lambda row: "" if row.p < LEVEL or rows.p.isna().all() or verdict == "too close" else ", which may be chance"  # noqa: E731
+    open_to_chance = lambda row: not (row.p < LEVEL or rows.p.isna().all() or verdict == "too close")  # noqa: E731
+    doubt = lambda row: ", a difference that may be chance" if open_to_chance(row) else ""  # noqa: E731
     narrow = f"a narrow network of as many bytes, trained as a whole, about {percent(first.less)}{doubt(first)}"
     text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
     if len(rows) > 1:
@@ -127,6 +134,8 @@ def answer(points_: pd.DataFrame) -> Statement:
     if len(behind) and len(ahead):
         below = ahead.bytes.max() < behind.bytes.min()
         text += f". It is ahead {'up to ' + size(ahead.bytes.max()) if below else 'at ' + listing(map(size, ahead.bytes))}"
+    elif open_ and decided.bytes.min() > rows.bytes[~rows.index.isin(decided.index)].max():
+        text += f". From {size(decided.bytes.min())} on it is {'behind' if len(behind) else 'ahead'}{few(decided)}"
     return Statement(f"{text}.", verdict, of)
 
 
@@ -140,16 +149,17 @@ def longer(points_: pd.DataFrame) -> Statement:
     most = f"{percent(top['mean'])} in {size(top.bytes)}"
     less = f", and {percent(small['mean'])} in {size(small.bytes)}" if small.bytes < top.bytes else ""
     return Statement(
-        f"{upper(after(small.recipe))} a seed reaches up to {most}{less}; narrow networks have not been trained so long, so "
-        "nothing there can be compared."
+        f"{upper(after(small.recipe))} a seed reaches up to {most}{less}{few(seeds.loc[[top.name, small.name]])}; narrow networks "
+        "have not been trained so long, so nothing there can be compared."
     )
 
 
-def critique(compared: pd.DataFrame, others: pd.DataFrame) -> Statement:
+def critique(compared: pd.DataFrame, whole: pd.DataFrame, others: pd.DataFrame) -> Statement:
     """Whether the public critique is right: what it says against what is measured, at each size.
 
     It is where the gap is what it says and more than chance, it is not where its 95 % interval lies outside of that.
-    compared: of `at_equal_bytes`. others: of `beaten`, of which the one that lies furthest behind is named.
+    compared: of `at_equal_bytes`, each seed in its best format; whole: of it, too, in the format that nothing was rounded to.
+    others: of `beaten`, of which the one that lies furthest behind is named.
     """
     rows = best(compared).sort_values("bytes")
     if not len(rows):
@@ -160,23 +170,43 @@ def critique(compared: pd.DataFrame, others: pd.DataFrame) -> Statement:
     said = np.select([right, gap + half < 0, gap + half < low, gap - half > high], [kinds[0], kinds[3], *kinds[1:3]], kinds[4])
     count, known = len(rows), (said != kinds[4]).any()
     far = f", up to {size(rows.bytes.max())}" if known else ""  # a gap that grows may be as large where none was compared
-    who = f"The critique does not hold here{far}" if known else "Whether the critique holds here cannot be told"
+    so = f", rounded to {BITS[rows.format.iloc[0]]}," if rows.format.nunique() == 1 and rows.format.iloc[0] != FORMATS[0] else ""
+    who = f"For such a seed the critique does not hold here{far}" if known else "Whether the critique holds here cannot be told"
     if right.any():
-        who = "The critique holds here" if right.all() else "The critique holds here for some sizes only"
+        who = f"For such a seed the critique holds here{'' if right.all() else ' at some sizes only'}"
     found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
     each = listing(found) if len(found) > 1 else said[0] if count == 1 else f"{said[0]} at each"
     seeds = f"of the {number(count)} seeds compared, " if count > 1 else ""
     more = "" if right.all() or not known else f": {seeds}the gap is {each}"
-    least, most = sorted((gap.min(), gap.max()), key=abs)
-    side = lambda one: "behind" if one > 0 else "ahead"  # noqa: E731
-    ends = f"{abs(least):.1f} to {points(most)} {side(most)}"
-    if len(rows) == 1 or side(least) != side(most):
-        ends = " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
     grows = ", further behind the larger it is" if len(gap) > 2 and gap.is_monotonic_increasing else ""
     return Statement(
         f"A public critique says that a seed with a few trained numbers lies {low:.0f} to {high:.0f} points behind a small dense "
-        f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is {ends}{grows}. {who}{more}.{_left_out(rows, others)}"
+        f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is{so} {_span(gap)}{grows}. {who}{more}."
+        f"{_unrounded(rows, whole)}{_left_out(rows, others)}"
     )
+
+
+def _span(gap: pd.Series) -> str:
+    """From the least to the greatest of these gaps in points: 1.0 to 2.0 points behind, 1.0 points ahead to 2.0 points behind."""
+    least, most = sorted((gap.min(), gap.max()), key=abs)
+    side = lambda one: "behind" if one > 0 else "ahead"  # noqa: E731
+    if len(gap) == 1 or side(least) != side(most):
+        return " to ".join(dict.fromkeys(f"{points(one)} {side(one)}" for one in (gap.min(), gap.max())))
+    return f"{abs(least):.1f} to {points(most)} {side(most)}"
+
+
+def _unrounded(rows: pd.DataFrame, whole: pd.DataFrame) -> str:
+    """How far the same seeds lie behind if nothing is rounded, and what that says of the critique. rows, whole: of `critique`."""
+    own = whole[(whole.recipe == rows.recipe.iloc[0]) & whole.network.isin(rows.network)]
+    if not len(own) or (rows.format == FORMATS[0]).all():
+        return ""
+    gap, (low, high) = -own.difference.astype(float), CRITIQUE
+    holds = (gap >= low) & (own.p < LEVEL)
+    says = (
+        f"as the critique says{', or more' if (gap[holds] > high).any() else ''}" if holds.any() else "less than the critique says"
+    )
+    says += "" if holds.all() or not holds.any() else f", at {number(holds.sum())} of {number(len(own))} sizes"
+    return f" Kept in {BITS[FORMATS[0]]} it is {_span(gap)}{few(own)}: {says}."
 
 
 def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
@@ -284,7 +314,8 @@ def size(count: float) -> str:
     return f"{count / unit:.{0 if count / unit >= 10 else 1}f}".removesuffix(".0") + f"\u00a0{name}"
 
 
-def compared_table(compared: pd.DataFrame):
-    """The rows of `at_equal_bytes` as a table to read."""
-    rows = compared.sort_values(["recipe", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
+def compared_table(points_: pd.DataFrame):
+    """The rows of `at_equal_bytes`, in each format, as a table to read."""
+    each = pd.concat([at_equal_bytes(points_, form) for form in reversed(FORMATS)], ignore_index=True)
+    rows = each.sort_values(["recipe", "depth", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
     return difference_table(rows.assign(bytes=rows.bytes.map(size)), "seed", "fully trained")
