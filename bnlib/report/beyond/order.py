@@ -11,7 +11,7 @@ from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, look
 from bnlib.report.statements.accuracy import all_diverged
-from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, diverged, few, listing, network, percent, points, upper
 from bnlib.spec import RECIPES
 
 START, *FIRST = EXPERIMENTS["beyond_bn_first"].variants
@@ -63,7 +63,7 @@ def _which(rows: pd.DataFrame) -> str:
     found = []
     for name, own in rows.groupby("network", sort=False):
         epochs = listing(str(_epochs(row.variant, row.recipe)) for row in own.itertuples())
-        found.append(f"the first {epochs} in {network(name)}")
+        found.append(f"the first {epochs} in {network(name)}{few(own)}")
     return listing(found)
 
 
@@ -118,10 +118,9 @@ def figure(runs: pd.DataFrame) -> Figure:
         there = [v for v in LOOKS if any(v in set(own.variant) for _, own in found)]
         handles = [Line2D([], [], color=look(LOOKS[v])[0], linestyle=look(LOOKS[v])[2], label=v) for v in there]
         drawn.legend(handles=handles, loc="outside lower center", ncols=2)
-    ends = summarise(runs)
-    ends = ends[(ends.n > 0) & ends.network.isin([name for (name, _), _ in found])]
+    ends = summarise(shown(runs))[lambda rows: rows.n > 0]
     said = [f"{row.network}, {OURS[row.recipe]}, {row.variant}: {row.mean:.0f} %" for row in ends.itertuples()]
-    drawn.alt = "Test accuracy during the training, with γ and β alone at first. At the end: " + "; ".join(said[:8]) + "."
+    drawn.alt = "Test accuracy during the training, with γ and β alone at first. At the end: " + "; ".join(said) + "."
     return drawn
 
 

@@ -146,7 +146,7 @@ def further(found: pd.DataFrame) -> Statement:
     safe = own.iloc[max(0, lost.argmax() - 1)] if lost.any() else own.iloc[-1]
     return Statement(
         f"In {network(safe.network)} a threshold of {safe.threshold:.2g} is the largest that costs no more than {points(COST)}: it "
-        f"saves {percent(safe.saved)} of the multiplications and {percent(safe.smaller)} of the parameters."
+        f"saves {percent(safe.saved)} of the multiplications and {percent(safe.smaller)} of the parameters{few(own)}."
     )
 
 

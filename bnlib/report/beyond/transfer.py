@@ -12,7 +12,7 @@ from bnlib.report.beyond.tasks import PLACE, at
 from bnlib.report.figures.marks import chance, handle, line
 from bnlib.report.figures.panels import nothing
 from bnlib.report.figures.style import house_style, label, order
-from bnlib.report.statements.grammar import Statement, listing, percent, points, what
+from bnlib.report.statements.grammar import Statement, listing, network, number, percent, points, what
 
 GUESS = 20  # percent, of five classes
 
@@ -75,6 +75,8 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     text = _all_alike(ranked[ranked.images.isin(found)]) or " ".join(
         f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found
     )
+    name, tried = network(ranked.network.iloc[0]), number(rates)
+    text = f"{name}, trained on five classes, goes on with the other five, each set at the better of {tried} learning rates. {text}"
     if ranked.recipe.iloc[0] not in RECIPES or set(found.values()) == {"not judged"}:
         return Statement(text, "not judged")
     where = {verdict: [f"{images:,}" for images, own in found.items() if own == verdict] for verdict in ("yes", "no")}
@@ -93,12 +95,10 @@ def edge(points_: pd.DataFrame) -> Statement:
     if not len(own) or (rates.nunique() < own.rate.nunique()).any() or own.rate.nunique() < 2:
         return Statement("")
     best = own[own.best].groupby("trainable").rate.min()
-    names = listing(_called(one) for one in order(set(best[best == own.rate.max()].index)))
+    names = listing(f"for {_called(one)}" for one in order(set(best[best == own.rate.max()].index)))
     if not names:
         return Statement("")
-    return Statement(
-        f"With {names} trained the higher of the two learning rates is the better one each time: a still higher one may do better."
-    )
+    return Statement(f"The higher of the two learning rates is the better one each time {names}: a still higher one may do better.")
 
 
 def _all_alike(ranked: pd.DataFrame) -> str:
