@@ -226,6 +226,35 @@ def test_runs_of_several_data_sets_are_found_by_their_experiment(monkeypatch):
         assert {spec.settings.epochs for spec in experiments.wanted(name, "smoke")} == {2}, "a test of seconds"
     with pytest.raises(ValueError, match="dataset 'svhn': this experiment is about its own, cifar10, cifar10-rotation"):
         experiments.wanted("beyond_tasks", dataset="svhn")
-    wanted = experiments.wanted("beyond_transfer", "short")
+    wanted = experiments.wanted("beyond_transfer", "short", networks=("resnet14",))
     assert len(wanted) == 24 == len({spec.id for spec in wanted}) and {spec.parent.id for spec in wanted} == {wanted[0].parent.id}
     assert all(wanted[0].parent == spec.parent and spec.train_images % 5 == 0 for spec in wanted)
+
+
+def test_a_network_that_is_added_is_shown_and_the_answer_stays_with_the_one_that_has_replicates():
+    known = runs("beyond_tasks", both((44, 55, 82, 96), (85, 82, 95, 98)))
+    added = runs("beyond_tasks", both((60, 70), (90, 88)), seeds=1, network="ResNet-32").assign(depth=32, parameters_bn=2272)
+    shallow = runs("beyond_tasks", both((30, 40, 70, 90), (60, 60, 80, 95)), seeds=1, network="ResNet-8").assign(depth=8)
+    rows = pd.concat([known, added, shallow], ignore_index=True)
+    found = tasks.tasks(rows)
+    assert "ResNet\u201114" in tasks.one_for_all(found, rows).text
+    other = tasks.elsewhere(found, rows).text
+    assert (
+        "one frozen ResNet\u20118," in other and "one frozen ResNet\u201132, with γ and β of its own for each task (2,272 " in other
+    )
+    drawn = tasks.figure(found)
+    assert [ax.get_title(loc="left").split(":")[0] for ax in drawn.axes] == ["ResNet-8", "ResNet-14", "ResNet-32"]
+    assert "ResNet-32: CIFAR-10's ten classes, 60 % and 90 %" in drawn.alt and len(tasks.shown(found, rows)) == len(rows)
+    assert not tasks.elsewhere(tasks.tasks(known), known)
+
+
+def test_a_network_that_is_added_is_carried_over_in_a_panel_of_its_own():
+    known = carry(n10=(50, 55, 60, 58), n100=(60, 65, 80, 70))
+    added = carry(n10=(52, 57, 62, 60)).query("seed == 0").assign(network="ResNet-32", depth=32)
+    points = transfer.carried(pd.concat([known, added], ignore_index=True))
+    assert set(transfer.ranking(points).network) == {"ResNet-14"}
+    assert transfer.elsewhere(points).text.startswith("ResNet\u201132, trained on five classes, goes on with the other five")
+    assert not transfer.elsewhere(transfer.carried(known))
+    drawn = transfer.figure(points)
+    assert len(drawn.axes) == 2 and "ResNet-32 with 10 images a class: " in drawn.alt
+    assert "ResNet-32" in transfer.table_of(points).to_html()

@@ -484,3 +484,10 @@ def test_it_shows_the_runs_of_several_experiments_each_once():
     assert names["resnet14_bn_short_seed0-f7b08146"] == "bn", "under the name of the first experiment that has it"
     points = {point["name"] for point in explorer.gamma(found).content["points"]}
     assert {"γ and β", "everything", "γ and β, learning rate 1", "γ and β, no weight decay on γ and β"} <= points
+    assert {"γ and β, rotation", "everything, animals", "γ and β, GroupNorm", "everything, GroupNorm"} <= points
+    assert not any(name.count("everything") > 1 for name in points), "each thing said once"
+
+
+def test_the_papers_accuracies_stand_beside_networks_trained_as_its_own_alone():
+    points = explorer.gamma(explorer.shown("short", ["resnet14"])).content["points"]
+    assert {point["name"] for point in points if point["plain"]} == {"γ and β", "everything"}

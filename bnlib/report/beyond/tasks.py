@@ -8,8 +8,8 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import PLACE, sound, summarise
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, OPEN, RECIPES, TOLERANCE
-from bnlib.report.analysis.words import MANY, mean_and_sd
-from bnlib.report.figures.panels import nothing
+from bnlib.report.analysis.words import MANY, mean_and_sd, replicates
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
 from bnlib.spec import RECIPES as SETTINGS
@@ -52,23 +52,49 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def at(found: pd.DataFrame, least: int = 1) -> pd.DataFrame:
-    """The rows of the one network and recipe of which there are most: of equally many the longest training, the shallowest.
+    """The rows of the one network and recipe that the answer is about: of which there are most.
 
+    Of equally many the longest training, then that with most replicates, of which three are enough, then the shallowest network.
     least: with fewer rows than that there are none.
     """
     if not len(found):
         return found
     rank = {name: i for i, name in enumerate(RECIPES)}
-    places = sorted(found.groupby(PLACE), key=lambda one: (-len(one[1]), rank.get(one[0][3], len(rank)), one[0][1]))
-    return places[0][1] if len(places[0][1]) >= least else found[:0]
+
+    def value(place):
+        (_, depth, _, recipe), rows = place
+        return -len(rows), rank.get(recipe, len(rank)), -min(min(*replicates(n), MANY) for n in rows.n), depth
+
+    first = min(found.groupby(PLACE), key=value)[1]
+    return first if len(first) >= least else found[:0]
+
+
+def each(found: pd.DataFrame, least: int = 1) -> list[pd.DataFrame]:
+    """`at` of each network apart, the shallowest first; without those of which there is too little."""
+    own = [at(rows, least) for _, rows in found.groupby("network")]
+    return sorted((rows for rows in own if len(rows)), key=lambda rows: rows.depth.iloc[0])
+
+
+def every(found: pd.DataFrame, least: int = 1) -> pd.DataFrame:
+    """The rows of `each` together."""
+    return pd.concat(rows) if (rows := each(found, least)) else found[:0]
 
 
 def one_for_all(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     """Whether one frozen network does what a network for each task does. found: of `tasks`, of these `runs`."""
     own = at(found, 2)
-    if not len(own):
-        return Statement("", "not judged" if len(runs) else "not trained")
-    where, numbers = own.iloc[0], shown(found, runs).parameters_bn.iloc[0]
+    return _answer(own, runs) if len(own) else Statement("", "not judged" if len(runs) else "not trained")
+
+
+def elsewhere(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
+    """The same of every other network of which there are tasks to compare. As `one_for_all`."""
+    first = set(at(found, 2).network)
+    return Statement(" ".join(_answer(own, runs).text for own in each(found, 2) if not first & set(own.network)))
+
+
+def _answer(own: pd.DataFrame, runs: pd.DataFrame) -> Statement:
+    """The answer of one network and recipe, whose rows of `tasks` these are, of these `runs`."""
+    where, numbers = own.iloc[0], _of(own, runs).parameters_bn.iloc[0]
 
     def called(rows):
         return listing(TASKS[task][0] for task in rows.task)
@@ -111,14 +137,19 @@ def _behind(rows: pd.DataFrame, of: int) -> str:
 
 
 def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Those of `runs` that the page shows: of one network and recipe."""
-    own = at(found, 2)
-    return runs[runs.network.isin(own.network) & runs.recipe.isin(own.recipe)]
+    """Those of `runs` that the page shows: of each network at one recipe."""
+    return _of(every(found, 2), runs)
+
+
+def _of(own: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of `runs` that are of a network and recipe in `own`."""
+    places = set(zip(own.network, own.recipe, strict=True))
+    return runs[[place in places for place in zip(runs.network, runs.recipe, strict=True)]]
 
 
 def size(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     """How much a further task takes, against a whole network for it."""
-    own = shown(found, runs)
+    own = _of(at(found, 2), runs)
     if not len(own):
         return Statement("")
     numbers, whole = own.parameters_bn.iloc[0], own.parameters_total.max()
@@ -138,8 +169,8 @@ def way(found: pd.DataFrame) -> Statement:
 
 
 def table_of(found: pd.DataFrame):
-    """`tasks` as a table to read, of the network and recipe that the page shows."""
-    found = at(found, 2)
+    """`tasks` as a table to read, of each network at the recipe that the page shows."""
+    found = every(found, 2)
     side = lambda mean, sd: mean_and_sd(pd.DataFrame({"mean": mean, "sd": sd, "n": sd.notna() * MANY}))  # noqa: E731
     shown = {"network": found.network, "task": found.task, "guessing (%)": found.guess.astype(float)}
     shown |= {"γ and β (%)": side(found.less, found.sd_less), "everything (%)": side(found.more, found.sd)}
@@ -149,31 +180,36 @@ def table_of(found: pd.DataFrame):
 
 
 def figure(found: pd.DataFrame) -> Figure:
-    """A row for each task: guessing, γ and β alone, everything. found: of `tasks`."""
-    own = at(found, 2)
-    if not len(own):
+    """A row for each task: guessing, γ and β alone, everything; a panel for each network. found: of `tasks`."""
+    networks = each(found, 2)
+    if not networks:
         return nothing()
     with house_style():
-        drawn = Figure(figsize=(6.4, 0.62 * len(own) + 1.3), layout="constrained")
-        ax = drawn.subplots()
-        for y, row in enumerate(own.itertuples()):
-            ax.plot([row.less, row.more], [y, y], color=GREY, linewidth=1, zorder=1)
-            ax.plot(row.guess, y, "|", color=GREY, markersize=14, markeredgewidth=1.6)
-            for trainable, mean, sd, up in (("bn", row.less, row.sd_less, 7), ("all", row.more, row.sd, -15)):
-                colour, mark, _ = look(trainable)
-                ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, linestyle="", marker=mark, color=colour, zorder=3)
-                style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
-                ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style, path_effects=HALO)
-        ax.set_yticks(range(len(own)), [upper(TASKS[task][0]) for task in own.task])
-        ax.grid(axis="y", visible=False)
-        ax.set_ylim(len(own) - 0.4, -0.6)
-        ax.set_xlim(0, 105)
-        ax.set_xlabel("test accuracy (%)")
-        ax.set_title(f"{own.network.iloc[0]}: {OURS[own.recipe.iloc[0]]}", loc="left")
+        rows = [len(own) for own in networks]
+        drawn, axes = column(len(rows), 0.62 * sum(rows) + 0.5 * len(rows) + 0.8, height_ratios=rows)
+        for ax, own in zip(axes, networks, strict=True):
+            for y, row in enumerate(own.itertuples()):
+                ax.plot([row.less, row.more], [y, y], color=GREY, linewidth=1, zorder=1)
+                ax.plot(row.guess, y, "|", color=GREY, markersize=14, markeredgewidth=1.6)
+                for trainable, mean, sd, up in (("bn", row.less, row.sd_less, 7), ("all", row.more, row.sd, -15)):
+                    colour, mark, _ = look(trainable)
+                    ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, linestyle="", marker=mark, color=colour, zorder=3)
+                    style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
+                    ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style, path_effects=HALO)
+            ax.set_yticks(range(len(own)), [upper(TASKS[task][0]) for task in own.task])
+            ax.grid(axis="y", visible=False)
+            ax.set_ylim(len(own) - 0.4, -0.6)
+            ax.set_title(f"{own.network.iloc[0]}: {OURS[own.recipe.iloc[0]]}", loc="left")
+        axes[-1].set_xlim(0, 105)
+        axes[-1].set_xlabel("test accuracy (%)")
         handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], linestyle="", label=label(one)) for one in ("bn", "all")]
         guess = {"marker": "|", "markersize": 12, "markeredgewidth": 1.6, "linestyle": "", "label": "always the same answer"}
         handles.append(Line2D([], [], color=GREY, **guess))
         drawn.legend(handles=handles, loc="outside lower center", ncols=3)
-    each = "; ".join(f"{TASKS[row.task][0]}, {row.less:.0f} % and {row.more:.0f} %" for row in own.itertuples())
-    drawn.alt = f"Test accuracy with γ and β alone and with everything trained, a row for each task. {upper(each)}."
+    said = [
+        f"{own.network.iloc[0]}: "
+        + "; ".join(f"{TASKS[row.task][0]}, {row.less:.0f} % and {row.more:.0f} %" for row in own.itertuples())
+        for own in networks
+    ]
+    drawn.alt = f"Test accuracy with γ and β alone and with everything trained, a row for each task. {'. '.join(said)}."
     return drawn

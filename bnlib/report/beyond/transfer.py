@@ -8,9 +8,9 @@ from bnlib.report.analysis.replicates import corrected, sound, spread, summarise
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, RECIPES
 from bnlib.report.analysis.words import counts, mean_and_sd
-from bnlib.report.beyond.tasks import PLACE, at
+from bnlib.report.beyond.tasks import PLACE, at, each, every
 from bnlib.report.figures.marks import chance, handle, line
-from bnlib.report.figures.panels import nothing
+from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import house_style, label, order
 from bnlib.report.statements.grammar import Statement, listing, network, number, percent, points, what
 
@@ -37,9 +37,9 @@ def ranking(points_: pd.DataFrame) -> pd.DataFrame:
     first, in points; p: of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the
     network and recipe of which there is most.
     """
-    every, rows = at(points_), []
-    own, tried = every[every.best], every.groupby(["images", "trainable"]).rate.nunique()
-    pooled = spread(sound(every))
+    both, rows = at(points_), []
+    own, tried = both[both.best], both.groupby(["images", "trainable"]).rate.nunique()
+    pooled = spread(sound(both))
     for images, group in own.groupby("images"):
         group = group.sort_values("mean", ascending=False)
         first = group.iloc[0]
@@ -83,6 +83,13 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     verdict = "yes" if where["yes"] else "no" if where["no"] else "too close"
     some = where.get(verdict, found)
     return Statement(text, verdict, "" if len(some) == len(found) else f"with {listing(some)} images a class")
+
+
+def elsewhere(points_: pd.DataFrame) -> Statement:
+    """The same of every other network that has been trained enough to compare. points_: of `carried`."""
+    first = set(at(points_).network)
+    others = [less_pays(ranking(own)) for own in each(points_) if not first & set(own.network)]
+    return Statement(" ".join(found.text for found in others if found))
 
 
 def edge(points_: pd.DataFrame) -> Statement:
@@ -130,38 +137,39 @@ def _called(trainable: str) -> str:
 
 
 def table_of(points_: pd.DataFrame):
-    """`carried` as a table to read: both rates of each set."""
-    own = at(points_).sort_values(["images", "trainable", "rate"], ascending=[True, True, False])
+    """`carried` as a table to read: both rates of each set, of each network at one recipe."""
+    own = every(points_).sort_values(["depth", "images", "trainable", "rate"], ascending=[True, True, True, False])
     shown = {"network": own.network, "images a class": own.images, "trainable": own.trainable, "learning rate": own.rate}
     shown |= {"accuracy (%)": mean_and_sd(own), "n": counts(own.n, own.diverged), "shown": own.best.map({True: "yes", False: ""})}
     return table(pd.DataFrame(shown), {"learning rate": "{:g}"})
 
 
 def figure(points_: pd.DataFrame) -> Figure:
-    """Accuracy against images a class, a line for each set at its better rate. points_: of `carried`."""
-    own = at(points_)[lambda rows: rows.best]
-    if not len(own):
+    """Accuracy against images a class, a line for each set at its better rate, a panel for each network. points_: of `carried`."""
+    networks = [own for rows in each(points_) if len(own := rows[rows.best])]
+    if not networks:
         return nothing()
+    shown = pd.concat(networks)
+    ticks, sets = sorted(set(shown.images)), order(set(shown.trainable))
     with house_style():
-        drawn = Figure(figsize=(6.4, 3.9), layout="constrained")
-        ax = drawn.subplots()
-        for trainable in order(set(own.trainable)):
-            line(ax, own[own.trainable == trainable].sort_values("images"), "images", trainable)
-        chance(ax, 0.99, GUESS)
-        ticks = sorted(set(own.images))
-        ax.set_xscale("log")
-        ax.set_xticks(ticks, [f"{images:,}" for images in ticks])
-        ax.minorticks_off()
-        ax.set_ylim(0, 100)
-        ax.set_xlabel("images of each new class to train on (log scale)")
-        ax.set_ylabel("test accuracy (%)")
-        ax.set_title(f"{own.network.iloc[0]}: trained whole on five classes, carried to the other five", loc="left")
-        drawn.legend(handles=[handle(one) for one in order(set(own.trainable))], loc="outside lower center", ncols=2)
-    each = []
-    for images in (ticks[0], ticks[-1]):
-        some = own[own.images == images].set_index("trainable")["mean"]
-        each.append(
-            f"With {images:,} images a class: " + "; ".join(f"{label(one)}, {some[one]:.0f} %" for one in order(some.index)) + "."
-        )
-    drawn.alt = " ".join(["Test accuracy against the images of each new class.", *dict.fromkeys(each)])
+        drawn, axes = column(len(networks), 3.0 * len(networks) + 0.9)
+        for ax, own in zip(axes, networks, strict=True):
+            for trainable in order(set(own.trainable)):
+                line(ax, own[own.trainable == trainable].sort_values("images"), "images", trainable)
+            chance(ax, 0.99, GUESS)
+            ax.set_ylim(0, 100)
+            ax.set_ylabel("test accuracy (%)")
+            ax.set_title(f"{own.network.iloc[0]}: trained whole on five classes, carried to the other five", loc="left")
+        axes[-1].set_xscale("log")
+        axes[-1].set_xticks(ticks, [f"{images:,}" for images in ticks])
+        axes[-1].minorticks_off()
+        axes[-1].set_xlabel("images of each new class to train on (log scale)")
+        drawn.legend(handles=[handle(one) for one in sets], loc="outside lower center", ncols=2)
+    said = []
+    for own in networks:
+        for images in dict.fromkeys((min(own.images), max(own.images))):
+            some = own[own.images == images].set_index("trainable")["mean"]
+            reached = "; ".join(f"{label(one)}, {some[one]:.0f} %" for one in order(some.index))
+            said.append(f"{own.network.iloc[0]} with {images:,} images a class: {reached}.")
+    drawn.alt = " ".join(["Test accuracy against the images of each new class.", *said])
     return drawn

@@ -26,7 +26,7 @@ NETWORKS = "network", "variant", "trainable", "recipe"  # what the replicates of
 
 
 # Whose runs it shows: where a run is in several, under the name of the first.
-SHOWN = ("fig6_clamping", "ablation_recipe", "beyond_bn_first", "beyond_norms")
+SHOWN = ("fig6_clamping", "ablation_recipe", "beyond_bn_first", "beyond_norms", "beyond_bytes", "beyond_tasks")
 
 
 def shown(recipe: str = "auto", networks: list[str] | None = None) -> pd.DataFrame:
@@ -68,10 +68,9 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
         found[row.id] = {"id": row.id[-8:], "run": row.id, "seed": row.seed, "test": row.accuracy, **one}
     shown = finished[finished.id.isin(found)]
     points = []
-    for (network, variant, trainable, recipe), own in shown.groupby(list(NETWORKS), sort=False, observed=True):
-        of_set = label(trainable)
-        name = of_set if variant == trainable else variant if variant.startswith(of_set) else f"{of_set}, {variant}"
-        of = {"network": network, "set": _set(trainable), "name": name, "epochs": RECIPES[recipe].epochs}
+    for (network, variant, trainable, _), own in shown.groupby(list(NETWORKS), sort=False, observed=True):
+        of = {"network": network, "set": _set(trainable), "name": called(trainable, variant), "epochs": int(own.epochs.max())}
+        of["plain"] = variant == trainable  # as the paper's networks are trained, so that its accuracies can stand beside
         points.append({**of, "runs": [found[run] for run in own.id]})
     return {
         "stops": STOPS.tolist(),
@@ -83,6 +82,13 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
         "paper": _paper(set(networks)),
         "left_out": left_out,
     }
+
+
+def called(trainable: str, variant: str) -> str:
+    """A point's name: what learns, and in what it differs from the figures' own trainings, each said once."""
+    learns = label(trainable)
+    other = variant.removesuffix(f", {learns}").removesuffix(f": {trainable}")
+    return learns if other == trainable else other if other.startswith(learns) else f"{learns}, {other}"
 
 
 def stop(threshold: float) -> int:

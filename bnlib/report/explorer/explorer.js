@@ -267,7 +267,7 @@ async function gammaExplorer(root, packed, host) {
     const small = data.paper.filter(value => value.share), known = accuracies(shown);
     return `◇ The paper's, after 160 epochs. Share below 0.01: ${said(small)}.${known.length ? ` Accuracy, at the left edge: ${said(known)}.` : ""}`;
   }
-  const accuracies = shown => data.paper.filter(value => !value.share && shown.some(line => line.point.network === value.network && line.point.set === value.set));
+  const accuracies = shown => data.paper.filter(value => !value.share && shown.some(line => line.point.plain && line.point.network === value.network && line.point.set === value.set));
   function table(shown) {
     const row = (name, value) => `<tr><th scope="row">${name}</th>${shown.map(line => `<td data-set="${line.point.set}">${value(line)}</td>`).join("")}</tr>`;
     const parts = [...new Set(shown.flatMap(line => Object.keys(segments(line))))];
