@@ -100,11 +100,11 @@ OF_RUNS = [path for path in NOTEBOOKS if path.stem not in ("quickstart", "own_ne
 
 
 @functools.cache
-def pruned(runs):
+def pruned(runs, thresholds):
     """How long networks take for few images, whole and pruned, measured once: it does not change with what else there is."""
     from bnlib.bench import forward
 
-    return forward.pruned(list(runs), images=8, seconds=0)
+    return forward.pruned(list(runs), thresholds, images=8, seconds=0)
 
 
 @pytest.mark.parametrize("without", ["everything", "all that is trained whole", "probes"])
@@ -119,7 +119,7 @@ def test_a_notebook_is_right_with_whatever_runs_there_are(path, without, monkeyp
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: kept)
     if without == "probes":
         monkeypatch.setattr(store.Run, "probes", None)
-    monkeypatch.setattr("bnlib.bench.pruned", lambda runs: pruned(tuple(runs)))
+    monkeypatch.setattr("bnlib.bench.pruned", lambda runs, thresholds: pruned(tuple(runs), thresholds))
     texts = draw(cells(path))
     assert all(texts), "a cell shows an empty box"
     assert not [text for text in texts if re.search(r"(?<![\w/+-])nan(?![\w/+-])", re.sub(r'"[^"]*"', "", text), re.I)]
@@ -146,7 +146,7 @@ def test_the_contents_list_what_is_not_trained_apart():
     ],
 )
 def test_a_notebook_shows_one_recipe(name, recipe, monkeypatch):
-    monkeypatch.setattr("bnlib.bench.pruned", lambda runs: pruned(tuple(runs)))
+    monkeypatch.setattr("bnlib.bench.pruned", lambda runs, thresholds: pruned(tuple(runs), thresholds))
     shown = cells(ROOT / "notebooks" / f"{name}.ipynb", recipe=recipe)
     drawn = [getattr(one, "figure", one) for one in shown]  # what `figures.show` wraps
     titles = [ax.get_title("left") for one in drawn if isinstance(one, matplotlib.figure.Figure) for ax in one.axes]

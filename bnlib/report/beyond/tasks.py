@@ -1,5 +1,6 @@
 """One frozen network for many tasks: a table, a figure, and what they say. A trained one for new classes is in `transfer`."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -144,7 +145,7 @@ def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 def _of(own: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Those of `runs` that are of a network and recipe in `own`."""
     places = set(zip(own.network, own.recipe, strict=True))
-    return runs[[place in places for place in zip(runs.network, runs.recipe, strict=True)]]
+    return runs[np.array([place in places for place in zip(runs.network, runs.recipe, strict=True)], bool)]
 
 
 def size(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
