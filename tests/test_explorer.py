@@ -491,3 +491,4 @@ def test_it_shows_the_runs_of_several_experiments_each_once():
 def test_the_papers_accuracies_stand_beside_networks_trained_as_its_own_alone():
     points = explorer.gamma(explorer.shown("short", ["resnet14"])).content["points"]
     assert {point["name"] for point in points if point["plain"]} == {"γ and β", "everything"}
+    assert {point["classes"] for point in points if "rotation" in point["name"]} == {4}, "where chance lies"

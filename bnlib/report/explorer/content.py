@@ -70,6 +70,7 @@ def content(runs: pd.DataFrame, threshold: float) -> dict:
     points = []
     for (network, variant, trainable, _), own in shown.groupby(list(NETWORKS), sort=False, observed=True):
         of = {"network": network, "set": _set(trainable), "name": called(trainable, variant), "epochs": int(own.epochs.max())}
+        of["classes"] = int(own.classes.max())
         of["plain"] = variant == trainable  # as the paper's networks are trained, so that its accuracies can stand beside
         points.append({**of, "runs": [found[run] for run in own.id]})
     return {
