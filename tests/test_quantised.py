@@ -11,7 +11,7 @@ from torch import nn
 from bnlib import RunSpec, build, data, evaluate, experiments, freeze, run, store, training
 from bnlib.engine import probes
 from bnlib.engine.quantised import NAME, SEED, _channels, _levels, kept, quantised
-from bnlib.report.beyond import small
+from bnlib.report.beyond import equal_bytes, small
 from bnlib.report.statements import Statement
 from bnlib.spec.choices import FORMATS
 from bnlib.store import form, verification
@@ -185,7 +185,7 @@ def test_the_form_refuses_what_cannot_be(wrong):
 
 
 def points(seeds: dict, dense: dict, recipe="short", n=3, apart=0.2):
-    """As of `small.kept`: of ResNets from a seed and of fully trained WRN-14-W how many bytes at 8 bits, and the accuracy."""
+    """As of `equal_bytes.kept`: of ResNets from a seed and of fully trained WRN-14-W how many bytes at 8 bits, and the accuracy."""
     rows = []
     for way, own in (("bn", seeds), ("all", dense)):
         for number, (size, mean) in own.items():
@@ -201,22 +201,18 @@ def points(seeds: dict, dense: dict, recipe="short", n=3, apart=0.2):
     return pd.DataFrame(rows)
 
 
-def critique_of(own):
-    return small.critique(small.at_equal_bytes(own), small.at_equal_bytes(own, "fp32"), small.beaten(own)).text
-
-
 DENSE = {0.0625: (1_000, 30.0), 0.25: (10_000, 50.0), 0.5: (100_000, 80.0)}
 
 
 def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks():
-    found = small.at_equal_bytes(points({14: (1_000 * 10**0.5, 45.0)}, DENSE)).iloc[0]
+    found = equal_bytes.at_equal_bytes(points({14: (1_000 * 10**0.5, 45.0)}, DENSE)).iloc[0]
     assert found.format == "int8" and found.less == pytest.approx(40.0) and found.difference == pytest.approx(5.0)
     assert found.smaller == "WRN-14-0.0625" and found.p < 0.05
-    better = small.at_equal_bytes(points({14: (1_500, 45.0), 32: (2_000, 47.0)}, DENSE))
+    better = equal_bytes.at_equal_bytes(points({14: (1_500, 45.0), 32: (2_000, 47.0)}, DENSE))
     assert list(better.format) == ["int8"] * 2, "nobody keeps a seed in more bytes that another one beats with fewer"
-    worse = small.at_equal_bytes(points({14: (500, 30.0), 32: (1_500, 45.0)}, DENSE))
+    worse = equal_bytes.at_equal_bytes(points({14: (500, 30.0), 32: (1_500, 45.0)}, DENSE))
     assert list(worse.network) == ["ResNet-32"], "ResNet-14 at 32 bits would be compared, at 2,000 bytes"
-    assert not len(small.at_equal_bytes(points({14: (100, 45.0)}, DENSE)))  # at 4 × 100 bytes too there is nothing beside it
+    assert not len(equal_bytes.at_equal_bytes(points({14: (100, 45.0)}, DENSE)))  # at 4 × 100 bytes too there is nothing beside it
 
 
 @pytest.mark.parametrize(
@@ -254,29 +250,25 @@ def test_the_answer(seeds, verdict, of, critique):
     found = small.answer(own)
     assert (found.verdict, found.of) == (verdict, of)
     assert found.text.startswith("After 16\u00a0epochs a seed with γ and β reaches ") and found.text.endswith(".")
-    assert critique in critique_of(own)
+    assert critique in small.critique(own).text
 
 
 def test_what_cannot_be_told_does_not_confirm_the_critique():
-    rows = small.at_equal_bytes(points({14: (1_500, 15.0), 32: (10_000, 35.0)}, DENSE))
-    said = lambda rows: small.critique(rows, rows[:0], rows[:0]).text  # noqa: E731
-    assert "Whether the critique holds here cannot be told." in said(rows.assign(difference=0.0, half=14.0, p=0.99))
-    assert "Whether the critique holds here cannot be told." in said(
-        rows.assign(difference=-15.0, half=float("nan"), p=float("nan"))
-    )
-    mixed = rows.assign(difference=[-5.0, -5.0], half=[9.0, 2.0], p=[0.2, 0.001])
-    assert said(mixed).endswith("of the two seeds compared, the gap is smaller at one and not clear at one.")
+    said = lambda *own: small.critique(pd.concat(own)).text  # noqa: E731
+    assert "Whether the critique holds here cannot be told." in said(points({14: (10_000, 35.0)}, DENSE, apart=15))
+    assert "Whether the critique holds here cannot be told." in said(points({14: (10_000, 35.0)}, DENSE, n=1))
+    scattered, sure = points({14: (1_500, 33.5)}, {}, apart=8), points({32: (10_000, 45.0)}, DENSE)
+    assert "of the two seeds compared, the gap is smaller at one and not clear at one." in said(scattered, sure)
 
 
 def test_a_seed_that_is_not_rounded_is_held_against_the_critique_apart():
     own = points({14: (1_500, 38.0), 32: (2_500, 44.0)}, {0.0625: (1_000, 30.0), 0.25: (1_800, 58.0), 0.5: (100_000, 62.0)})
     own = own[(own.variant == "bn") | (own.format == "int8")]  # the dense ones are rounded, as whoever keeps them would
-    said = critique_of(own).replace("\u00a0", " ")
+    said = small.critique(own).text.replace("\u00a0", " ")
     assert "After 16 epochs it is, rounded to 8 bits, 11.3 to 14.3 points behind" in said
     assert said.endswith(" Kept in 32 bits it is 15.7 to 21.2 points behind: as the critique says, or more.")
-    assert "it is 0.6 points behind: less than the critique says." in critique_of(points({14: (1_500, 45.0)}, DENSE)).replace(
-        "\u00a0", " "
-    )
+    said = small.critique(points({14: (1_500, 45.0)}, DENSE)).text.replace("\u00a0", " ")
+    assert "it is 0.6 points behind: less than the critique says." in said
 
 
 def test_the_size_from_which_a_seed_is_behind_is_named_and_a_single_run_there_is_said():
@@ -298,18 +290,18 @@ def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():
 def test_one_run_each_gives_no_order_and_nothing_to_compare_no_answer():
     assert small.answer(points({14: (1_500, 45.0)}, DENSE, n=1)).verdict == "not judged"
     assert small.answer(points({14: (1_500, 45.0)}, {})) == Statement("", "not judged")
-    empty = small.kept(experiments.runs("beyond_bytes").head(0))
-    assert small.answer(empty) == Statement("", "not trained") and not critique_of(empty)
+    empty = equal_bytes.kept(experiments.runs("beyond_bytes").head(0))
+    assert small.answer(empty) == Statement("", "not trained") and not small.critique(empty)
     assert not small.rounding(empty) and small.figure(empty).alt == "No network has been asked yet."
 
 
 def test_a_seed_that_a_smaller_one_beats_is_named_where_it_lies_behind():
     own = points({14: (1_500, 25.0), 32: (10_000, 20.0)}, DENSE)
-    assert list(small.beaten(own).network.unique()) == ["ResNet-32"]
-    said = critique_of(own).replace("\u00a0", " ")
+    assert list(equal_bytes.beaten(own).network.unique()) == ["ResNet-32"]
+    said = small.critique(own).text.replace("\u00a0", " ")
     assert said.endswith(" ResNet\u201132 is not among them, as a smaller seed reaches as much: in 10 kB it is 30.0 points behind.")
     alone = own[own.network != "ResNet-32"]
-    assert "not among" not in critique_of(alone)
+    assert "not among" not in small.critique(alone).text
 
 
 def test_seeds_trained_longer_than_any_narrow_network_are_compared_with_nothing():
@@ -321,7 +313,7 @@ def test_seeds_trained_longer_than_any_narrow_network_are_compared_with_nothing(
 
 def test_recipes_are_not_mixed():
     own = pd.concat([points({14: (1_500, 45.0)}, DENSE), points({14: (1_500, 50.0)}, {0.25: (10_000, 60.0)}, recipe="paper")])
-    assert set(small.at_equal_bytes(own).recipe) == {"short"}  # at `paper` there is one network trained as a whole
+    assert set(equal_bytes.at_equal_bytes(own).recipe) == {"short"}  # at `paper` there is one network trained as a whole
     assert len(small.figure(own).axes) == 2
 
 
@@ -332,8 +324,8 @@ def test_rounding_and_work_are_said_in_numbers():
     said = small.rounding(own).text
     assert said.endswith("cost no accuracy of a seed with γ and β and at most 1.5\u00a0points of a fully trained network.")
     row = pd.Series({"depth": 110, "width": 1})
-    assert small.multiplications(row) == pytest.approx(253e6, rel=0.01)
-    assert "253 million multiplications an image, where WRN\u201114\u20110.25" in small.work(small.at_equal_bytes(own)).text
+    assert equal_bytes.multiplications(row) == pytest.approx(253e6, rel=0.01)
+    assert "253 million multiplications an image, where WRN\u201114\u20110.25" in small.work(own).text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bnlib import experiments
 from bnlib.report import analysis, claims, evidence, page, paper
 from bnlib.report import statements as say
-from bnlib.report.beyond import norms, order, pruning, small, tasks, transfer
+from bnlib.report.beyond import equal_bytes, norms, order, pruning, small, tasks, transfer
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
 
@@ -143,7 +143,7 @@ BEYOND = (
     Question(
         "For a given accuracy, is a seed with γ and β the smallest thing to store?",
         ("beyond_bytes",),
-        lambda: small.answer(small.kept(experiments.runs("beyond_bytes"))),
+        lambda: small.answer(equal_bytes.kept(experiments.runs("beyond_bytes"))),
     ),
     Question(
         "Can the features that training turned off be cut out?",

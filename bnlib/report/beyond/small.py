@@ -7,110 +7,26 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bnlib.report.analysis.accuracy import differing
-from bnlib.report.analysis.gamma import of_runs
-from bnlib.report.analysis.probes import probed
-from bnlib.report.analysis.replicates import PLACE, together
 from bnlib.report.analysis.tables import difference_table, table
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best
 from bnlib.report.analysis.words import mean_and_sd
+from bnlib.report.beyond.equal_bytes import DENSE, SEED, at_equal_bytes, beaten, multiplications
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, look
 from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper
-from bnlib.spec.architecture import Architecture
 from bnlib.spec.choices import FORMATS
 
-SEED, DENSE = "bn", "all"  # the two ways
 CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
 BITS = dict(zip(FORMATS, ("32 bits", "16 bits", "8 bits"), strict=True))
 DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
 
 
-def kept(runs: pd.DataFrame) -> pd.DataFrame:
-    """What the networks of `runs` that have been asked reach from how many bytes: a row for each point and format.
-
-    runs: of `experiments.runs("beyond_bytes")`. The point's fields; format, bytes; mean, sd, n, each, seeds: as of `summarise`.
-    """
-
-    def read(run):
-        rows = [{"format": form, **kept} for form, kept in run.probe("quantised").items()]
-        return [pd.DataFrame(rows).assign(percent=lambda frame: 100 * frame.accuracy)]
-
-    return together(of_runs(probed(runs, "quantised"), read), "percent", "format", "bytes")
-
-
-def frontier(points_: pd.DataFrame) -> pd.DataFrame:
-    """Those of `points_`, of one recipe and way, that no other reaches with as few bytes; by bytes."""
-    rows = points_.sort_values(["bytes", "mean"], ascending=[True, False])
-    return rows[rows["mean"] > rows["mean"].cummax().shift(fill_value=-np.inf)]
-
-
-def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
-    """What a fully trained network of `size` bytes reaches, in the format in which that is most; None if all are larger or smaller.
-
-    points_: of `kept`, of one recipe. Interpolated between the networks of one format, linear in the logarithm of the bytes.
-    mean_less, sd_less, n_less: the percentage; of the two networks beside it the greater spread and the fewer replicates. smaller,
-    smaller_work: the one of no more bytes, and its multiplications.
-    """
-    found = []
-    for form in FORMATS:
-        line = frontier(points_[(points_.variant == DENSE) & (points_.format == form)])
-        sizes = line.bytes.to_numpy(float)
-        if len(line) > 1 and sizes[0] <= size <= sizes[-1]:
-            place = min(int(np.searchsorted(sizes, size, side="right")), len(line) - 1)
-            near, mean = line.iloc[place - 1 : place + 1], np.interp(np.log(size), np.log(sizes), line["mean"].astype(float))
-            beside = {"smaller": near.network.iloc[0], "smaller_work": multiplications(near.iloc[0])}
-            found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
-    return max(found, key=lambda one: one["mean_less"], default=None)
-
-
-def at_equal_bytes(points_: pd.DataFrame, form: str | None = None) -> pd.DataFrame:
-    """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
-
-    points_: of `kept`. form: how a seed's numbers are kept; of the formats, if None, that in which it does best against
-    `dense_at`. A seed counts where no other one does better in as few bytes: nobody would keep it. Nothing is extrapolated.
-    Returns network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's),
-    difference, half, p, n: as `analysis.differences`.
-    """
-    each = []
-    for _, own in points_.groupby("recipe", sort=False):
-        seeds = own[own.variant == SEED]
-        best_ = frontier(seeds)
-        each.append((own, best_ if form is None else seeds[(seeds.format == form) & seeds.network.isin(best_.network)]))
-    return _beside(points_, each)
-
-
-def beaten(points_: pd.DataFrame) -> pd.DataFrame:
-    """Those seeds that `at_equal_bytes` leaves out, as another one does better in as few bytes; rows as there."""
-    each = []
-    for _, own in points_.groupby("recipe", sort=False):
-        seeds = own[own.variant == SEED]
-        each.append((own, seeds[~seeds.network.isin(frontier(seeds).network)]))
-    return _beside(points_, each)
-
-
-def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
-    """Seeds, each beside what a fully trained network of as many bytes reaches. each: of a recipe all points, and these seeds."""
-    rows = []
-    for own, seeds in each:
-        for seed in seeds.itertuples():
-            if dense := dense_at(own, seed.bytes):
-                names = (*PLACE, "format", "bytes", "mean", "sd", "n")
-                rows.append({name: getattr(seed, name) for name in names} | dense)
-    sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
-    found = pd.DataFrame(rows, columns=[*PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
-    gap = (found["mean"] - found.mean_less).astype(float)
-    found = found.loc[gap.groupby([found.recipe, found.network], sort=False).idxmax()] if len(found) else found
-    # How a single run scatters is that of the runs, once: their formats scatter together.
-    return differing(found.reset_index(drop=True), points_[points_.format == FORMATS[0]])
-
-
 def answer(points_: pd.DataFrame) -> Statement:
     """Whether a seed with γ and β is the smallest thing to store for its accuracy, at the longest recipe that says so.
 
-    points_: of `kept`. *no*: fully trained networks of as many bytes do better, by a test, at one size at least; `of` says at how
-    many. *yes*: seeds do better, and nowhere worse.
+    points_: of `equal_bytes.kept`. *no*: fully trained networks of as many bytes do better, by a test, at one size at least; `of`
+    says at how many. *yes*: seeds do better, and nowhere worse.
     """
     rows = best(at_equal_bytes(points_)).sort_values("bytes")
     if not len(rows):
@@ -118,8 +34,8 @@ def answer(points_: pd.DataFrame) -> Statement:
     behind, ahead = rows[(rows.p < LEVEL) & (rows.difference < 0)], rows[(rows.p < LEVEL) & (rows.difference > 0)]
     verdict, decided = ("no", behind) if len(behind) else ("yes", ahead) if len(ahead) else ("too close", rows)
     first, last = rows.iloc[0], rows.iloc[-1]
-    open_to_chance = lambda row: not (row.p < LEVEL or rows.p.isna().all() or verdict == "too close")  # noqa: E731
-    doubt = lambda row: ", a difference that may be chance" if open_to_chance(row) else ""  # noqa: E731
+    chance = ", a difference that may be chance" if len(behind) or len(ahead) else ""  # else it is said of all at once
+    doubt = lambda row: "" if row.p < LEVEL else chance  # noqa: E731
     narrow = f"a narrow network of as many bytes, trained as a whole, about {percent(first.less)}{doubt(first)}"
     text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
     if len(rows) > 1:
@@ -154,14 +70,13 @@ def longer(points_: pd.DataFrame) -> Statement:
     )
 
 
-def critique(compared: pd.DataFrame, whole: pd.DataFrame, others: pd.DataFrame) -> Statement:
-    """Whether the public critique is right: what it says against what is measured, at each size.
+def critique(points_: pd.DataFrame) -> Statement:
+    """Whether the public critique is right: what it says against what is measured, at each size. points_: of `equal_bytes.kept`.
 
-    It is where the gap is what it says and more than chance, it is not where its 95 % interval lies outside of that.
-    compared: of `at_equal_bytes`, each seed in its best format; whole: of it, too, in the format that nothing was rounded to.
-    others: of `beaten`, of which the one that lies furthest behind is named.
+    It is where the gap is what it says and more than chance, it is not where its 95 % interval lies outside of that. Said of each
+    seed in its best format, then of the same in the format that nothing is rounded to, then of the ones that `beaten` has.
     """
-    rows = best(compared).sort_values("bytes")
+    rows = best(at_equal_bytes(points_)).sort_values("bytes")
     if not len(rows):
         return Statement("")
     gap, half, (low, high) = -rows.difference, rows.half, CRITIQUE
@@ -182,7 +97,7 @@ def critique(compared: pd.DataFrame, whole: pd.DataFrame, others: pd.DataFrame) 
     return Statement(
         f"A public critique says that a seed with a few trained numbers lies {low:.0f} to {high:.0f} points behind a small dense "
         f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is{so} {_span(gap)}{grows}. {who}{more}."
-        f"{_unrounded(rows, whole)}{_left_out(rows, others)}"
+        f"{_unrounded(rows, points_)}{_left_out(rows, points_)}"
     )
 
 
@@ -195,9 +110,10 @@ def _span(gap: pd.Series) -> str:
     return f"{abs(least):.1f} to {points(most)} {side(most)}"
 
 
-def _unrounded(rows: pd.DataFrame, whole: pd.DataFrame) -> str:
-    """How far the same seeds lie behind if nothing is rounded, and what that says of the critique. rows, whole: of `critique`."""
-    own = whole[(whole.recipe == rows.recipe.iloc[0]) & whole.network.isin(rows.network)]
+def _unrounded(rows: pd.DataFrame, points_: pd.DataFrame) -> str:
+    """How far the same seeds lie behind if nothing is rounded, and what that says of the critique. rows: of `at_equal_bytes`."""
+    own = at_equal_bytes(points_, FORMATS[0])
+    own = own[(own.recipe == rows.recipe.iloc[0]) & own.network.isin(rows.network)]
     if not len(own) or (rows.format == FORMATS[0]).all():
         return ""
     gap, (low, high) = -own.difference.astype(float), CRITIQUE
@@ -209,8 +125,9 @@ def _unrounded(rows: pd.DataFrame, whole: pd.DataFrame) -> str:
     return f" Kept in {BITS[FORMATS[0]]} it is {_span(gap)}{few(own)}: {says}."
 
 
-def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
+def _left_out(rows: pd.DataFrame, points_: pd.DataFrame) -> str:
     """Of the seeds that are not among the compared, as a smaller one does better, the one that lies furthest behind."""
+    others = beaten(points_)
     others = others[(others.recipe == rows.recipe.iloc[0]) & (others.difference < 0)]
     if not len(others):
         return ""
@@ -223,7 +140,7 @@ def _left_out(rows: pd.DataFrame, others: pd.DataFrame) -> str:
 
 
 def rounding(points_: pd.DataFrame) -> Statement:
-    """What 8 bits cost in accuracy, of each way at most. points_: of `kept`."""
+    """What 8 bits cost in accuracy, of each way at most. points_: of `equal_bytes.kept`."""
     own = points_[points_.recipe.isin(RECIPES)].pivot(index=["recipe", "network", "variant"], columns="format", values="mean")
     worst = (own[FORMATS[0]] - own["int8"]).groupby("variant", observed=True).max() if len(own) else own
     names = {SEED: "of a seed with γ and β", DENSE: "of a fully trained network"}
@@ -232,9 +149,9 @@ def rounding(points_: pd.DataFrame) -> Statement:
     return Statement(f"Eight bits a number instead of 32 cost {listing(each)}." if each else "")
 
 
-def work(compared: pd.DataFrame) -> Statement:
+def work(points_: pd.DataFrame) -> Statement:
     """What computing costs: the largest seed that was compared, beside the fully trained network that no more bytes keep."""
-    rows = best(compared).sort_values("bytes")
+    rows = best(at_equal_bytes(points_)).sort_values("bytes")
     if not len(rows):
         return Statement("")
     seed = rows.iloc[-1]
@@ -245,15 +162,10 @@ def work(compared: pd.DataFrame) -> Statement:
     )
 
 
-def multiplications(point) -> int:
-    """How many multiplications the convolutions of a point's network take for an image of 32×32."""
-    return Architecture(int(point.depth), point.width).multiplications
-
-
 def figure(points_: pd.DataFrame) -> Figure:
     """Test accuracy against the bytes that keep the network, a line for each way and format, a panel for each recipe.
 
-    points_: of `kept`. Labels: N of ResNet-N, W of WRN-14-W.
+    points_: of `equal_bytes.kept`. Labels: N of ResNet-N, W of WRN-14-W.
     """
     if not len(points_):
         return nothing("no network has been asked yet")
@@ -282,13 +194,17 @@ def figure(points_: pd.DataFrame) -> Figure:
         handles = [Line2D([], [], color=look(way)[0], marker=look(way)[1], markersize=4, label=name) for way, name in names.items()]
         handles += [Line2D([], [], color=MUTED, linestyle=dash, label=form) for form, dash in reversed(DASHES.items())]
         drawn.legend(handles=handles, loc="outside lower center", ncols=5)
-    own = points_[(points_.recipe == recipes[0]) & (points_.format == "int8")].sort_values("bytes")
-    said = [
-        f"{names[way]}: " + ", ".join(f"{row.mean:.0f} % from {size(row.bytes)}" for row in own[own.variant == way].itertuples())
-        for way in names
-        if (own.variant == way).any()
-    ]
-    drawn.alt = f"Test accuracy against the bytes that keep the network, at 8 bits, {OURS[recipes[0]]}. {'; '.join(said)}."
+    said = []
+    for recipe in recipes:
+        own = points_[(points_.recipe == recipe) & (points_.format == FORMATS[-1])].sort_values("bytes")
+        lines = {name: own[own.variant == way] for way, name in names.items()}
+        each = [
+            f"{name}, " + listing(f"{row.mean:.0f} % in {size(row.bytes)}" for row in rows.itertuples())
+            for name, rows in lines.items()
+            if len(rows)
+        ]
+        said.append(f"{upper(OURS[recipe])}: {'; '.join(each)}.")
+    drawn.alt = f"Test accuracy against the bytes that keep the network, at {BITS[FORMATS[-1]]} a number. {' '.join(said)}"
     return drawn
 
 
@@ -298,7 +214,7 @@ def fraction(width: float) -> str:
 
 
 def kept_table(points_: pd.DataFrame):
-    """The rows of `kept` as a table to read, with what computing takes."""
+    """The rows of `equal_bytes.kept` as a table to read, with what computing takes."""
     rows = points_.sort_values(["recipe", "variant", "bytes"], kind="stable")
     shown = rows[["network", "trainable", "recipe", "format", "bytes"]].assign(
         accuracy=mean_and_sd(rows), n=rows.n, work=[multiplications(row) / 1e6 for row in rows.itertuples()]
