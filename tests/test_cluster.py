@@ -206,14 +206,6 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", PROSE, flags=re.S)
 
 
-def test_the_page_has_only_commands_that_there_are():
-    commands = re.findall(r"\bbnlib (sweep|estimate) ([^\n&`\"]*)", PROSE.replace("\\\n", ""))
-    assert len(commands) > 5
-    for name, words in commands:
-        words = [{"MODEL": "resnet14", "NAME": "fig2_depth"}.get(word, word) for word in words.split(" > ")[0].split()]
-        main.commands[name].make_context(name, words)  # which refuses what there is not
-
-
 def test_the_page_has_a_job_that_kubernetes_could_read():
     (job,) = map(yaml.safe_load, blocks("yaml"))
     pod = job["spec"]["template"]["spec"]

@@ -40,7 +40,7 @@ def turns(networks: list[nn.Module], *, images: int = BATCH, size: int = 32, sec
     return found
 
 
-def pruned(runs: list[str], thresholds: tuple[float, ...] = (0.01, 0.1), **how) -> pd.DataFrame:
+def pruned(runs: list[str], thresholds: tuple[float, ...], **how) -> pd.DataFrame:
     """Networks of stored runs timed whole and pruned at each threshold, here and now: a row for each run and threshold.
 
     run, network, depth, threshold; machine; images, of the batch; ratio, low, high: median and quartiles, over the turns, of

@@ -188,12 +188,12 @@ async function gammaExplorer(root, packed, host) {
       const asked = shown.filter(line => line.accuracy.n);
       const known = accuracies(shown);
       const now = shown.map(line => computed(line)).filter(Boolean);
-      const highest = Math.max(0.1, ...shown.map(line => 1 / line.point.classes), ...asked.map(line => line.test), ...now.map(value => value.kept), ...(view.paper ? known.map(value => value.value) : []));
+      const highest = Math.max(0.1, ...shown.map(line => line.point.guess), ...asked.map(line => line.test), ...now.map(value => value.kept), ...(view.paper ? known.map(value => value.value) : []));
       const f = frame(svg, 250, Math.ceil(10.5 * highest) / 10, `Test accuracy with every γ below the threshold set to 0, against the threshold. At ${stops[view.at]}: ${asked.map(line => `${line.letter} ${percent(line.accuracy.values[view.at])}`).join(", ") || "not measured"}`);
       logarithmic(f);
-      for (const guess of new Set(shown.map(line => 1 / line.point.classes))) {
+      for (const guess of new Set(shown.map(line => line.point.guess))) {
         f.line(f.left, f.y(guess), f.right, f.y(guess), "chance");
-        f.text(f.left + 4, f.y(guess) - 4, "chance", "start");
+        f.text(f.left + 4, f.y(guess) - 4, "always the same answer", "start");
       }
       for (const line of asked) {
         if (view.beta) curve(f, line, line.beta.values, "curve", "1 3");
