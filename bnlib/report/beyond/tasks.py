@@ -100,23 +100,26 @@ def _answer(own: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     def called(rows):
         return listing(TASKS[task][0] for task in rows.task)
 
-    behind, level, near = (own[own.says.isin(verdict)].sort_values("difference") for verdict in (("no",), ("yes",), OPEN))
+    verdicts = ("no", "yes", *OPEN)
+    behind, level, near, untested = (own[own.says == verdict] for verdict in verdicts)
     said = []
     if len(behind):
-        said.append(f"is behind one trained whole for the task {_behind(behind, len(own))}")
+        said.append(f"is behind one trained whole for the task {_behind(behind.sort_values('difference'), len(own))}")
     if len(level):
         said.append(f"does as well as one trained whole for the task, within {points(TOLERANCE)}, on {called(level)}")
     if len(near):
-        gap, single = points(near.difference.abs().max()), ", one run each" if near.p.isna().all() else ""
-        most = "" if len(near) == 1 else " at most"
-        said.append(f"cannot be told from one trained whole for the task on {called(near)}, {gap} apart{most}{single}")
+        gap, most = points(near.difference.abs().max()), "" if len(near) == 1 else " at most"
+        said.append(f"cannot be told from one trained whole for the task on {called(near)}, {gap} apart{most}")
+    if len(untested):
+        ours, theirs = (listing(map(percent, untested[side])) for side in ("less", "more"))
+        said.append(f"reaches {ours} on {called(untested)}, one trained whole for the task {theirs}, one run each")
     frozen = f"one frozen {network(where.network)}, with γ and β of its own for each task ({numbers:,} numbers),"
     text = f"{upper(after(where.recipe))}{_longer(own, runs)} {frozen} {'; it '.join(said)}."
     if where.recipe not in RECIPES:
         return Statement(text, "not judged")
     if len(behind):
         return Statement(text, "no", "" if len(behind) == len(own) else f"on {len(behind)} of {len(own)} tasks")
-    return Statement(text, near.says.iloc[0] if len(near) else "yes")
+    return Statement(text, "not judged" if len(untested) else "too close" if len(near) else "yes")
 
 
 def _longer(own: pd.DataFrame, runs: pd.DataFrame) -> str:
