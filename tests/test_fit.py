@@ -4,6 +4,7 @@ import copy
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import bnlib
 from bnlib import data, store, training
+from bnlib.engine import optimiser
 from bnlib.spec import RECIPES, RunSpec
 
 
@@ -198,6 +200,65 @@ def test_what_has_no_length_can_be_evaluated_on_but_not_trained():
     assert bnlib.evaluate(model, loader) == pytest.approx(bnlib.evaluate(model, images()))
     with pytest.raises(ValueError, match="train .*a DataLoader that has a length"):
         training.fit(model, loader, images(), "bn", **QUICK)
+
+
+def test_a_loader_that_gives_no_batch_is_refused_before_any_work():
+    pair, model = images(), network()
+    none = DataLoader(TensorDataset(*pair), batch_size=64, drop_last=True)
+    for name, given in (("train", (none, pair)), ("test", (pair, none))):
+        with pytest.raises(ValueError, match=rf"no images to {name} on: its 48 fill no batch of 64, .* nearest: 48$"):
+            training.fit(model, *given, "bn", **QUICK)
+    with pytest.raises(ValueError, match="no images to train on$"):
+        training.fit(model, [], pair, "bn", **QUICK)
+    assert all(p.requires_grad for p in model.parameters()), "nothing was done yet"
+
+
+@pytest.mark.parametrize("count, near", [(9, "; nearest: 5$"), (7, "; nearest: 4$"), (1, "this network$")])
+def test_a_lone_image_that_has_no_variance_is_refused_before_any_work(count, near):
+    x, labels = images(count)
+    size, model = {9: 4, 7: 2, 1: 4}[count], nn.Sequential(network()[:8], nn.Linear(256, 8), nn.BatchNorm1d(8), nn.Linear(8, 4))
+    loader = lambda **how: DataLoader(TensorDataset(x, labels), size, **how)  # noqa: E731
+    state, random = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    with pytest.raises(ValueError, match=rf"batch_size {size}: the last batch of an epoch of {count} images would have 1.*{near}"):
+        training.fit(model, loader(), (x, labels), "bn", **QUICK)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items()) and model.training
+    assert torch.equal(torch.get_rng_state(), random) and all(p.requires_grad for p in model.parameters())
+    if count > 1:  # where it is left out, joined to another, not normalised by itself, or has pixels enough, it is trained
+        training.fit(model, loader(drop_last=True), (x, labels), "bn", **QUICK | {"epochs": 1})
+        training.fit(model, (x, labels), (x, labels), "bn", **QUICK | {"epochs": 1, "batch_size": size})
+        training.fit(model, loader(), (x, labels), "bn", statistics="held", **QUICK | {"epochs": 1})
+        training.fit(network(), loader(), (x, labels), "bn", **QUICK | {"epochs": 1})
+
+
+def test_a_sampler_says_how_many_images_there_are():
+    pair = images(48)
+    some = DataLoader(TensorDataset(*pair), 16, sampler=torch.utils.data.SubsetRandomSampler(range(33)))
+    with pytest.raises(ValueError, match="an epoch of 33 images would have 1"):
+        training.fit(nn.Sequential(network()[:8], nn.BatchNorm1d(256), nn.Linear(256, 4)), some, pair, "bn", **QUICK)
+
+
+def test_a_parameter_that_is_part_of_a_larger_tensor_keeps_its_values():
+    whole, grey = nn.Conv2d(3, 8, 3, padding=1), [network()[:8] + nn.Sequential(nn.Linear(256, 4)) for _ in range(2)]
+    for model, weight in zip(grey, (whole.weight[:, :1].detach(), whole.weight[:, :1].detach().contiguous()), strict=True):
+        model[0] = nn.Conv2d(1, 8, 3, padding=1)
+        model[0].weight, model[0].bias = nn.Parameter(weight), nn.Parameter(whole.bias.detach().clone())
+    x, labels = images()
+    given = x[:, :1], labels
+    found = [training.fit(model, given, given, "all", **QUICK | {"epochs": 1}) for model in grey]
+    assert found[0].train_loss.tolist() == pytest.approx(found[1].train_loss.tolist(), rel=1e-4)
+    for name, value in grey[0].state_dict().items():
+        assert torch.allclose(value, grey[1].state_dict()[name], atol=1e-5), name
+    wide = nn.Parameter(torch.arange(3.0)[:, None].expand(3, 4))  # one number in four places
+    flat = optimiser.flatten([wide, nn.Parameter(torch.full((5,), 7.0))])
+    assert wide.tolist() == [[k] * 4 for k in range(3)] and flat[12:].tolist() == [7] * 5
+
+
+def test_a_seed_of_numpy_goes_on_where_a_plain_one_stopped_and_a_wrong_one_is_refused(tmp_path):
+    pair = images()
+    for seed in (np.int64(0), 0):
+        training.fit(network(), pair, pair, "bn", seed=seed, folder=tmp_path, **QUICK)
+    with pytest.raises(ValueError, match="seed 0.5: a whole number"):
+        training.fit(network(), pair, pair, None, seed=0.5, **QUICK)
 
 
 def test_a_batch_that_is_no_pair_is_refused():

@@ -23,6 +23,14 @@ class Given:
         self.sets = {"train": _checked("train", train, trains), "test": _checked("test", test, trains)}
         self.train_count, self.test_count = (_count(one) if trains and one is not None else 0 for one in (train, test))
 
+    def check_batches(self) -> None:
+        """Raise ValueError, one line, if there is no batch to train on, or none to test on."""
+        for name, given in self.sets.items():
+            if not len(given):
+                count, size = _count(given), getattr(given, "batch_size", None)
+                left = f": its {count} fill no batch of {size}, and drop_last leaves them out; nearest: {count}" if count else ""
+                raise ValueError(f"there are no images to {name} on{left}")
+
     @property
     def checksum(self) -> str:
         """Of the labels, and of a loader, which may give others each time, of the number of images."""
@@ -37,9 +45,16 @@ class Given:
         return None if _tensors(self.sets["train"]) else getattr(self.sets["train"], "batch_size", None)
 
     def sizes(self, size: int, images: int) -> tuple[int, ...]:
-        """How many images the batches of an epoch have, each number once, if a loader's are of `size`, but for its last."""
-        every = _sizes(images, size) if _tensors(self.sets["train"]) else (min(size, images), images % size or size)
-        return tuple(dict.fromkeys(every))
+        """How many images the batches of an epoch have, each number once.
+
+        A loader's are of `size`, but for its last; one that says nothing of its batches is taken to have such alone.
+        """
+        train = self.sets["train"]
+        if _tensors(train):
+            return tuple(dict.fromkeys(_sizes(images, size)))
+        if self.batch_size is None or getattr(train, "drop_last", False):
+            return (size,)
+        return tuple(dict.fromkeys((min(size, images), images % size or size)))
 
     def steps(self, size: int, images: int | None = None) -> int:
         """How many batches make an epoch."""
@@ -96,7 +111,10 @@ def _tensors(given) -> bool:
 
 
 def _count(given) -> int:
-    return len(given[1]) if _tensors(given) else len(getattr(given, "dataset", given))
+    """How many images there are; of a loader as many as its sampler takes."""
+    if _tensors(given):
+        return len(given[1])
+    return next(len(one) for name in ("sampler", "dataset") if hasattr(one := getattr(given, name, given), "__len__"))
 
 
 def _checked(name: str, given, needs_length: bool):

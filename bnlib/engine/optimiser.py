@@ -41,13 +41,15 @@ def make(model: nn.Module, settings: Recipe) -> torch.optim.Optimizer | None:
 def flatten(parameters: list[nn.Parameter]) -> nn.Parameter:
     """One flat parameter that holds `parameters`: their values and gradients become views of its own.
 
-    An optimiser then has one tensor to move instead of some hundred small ones. Their memory formats stay as they are.
+    An optimiser then has one tensor to move instead of some hundred small ones. Their memory formats stay as they are; one that
+    leaves gaps, as a part of a larger tensor does, becomes dense, as else its view would reach into the next one's.
     """
     total = sum(p.numel() for p in parameters)
     flat = nn.Parameter(torch.empty(total, dtype=parameters[0].dtype, device=parameters[0].device))
     flat.grad, offset = torch.zeros_like(flat), 0
     for p in parameters:
-        value, grad = (t.as_strided(p.shape, p.stride(), offset) for t in (flat.data, flat.grad))
+        strides = torch.empty_like(p, device="meta").stride()  # its own, if it leaves no gaps
+        value, grad = (t.as_strided(p.shape, strides, offset) for t in (flat.data, flat.grad))
         value.copy_(p.data)
         p.data, p.grad, offset = value, grad, offset + p.numel()
     return flat

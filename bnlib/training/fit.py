@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -14,11 +15,11 @@ from bnlib import engine, freezing, machine, store
 from bnlib.data import Given
 from bnlib.engine import optimiser
 from bnlib.spec import Recipe, RunSpec
-from bnlib.spec.choices import PRECISIONS
+from bnlib.spec.choices import PRECISIONS, SEEDS
 from bnlib.store import places, trained
 from bnlib.training import checkpoint, together
-from bnlib.training.loop import Loop
-from bnlib.words import one_of
+from bnlib.training.loop import Loop, alone
+from bnlib.words import one_of, whole
 
 STATISTICS = ("moving", "held")
 OWN = ("augment", "train_images", "test_images", "size")  # of a recipe, but a matter of the images that are given
@@ -59,13 +60,16 @@ def fit(
     """
     one_of("statistics", statistics, STATISTICS)
     one_of("precision", precision, PRECISIONS)
+    seed = whole("seed", seed, *SEEDS)
     if not any(True for _ in model.parameters()):
         raise ValueError(f"this {type(model).__name__} has no parameters: there is nothing to train")
     source, chosen = Given(train, test), _settings(recipe, settings)
     if source.batch_size:  # a loader's own, by which a recipe may have another learning rate; of one image where that can be
         chosen = _settings(recipe, {**settings, "batch_size": max(2, source.batch_size)})
-    if not source.train_count or not source.test_count:
-        raise ValueError("there are no images to train on" if not source.train_count else "there are no images to test on")
+    source.check_batches()
+    size = source.batch_size or chosen.batch_size
+    if statistics == "moving" and 1 in source.sizes(size, source.train_count) and _needs_two(model, source):
+        raise ValueError(alone(size, source.train_count))
     folder = places.expanded(folder) if folder else None
     if folder and (why := places.unwritable(folder)):
         raise store.StoreError(f"the folder {folder} cannot be written ({why}); give another")
@@ -115,6 +119,26 @@ class _Fit(Loop):
     @property
     def title(self) -> str:
         return type(self.model).__name__
+
+
+def _needs_two(model: nn.Module, source: Given) -> bool:
+    """Whether a BatchNorm of `model` has one value a feature of an image, so that a batch of one has no variance.
+
+    As it treats an image to test on; neither the model nor the order of the images to come is changed by that.
+    """
+    seen, modes = [], {module: module.training for module in model.modules()}
+    norms = [module for module in modes if isinstance(module, _BatchNorm)]
+    hooks = [norm.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, 0].numel())) for norm in norms]
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            x, _ = next(source.parts(size=1))
+            model.eval()(x[:1].to(next(model.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    return 1 in seen
 
 
 def _settings(recipe: str, given: dict) -> Recipe:

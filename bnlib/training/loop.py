@@ -21,6 +21,15 @@ from bnlib.store import form
 from bnlib.training import checkpoint, resume, timing
 
 
+def alone(size: int, images: int) -> str:
+    """Why batches of so many images can't be: where BatchNorm has one value a feature of an image, a single one has no variance."""
+    near = next((f"; nearest: {other}" for other in range(size + 1, images + 1) if images % other != 1), "")
+    return (
+        f"batch_size {size}: the last batch of an epoch of {images} images would have 1, of which BatchNorm can't take statistics "
+        f"behind the last convolution of this network{near}"
+    )
+
+
 class OutOfTime(Exception):
     """There is not time enough for one more epoch; the checkpoint is there to go on from."""
 
@@ -90,10 +99,7 @@ class Loop:
                 f"nearest: {max(1, smallest // 2)} processes, or another batch size"
             )
         if smallest < self.least:
-            raise ValueError(
-                f"batch_size {size}: the last batch of an epoch of {self.images} images would have {smallest}, of which BatchNorm "
-                f"can't take statistics behind the last convolution of this network; nearest: {size + 1}"
-            )
+            raise ValueError(alone(size, self.images))
 
     @property
     def columns(self) -> list[str]:
