@@ -11,6 +11,7 @@ from numbers import Real
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bnlib.freezing import merge
 from bnlib.freezing.layers import called, unwrapped
@@ -55,7 +56,7 @@ def prune(model: nn.Module, threshold: float = 0.01) -> nn.Module:
         _check(chain, seen)
     pruned = merge(copy.deepcopy(source))
     for module in pruned.modules():
-        if isinstance(module, BATCH_NORMS) and module.weight is not None:
+        if isinstance(module, _BatchNorm) and module.weight is not None:
             module.weight.masked_fill_(module.weight.abs() <= threshold, 0)
     for chain in _chains(pruned):
         layers = list(chain.values())

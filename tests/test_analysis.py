@@ -186,14 +186,14 @@ def test_a_figures_verdict_is_that_of_its_points_at_the_better_recipe():
 
 
 def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
-    def judge(*rows, trainable=None):
-        return analysis.overall(analysis.ordered(analysis.judge(summary(*rows), REFERENCE), trainable))
+    def judge(*rows):
+        return analysis.overall(analysis.ordered(analysis.judge(summary(*rows), REFERENCE)))
 
     assert judge((14, "bn", "paper", 48)) == "not trained"
     assert judge((14, "bn", "paper", 48), (14, "bn", "short", 40), (32, "bn", "short", 50)) == "in trend"
     assert judge((14, "bn", "paper", 48), (32, "bn", "paper", 58)) == "reproduced"
     assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5)) == "reproduced"
-    assert judge((14, "bn", "paper", 48), (14, "all", "paper", 90.5), trainable="bn") == "not trained"
+    assert judge((14, "bn", "paper", 60)) == "not trained", "a level that is not reproduced is no order"
 
 
 def test_replicates_are_put_together():

@@ -105,6 +105,29 @@ def test_bn_first_trains_at_equal_epochs_and_is_drawn(cifar10):
     assert len(analysis.summarise(runs)) == 2
 
 
+@pytest.mark.parametrize(
+    ("then", "last", "said"),
+    [
+        (44, 80, "is 6.0 points behind the training of everything from the start; at the end it is still 4.0 points behind."),
+        (44, 86, "is 6.0 points behind the training of everything from the start; at the end it is 2.0 points ahead."),
+        (44, 84, "is 6.0 points behind the training of everything from the start; at the end it has caught up."),
+        (60, 85, "is 10.0 points ahead of the training of everything from the start; at the end it is still 1.0 point ahead."),
+        (60, 80, "is 10.0 points ahead of the training of everything from the start; at the end it is 4.0 points behind."),
+        (60, 84, "is 10.0 points ahead of the training of everything from the start; at the end they are alike."),
+        (50, 84, "is as far as the training of everything from the start; at the end they are alike."),
+    ],
+)
+def test_who_is_ahead_when_the_rest_joins_is_said_as_it_is(then, last, said, monkeypatch):
+    curves = [
+        {"network": "ResNet-14", "depth": 14, "recipe": "short", "variant": variant, "epoch": epoch, "n": 3}
+        | {"test_accuracy": value / 100}
+        for variant, at in ((START, {8: 50, 16: 84}), (HALF, {8: then, 16: last}))
+        for epoch, value in at.items()
+    ]
+    monkeypatch.setattr(order, "_mean_curves", lambda _: pd.DataFrame(curves))
+    assert order.lead(None).text.replace("\u00a0", " ").partition("ResNet\u201114 ")[2] == said
+
+
 @pytest.mark.parametrize("one", questions.BEYOND, ids=lambda one: one.pages[0])
 def test_a_question_stands_on_its_page_and_has_an_answer(one):
     cells = json.loads((ROOT / "notebooks" / f"{one.pages[0]}.ipynb").read_text(encoding="utf-8"))["cells"]

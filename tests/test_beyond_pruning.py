@@ -109,6 +109,12 @@ def test_the_answer_follows_from_the_numbers(rows, verdict, of, says):
     assert (said.verdict, said.of) == (verdict, of) and says in said.text.replace("\u00a0", " ")
 
 
+def test_the_answer_holds_of_each_replicate_as_the_largest_threshold_does():
+    found = points(("bn", 14, "paper", 40.0, -0.4)).assign(low=-1.6, n=3)
+    said = chapter.answer(found)
+    assert said.verdict == "no" and "costs at most 1.6 points" in said.text.replace("\u00a0", " ")
+
+
 def test_what_else_is_said():
     runs = experiments.runs("beyond_pruning")
     single = chapter.savings(runs)

@@ -307,6 +307,15 @@ def test_batchnorm_is_the_best_only_if_no_other_does_as_well():
     assert not answer(points(recipe="smoke", BatchNorm=50, GroupNorm=45, LayerNorm=44, InstanceNorm=30))
 
 
+def test_what_cannot_be_told_is_said_of_those_of_which_it_cannot():
+    each = {"BatchNorm": 50, "GroupNorm": 46, "LayerNorm": 40, "InstanceNorm": 45.9}
+    summary = points(**each).assign(sd=[0.4, 0.4, 3.0, np.nan], n=[3, 3, 3, 1])
+    said = answer(summary)
+    rows = norms.against_batch(summary).set_index("other")
+    assert rows.p["GroupNorm"] < 0.05 < rows.p["InstanceNorm"], "else this asks nothing"
+    assert said.verdict == "too close" and "InstanceNorm's reach 45.9" in said.text and "GroupNorm" not in said.text
+
+
 def test_what_the_others_reach_and_where_the_choice_matters():
     means = {"BatchNorm": 50, "GroupNorm": 45, "LayerNorm": 44, "InstanceNorm": 15}
     summary = points(**means, **{f"{name}_all": 90 - i for i, name in enumerate(means)})

@@ -54,8 +54,10 @@ def test_fig2_depth_trains_a_missing_point(cifar10, tmp_path, runs_folder):
     assert [len(list(runs_folder.glob(f"resnet8_bn_smoke_seed{seed}-*/run.json"))) for seed in range(3)] == [1, 1, 0]
 
 
-def test_quickstart_trains_live(tmp_path):
-    done = papermill("quickstart.ipynb", tmp_path / "out.ipynb", "-p", "epochs", "2", "-p", "model", "resnet8")
+@pytest.mark.parametrize("trainable", ["bn", "all"])
+def test_quickstart_trains_live(tmp_path, trainable):
+    given = f"-p epochs 2 -p model resnet8 -p trainable {trainable}"
+    done = papermill("quickstart.ipynb", tmp_path / "out.ipynb", *given.split())
     assert done.returncode == 0, done.stderr[-2000:]
     assert "test digits right" in shown(tmp_path / "out.ipynb")[0]
 

@@ -18,7 +18,7 @@ TRAINED = "resnet14_bn_paper_seed0-3c3e6a91"
 
 
 def norms(model):
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d)}
 
 
 def trained(model, off=0.4, positive=True, seed=0):
@@ -260,7 +260,9 @@ def test_on_a_gpu():
 
 @pytest.mark.parametrize("name", ["resnet18", "wide_resnet50_2"])
 def test_torchvisions_networks_and_wrappers(name):
-    model = trained(getattr(torchvision.models, name)(num_classes=5).double())
+    model = getattr(torchvision.models, name)(num_classes=5)
+    model.fc = nn.Sequential(model.fc, nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 5))  # whose γ are set to 0, and nothing cut
+    model = trained(model.double())
     pruned = bnlib.prune(nn.DataParallel(model), 0.01)
     assert type(pruned) is torchvision.models.ResNet and bnlib.count(pruned)["total"] < 0.9 * bnlib.count(model)["total"]
     with torch.no_grad():

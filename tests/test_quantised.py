@@ -261,6 +261,15 @@ def test_what_cannot_be_told_does_not_confirm_the_critique():
     assert "of the two seeds compared, the gap is smaller at one and not clear at one." in said(scattered, sure)
 
 
+def test_sizes_at_which_the_critique_cannot_be_told_are_not_said_to_refute_it():
+    scattered, sure = points({32: (10_000, 36.0)}, {}, apart=8), points({14: (1_500, 33.5)}, DENSE)
+    said = small.critique(pd.concat([scattered, sure])).text
+    assert "For such a seed the critique does not hold here at some sizes, and at others it cannot be told: of the two" in said
+    right = points({14: (1_500, 18.5)}, DENSE)
+    said = small.critique(pd.concat([scattered, right])).text
+    assert "For such a seed the critique holds here at some sizes: of the two" in said
+
+
 def test_a_seed_that_is_not_rounded_is_held_against_the_critique_apart():
     own = points({14: (1_500, 38.0), 32: (2_500, 44.0)}, {0.0625: (1_000, 30.0), 0.25: (1_800, 58.0), 0.5: (100_000, 62.0)})
     own = own[(own.variant == "bn") | (own.format == "int8")]  # the dense ones are rounded, as whoever keeps them would
@@ -285,6 +294,14 @@ def test_a_seed_that_is_ahead_at_first_and_behind_later_says_up_to_where():
     assert found.text.endswith("against about 50.0\u00a0%. It is ahead up to 1.5\u00a0kB.")
     found = small.answer(points({14: (1_500, 15.0), 32: (10_000, 60.0)}, DENSE))
     assert found.text.endswith("against about 50.0\u00a0%. It is ahead at 10\u00a0kB.")
+    own = points({14: (1_500, 45.0), 32: (2_500, 46.0), 56: (5_000, 55.0), 110: (10_000, 56.0), 218: (50_000, 57.0)}, DENSE)
+    own.loc[own.network == "ResNet-32", ["sd", "mean"]] = [9.0, 45.1]
+    rows = equal_bytes.at_equal_bytes(own)
+    open_ = rows.bytes[~(rows.p < 0.05)]
+    assert len(open_) == 1 and open_.item() == 2_500 and rows.difference.iloc[-1] < 0 < rows.difference.iloc[2], (
+        "else this asks nothing"
+    )
+    assert "It is ahead at 1.5\u00a0kB" in small.answer(own).text, "what is open in between is not said to be ahead"
 
 
 def test_one_run_each_gives_no_order_and_nothing_to_compare_no_answer():

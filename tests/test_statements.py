@@ -349,7 +349,7 @@ def test_overfitting_is_said_with_and_without_something_to_hold_it_against():
     assert not say.overfitting_as_they_are(alone.head(0))
 
 
-def test_shortcuts_and_output_alone_are_said_from_the_least_to_the_most():
+def test_shortcuts_and_output_alone_are_said_in_one_network_if_there_is_one():
     rows = judged(points((14, 49, "shortcut+output"), (110, 19, "shortcut+output")), {(14, "shortcut+output"): 49})
     assert plain(say.collapse(rows, "x")) == "After 160 epochs, shortcuts and the output layer alone reach 49.0 % in ResNet-14."
     assert not say.collapse(rows.head(0), "not trained")
@@ -558,6 +558,8 @@ def test_silent_units_are_said_with_and_without_everything_trained():
     alone = rows[rows.trainable == "bn"]
     assert say.silent(alone, analysis.relu_differences(alone)).verdict == "not judged"
     assert say.silent(rows.head(0), analysis.relu_differences(rows.head(0))).verdict == "not trained"
+    smoke = rows.assign(recipe="smoke")
+    assert say.silent(smoke, analysis.relu_differences(smoke)).verdict == "not judged"
 
 
 def test_a_test_of_seconds_says_nothing():

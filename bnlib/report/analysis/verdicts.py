@@ -72,14 +72,10 @@ def comparisons(points: pd.DataFrame) -> pd.DataFrame:
     return found.drop(columns="clear")
 
 
-def ordered(points: pd.DataFrame, trainable: str | None = None) -> pd.DataFrame:
-    """Judged points of those recipes at which the order of two of them is decided: a statement about an order needs two.
-
-    trainable: two of this set. A point that is *not reproduced* stays, whatever there is beside it.
-    """
-    pairs = comparisons(points if trainable is None else points[points.trainable == trainable])
-    decided = {*pairs[~pairs.says.isin(OPEN)].recipe, *points[points.verdict == "not reproduced"].recipe}
-    return points[points.recipe.isin(decided)]
+def ordered(points: pd.DataFrame) -> pd.DataFrame:
+    """Judged points of those recipes at which the order of two of them is decided: a statement about an order needs two."""
+    pairs = comparisons(points)
+    return points[points.recipe.isin(pairs[~pairs.says.isin(OPEN)].recipe)]
 
 
 def _verdict(point, pairs: pd.DataFrame) -> str:

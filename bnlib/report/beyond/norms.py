@@ -42,10 +42,9 @@ def verdict(rows: pd.DataFrame) -> str:
     there and does worse by more than chance. not judged: so do those that are there, and another is not; or nothing has been
     repeated.
     """
-    worse = (rows.p < LEVEL) & (rows.difference > 0)
     if _as_good(rows).any():
         return "no"
-    if not worse.all():
+    if not _worse(rows).all():
         return "not judged" if rows.p.isna().all() else "too close"
     return "yes" if set(rows.other) == set(OTHERS) else "not judged"
 
@@ -63,6 +62,8 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     said = next(one for one in ("no", "too close", "yes", "not judged") if one in each.values())
     own = fullest(rows[rows.network.map(each) == said], "other")
     place = own.network.iloc[0]
+    decided = {"no": _as_good(own), "too close": ~_worse(own)}.get(said)  # those for which the answer is what it is
+    own = own if decided is None else own[decided]
     top = own.loc[own.less.astype(float).idxmax()]
     where = f"in {network(place)} {after(top.recipe)}"
     both = f"{top.other}'s reach {percent(top.less)} {where}, BatchNorm's {percent(top.more)}"
@@ -116,6 +117,11 @@ def with_everything(alone: pd.DataFrame, every: pd.DataFrame) -> Statement:
     if len(near):
         said.append(f"{listing(near.other)} cannot be told from {'it' if len(ahead) else 'BatchNorm'}")
     return Statement(f"With everything trained, {where}, {'; '.join(said)}.")
+
+
+def _worse(rows: pd.DataFrame) -> pd.Series:
+    """Whether another normalisation does worse, by more than chance. Of each row."""
+    return (rows.p < LEVEL) & (rows.difference > 0)
 
 
 def _as_good(rows: pd.DataFrame, ending: str = "") -> pd.Series:

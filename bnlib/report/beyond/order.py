@@ -68,7 +68,7 @@ def _which(rows: pd.DataFrame) -> str:
 
 
 def lead(runs: pd.DataFrame) -> Statement:
-    """How far behind the latest switch is when it comes, and at the end. runs: of `experiments.runs`."""
+    """How far behind, or ahead, the latest switch is when it comes, and at the end. runs: of `experiments.runs`."""
     own = fullest(_mean_curves(runs), "variant")
     if not len(own) or not {START, FIRST[-1]} <= set(own.variant):
         return Statement("")
@@ -76,11 +76,24 @@ def lead(runs: pd.DataFrame) -> Statement:
     at = {v: own[(own.variant == v)].set_index("epoch").test_accuracy for v in (START, FIRST[-1])}
     gap = 100 * (at[START] - at[FIRST[-1]])
     drops = ", where the learning rate drops, too" if epoch in RECIPES[own.recipe.iloc[0]].milestones else ""
-    end = f"it is still {points(gap.iloc[-1])} behind" if gap.iloc[-1] >= 0.05 else "it has caught up"
-    return Statement(
-        f"When the rest joins, after {epoch} epochs{drops}, {network(own.network.iloc[0])} is {points(gap[epoch])} behind the "
-        f"training of everything from the start; at the end {end}."
+    (then, side), (last, other) = ((points(one), _side(one)) for one in (gap[epoch], gap.iloc[-1]))
+    there = f"{then} {side}{' of' if side == 'ahead' else ''}" if side else "as far as"
+    end = (
+        f"it is {'still ' if side == other else ''}{last} {other}"
+        if other
+        else "it has caught up"
+        if side == "behind"
+        else "they are alike"
     )
+    return Statement(
+        f"When the rest joins, after {epoch} epochs{drops}, {network(own.network.iloc[0])} is {there} the training of everything "
+        f"from the start; at the end {end}."
+    )
+
+
+def _side(gap: float) -> str:
+    """Which side of another it is on that is `gap` points better; none if they are the same to a tenth."""
+    return "" if abs(gap) < 0.05 else "behind" if gap > 0 else "ahead"
 
 
 def shown(runs: pd.DataFrame) -> pd.DataFrame:

@@ -103,18 +103,18 @@ def at(found: pd.DataFrame, *thresholds: float) -> pd.DataFrame:
 def answer(found: pd.DataFrame) -> Statement:
     """Whether the features that training turned off can be cut out, γ and β alone, and what that saves. found: of `replicated`.
 
-    yes: at |γ| ≤ SMALL accuracy falls by at most COST points, and at least WORTH percent of the multiplications go; `of` says in
-    how many of the networks, if not in all that have been asked. no: in none.
+    yes: at |γ| ≤ SMALL accuracy falls by at most COST points, in each replicate, and at least WORTH percent of the multiplications
+    go; `of` says in how many of the networks, if not in all that have been asked. no: in none.
     """
     every = at(found[found.trainable == "bn"], SMALL)
     rows = best(every[every.change.notna()]).sort_values("depth")
     if not len(rows):
         return Statement("", "not judged" if len(every) else "not trained")
-    right = (rows.change >= -COST) & (rows.saved >= WORTH)
+    right = (rows.low >= -COST) & (rows.saved >= WORTH)
     ends = rows.iloc[[0, -1]] if len(rows) > 1 else rows
     first, *others = [f"{percent(row.saved)} of {{}} of {network(row.network)}" for row in ends.itertuples()]
     saves = listing([first.format("the multiplications"), *(one.format("those") for one in others)])
-    worst = rows.change.min()
+    worst = rows.low.min()
     costs = "no accuracy" if worst > -0.05 else f"at most {points(worst)} of accuracy"
     long = upper(after(rows.recipe.iloc[0]))
     text = f"{long} with γ and β alone, cutting out what has |γ| up to {SMALL:g} saves {saves}, and costs {costs}{few(rows)}."

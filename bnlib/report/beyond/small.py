@@ -48,7 +48,7 @@ def answer(points_: pd.DataFrame) -> Statement:
     if len(decided) < len(rows):
         of = f"at {len(decided)} of {len(rows)} sizes" + (f", open at {open_}" if open_ else "")
     if len(behind) and len(ahead):
-        below = ahead.bytes.max() < behind.bytes.min()
+        below = (rows.bytes <= ahead.bytes.max()).sum() == len(ahead)
         text += f". It is ahead {'up to ' + size(ahead.bytes.max()) if below else 'at ' + listing(map(size, ahead.bytes))}"
     elif open_ and decided.bytes.min() > rows.bytes[~rows.index.isin(decided.index)].max():
         text += f". From {size(decided.bytes.min())} on it is {'behind' if len(behind) else 'ahead'}{few(decided)}"
@@ -83,12 +83,18 @@ def critique(points_: pd.DataFrame) -> Statement:
     kinds = ("as it says", "smaller", "larger", "the other way round", "not clear")
     right = gap.between(low, high) & (rows.p < LEVEL)
     said = np.select([right, gap + half < 0, gap + half < low, gap - half > high], [kinds[0], kinds[3], *kinds[1:3]], kinds[4])
-    count, known = len(rows), (said != kinds[4]).any()
-    far = f", up to {size(rows.bytes.max())}" if known else ""  # a gap that grows may be as large where none was compared
+    count, open_ = len(rows), said == kinds[4]
+    known = not open_.all()
     so = f", rounded to {BITS[rows.format.iloc[0]]}," if rows.format.nunique() == 1 and rows.format.iloc[0] != FORMATS[0] else ""
-    who = f"For such a seed the critique does not hold here{far}" if known else "Whether the critique holds here cannot be told"
-    if right.any():
-        who = f"For such a seed the critique holds here{'' if right.all() else ' at some sizes only'}"
+    if not known:
+        who = "Whether the critique holds here cannot be told"
+    elif right.any():
+        where = "" if right.all() else " at some sizes" if (right | open_).all() else " at some sizes only"
+        who = f"For such a seed the critique holds here{where}"
+    elif open_.any():
+        who = "For such a seed the critique does not hold here at some sizes, and at others it cannot be told"
+    else:  # a gap that grows may be as large where none was compared
+        who = f"For such a seed the critique does not hold here, up to {size(rows.bytes.max())}"
     found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
     each = listing(found) if len(found) > 1 else said[0] if count == 1 else f"{said[0]} at each"
     seeds = f"of the {number(count)} seeds compared, " if count > 1 else ""

@@ -102,9 +102,14 @@ def _answer(own: pd.DataFrame, runs: pd.DataFrame) -> Statement:
 
     verdicts = ("no", "yes", *OPEN)
     behind, level, near, untested = (own[own.says == verdict] for verdict in verdicts)
+    far = (level.p < LEVEL) & (level.difference < -TOLERANCE)
+    ahead, level = level[far], level[~far]
     said = []
     if len(behind):
         said.append(f"is behind one trained whole for the task {_behind(behind.sort_values('difference'), len(own))}")
+    if len(ahead):
+        gaps = listing(f"{points(row.difference)} on {TASKS[row.task][0]}" for row in ahead.itertuples())
+        said.append(f"is ahead of one trained whole for the task by {gaps}")
     if len(level):
         said.append(f"does as well as one trained whole for the task, within {points(TOLERANCE)}, on {called(level)}")
     if len(near):
@@ -161,15 +166,17 @@ def size(found: pd.DataFrame, runs: pd.DataFrame) -> Statement:
 
 
 def way(found: pd.DataFrame) -> Statement:
-    """How far γ and β alone come from guessing to the whole network: the task on which they do best, and worst."""
-    own = at(found, 2).sort_values("way")
+    """How far γ and β alone come from guessing to the whole network: the task on which they do best, and worst.
+
+    Of those on which the whole network does better than guessing, and than what counts as the same.
+    """
+    own = at(found, 2)
+    own = own[own.more > own.guess + TOLERANCE].sort_values("way")
     if not len(own):
         return Statement("")
-    low, high = own.iloc[0], own.iloc[-1]
-    return Statement(
-        f"Of the way from guessing to the whole network it goes {percent(low.way)} on {TASKS[low.task][0]} "
-        f"and {percent(high.way)} on {TASKS[high.task][0]}."
-    )
+    ends = own.iloc[[0, -1]].drop_duplicates("task")
+    goes = (f"{percent(row.way) if row.way < 100 else 'all of it'} on {TASKS[row.task][0]}" for row in ends.itertuples())
+    return Statement(f"Of the way from guessing to the whole network it goes {listing(goes)}.")
 
 
 def table_of(found: pd.DataFrame):

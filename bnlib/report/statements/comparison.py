@@ -80,7 +80,7 @@ def depth_or_width(rows: pd.DataFrame, summary: pd.DataFrame | None = None) -> S
 
 
 def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
-    """Shortcuts and the output layer alone: on the shallowest and on the deepest or widest network, at the recipe with most points.
+    """Shortcuts and the output layer alone: on the widest network, the shallowest and the deepest, at the recipe with most points.
 
     judged: points of `analysis.judge`, of this set. verdict: of the whole claim.
     """
@@ -88,8 +88,9 @@ def collapse(judged: pd.DataFrame, verdict: str) -> Statement:
         return Statement("", verdict)
     recipe = judged.recipe.value_counts().index[0]
     own = judged[judged.recipe == recipe].sort_values(["width", "depth"])
-    ends = [own.iloc[0]] + ([own.iloc[-1]] if len(own) > 1 else [])
-    each = listing(f"{percent(row['mean'])} in {network(row.network)}" for row in ends)
+    narrow = own[own.width == own.width.min()]
+    ends = pd.DataFrame([own.iloc[-1], narrow.iloc[0], narrow.iloc[-1]]).drop_duplicates("network")
+    each = listing(f"{percent(mean)} in {network(name)}" for mean, name in zip(ends["mean"], ends.network, strict=True))
     return Statement(f"{upper(after(recipe))}, shortcuts and the output layer alone reach {each}.", verdict)
 
 

@@ -220,9 +220,9 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
             "as an order" if verdict in HOLD else "",
         )
     own = relu[(relu.trainable == "bn") & (relu.definition == definition)]
-    if not len(own):
-        return Statement("", "not trained")
-    row = best(own).sort_values("depth").iloc[-1]
+    row = _deepest(own)
+    if row is None:
+        return Statement("", "not judged" if len(own) else "not trained")
     off = f"{percent(row['mean'])} of the units behind ReLUs are 0 for more than {share}"
     return Statement(f"{upper(after(row.recipe))}, {off} with γ and β alone in {network(row.network)}.", "not judged")
 
