@@ -196,6 +196,35 @@ def test_a_statement_about_an_order_needs_two_points_whose_order_is_decided():
     assert judge((14, "bn", "paper", 60)) == "not trained", "a level that is not reproduced is no order"
 
 
+def test_a_value_at_the_tolerance_is_within_it():
+    of = lambda mean: analysis.judge(summary((14, "bn", "paper", mean)), REFERENCE).verdict.item()  # noqa: E731
+    assert [of(mean) for mean in (48.3 + 2.4, 50.7, 45.9, 50.71, 45.89)] == ["reproduced"] * 3 + ["not reproduced"] * 2
+
+
+def test_a_run_counts_once_however_many_rows_it_is_in():
+    once = summary((14, "bn", "short", 20), (14, "all", "short", 10), n=2, sd=1.0)
+    each = [once.assign(definition=share, mean=once["mean"] / k) for k, share in enumerate(("0.9", "0.99", "0.999"), start=1)]
+    found = analysis.relu_differences(pd.concat(each, ignore_index=True))
+    alone = analysis.differences(once, "bn", "all")
+    assert found.half.tolist() == pytest.approx([alone.half.item()] * 3), "two degrees of freedom, not six"
+    wide = analysis.relu_differences(pd.concat([each[0], each[1].assign(sd=5.0)], ignore_index=True))
+    assert wide.half[1] == pytest.approx(5 * wide.half[0]), "definitions do not scatter alike"
+    history = pd.DataFrame({"epoch": [85, 118, 157], "lr": [0.01, 0.01, 0.001], "test_accuracy": [0.6, 0.61, 0.64]})
+    history = history.assign(network="ResNet-110", depth=110, trainable="bn", variant="bn", recipe="paper", status="finished")
+    both = pd.concat(
+        [history.assign(seed=0), history.assign(seed=1, test_accuracy=history.test_accuracy + 0.01)], ignore_index=True
+    )
+    points, _ = analysis.at_epochs(both, paper.curve("ResNet-110"))
+    assert len(points) == 3 and analysis.replicates.spread(points) == (pytest.approx(np.std([0, 1], ddof=1)), 1)
+
+
+def test_what_is_not_trained_says_nothing_of_how_training_scatters():
+    none = summary((14, "none", "paper", 10), sd=0.0)
+    assert np.isnan(analysis.replicates.spread(none)[0])
+    alone = summary((14, "bn", "paper", 48), n=1, sd=np.nan)
+    assert analysis.replicates.spread(pd.concat([none, summary((32, "bn", "paper", 58)), alone])) == (pytest.approx(0.5), 2)
+
+
 def test_replicates_are_put_together():
     runs = pd.DataFrame(
         {"network": "ResNet-14", "depth": 14, "width": 1, "variant": "bn", "trainable": "bn", "recipe": "short"},

@@ -30,6 +30,33 @@ def known(*rows):
     return pd.DataFrame(rows, columns=["network", "trainable", "value", "kind"]).assign(uncertainty=0.4)
 
 
+def variant(depth, name, mean):
+    return points((depth, "bn", "short", mean)).assign(variant=name)
+
+
+def test_the_dashed_line_is_the_first_variant_or_none():
+    both = pd.concat([variant(14, "bn", 44), variant(14, "gamma", 40), variant(32, "gamma", 45), variant(32, "beta", 33)])
+    axes = figures.variants(both, ["bn", "gamma", "beta"]).axes
+    assert [[line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] for ax in axes] == [[44], []]
+
+
+def test_what_is_said_of_a_figure_is_what_it_shows():
+    rows = pd.concat([points((14, one, "short", 40)) for one in ("bn", "random:2")] + [points((32, "bn", "paper", 59))])
+    said = figures.random_parameters(rows).alt
+    assert "ResNet-14" in said and "ResNet-32" not in said and "panels" not in said
+    lost = points((14, "bn", "paper", 10)).assign(n=0, diverged=1)
+    assert "all that has been run diverged" in figures.fig2_depth(lost, known().head(0)).alt
+    lines = [
+        pd.DataFrame({"epoch": [1, 16], "lr": 0.1, "train_accuracy": 0.5, "test_accuracy": [0.2, end], "seed": seed})
+        for seed, end in ((0, 0.4375), (1, 0.45), (2, 0.44))
+    ]
+    own = {"network": "ResNet-14", "depth": 14, "trainable": "bn", "variant": "bn", "recipe": "short", "status": "finished"}
+    for order in (lines, lines[::-1]):
+        assert "44 % after 16" in figures.curves(pd.concat(order).assign(**own), paper.curve("ResNet-14")).alt, (
+            "of seed 0, as drawn"
+        )
+
+
 OURS = points((14, "bn", "paper", 48), (32, "bn", "paper", 59), (14, "bn", "short", 44), (32, "all", "short", 86.4))
 THEIRS = known(
     ("ResNet-14", "bn", 48.3, "digitised"), ("ResNet-866", "bn", 82, "paper-text"), ("ResNet-14", "bn", 47, "reproduction")

@@ -201,7 +201,7 @@ AFFINE = {  # everything trained, everything but γ and β, both in percent
     "not reproduced": ((66.0, 66.1, 66.2), (68.0, 68.1, 68.2)),
     "too close": ((70.0, 72.0, 74.0), (69.0, 71.0, 73.0)),
     "not judged": ((70.0,), (68.0,)),
-    "not trained": ((70.0,), ()),
+    "not trained": ((), ()),
 }
 
 
@@ -218,7 +218,8 @@ OUTPUT = {  # γ, β and output layer; γ and β
     "reproduced": ((30.0, 30.1, 30.2), (8.0, 8.1, 8.2)),
     "not reproduced": ((7.0, 7.1, 7.2), (8.0, 8.1, 8.2)),
     "too close": ((8.0, 9.0, 8.5), (8.1, 8.6, 8.9)),
-    "not trained": ((), (8.0,)),
+    "not judged": ((), (8.0,)),
+    "not trained": ((), ()),
 }
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from bnlib import experiments
-from bnlib.report import analysis
+from bnlib.report import analysis, paper
 from bnlib.report import statements as say
 from bnlib.report.analysis.verdicts import fullest
 from bnlib.report.statements.course import growth
@@ -97,8 +97,10 @@ def test_depth_stands_beside_the_paper_where_it_was_trained_as_long():
     )
     short = points((14, 44), (32, 51), recipe="short")
     assert "paper" not in plain(say.depth(judged(short, {(14, "bn"): 48.3, (32, "bn"): 57.6}), short))
-    nothing = say.depth(judged(short.head(0), {(14, "bn"): 48.3}), short)
+    nothing = say.depth(judged(short.head(0), {(14, "bn"): 48.3}), short.head(0))
     assert not nothing and nothing.verdict == "not trained"
+    alone = say.depth(judged(one := points((14, 44), recipe="short"), {(14, "bn"): 48.3}), one)
+    assert plain(alone) == "γ and β alone reach 44.0 % at 14 layers after 16 epochs." and alone.verdict == "not judged"
 
 
 def test_what_the_paper_gains_and_ours_do_not_is_said():
@@ -386,18 +388,25 @@ def test_what_the_papers_line_of_shortcuts_may_have_trained(own, more, says):
 
 
 def test_what_is_still_to_be_trained_is_named(monkeypatch):
-    monkeypatch.setattr(experiments, "missing", lambda specs: [spec for spec in specs if spec.model != "resnet14"])
+    lacks = lambda keep: monkeypatch.setattr(  # noqa: E731
+        experiments, "lacking", lambda name, recipe: [spec for spec in experiments.wanted(name, recipe) if keep(spec)]
+    )
+    lacks(lambda spec: spec.model != "resnet14")
     said = plain(say.still_to_train("fig2_depth"))
     assert said == "Not trained for 160 epochs yet: ResNet-32, ResNet-56, ResNet-110, ResNet-218, ResNet-434 and ResNet-866."
-    monkeypatch.setattr(experiments, "missing", list)
+    lacks(lambda spec: spec.model == "resnet14" or spec.trainable == "all-bn")
+    assert plain(say.still_to_train("fig1_affine")).startswith("Not trained for 160 epochs yet: ResNet-14, parts of ResNet-32, ")
+    lacks(lambda spec: True)
     assert plain(say.still_to_train("fig2_depth")) == "Nothing of this has been trained for 160 epochs yet."
-    monkeypatch.setattr(experiments, "missing", lambda specs: [])
+    lacks(lambda spec: False)
     assert not say.still_to_train("fig2_depth") and not say.left_to_train("beyond_norms")
 
 
 def test_what_a_chapter_lacks_is_said_in_a_line(monkeypatch):
     left = lambda name, keep: (  # noqa: E731
-        monkeypatch.setattr(experiments, "missing", lambda specs: [spec for spec in specs if keep(spec)]),
+        monkeypatch.setattr(
+            experiments, "lacking", lambda name, recipe: [spec for spec in experiments.wanted(name, recipe) if keep(spec)]
+        ),
         plain(say.left_to_train(name)),
     )[1]
     assert left("beyond_norms", lambda spec: True) == "Not trained yet: for 160 epochs all of it; for 16 epochs all of it."
@@ -507,7 +516,7 @@ def test_without_decay_they_still_end_there_or_do_not():
     )
     none = points((14, 20, "the recipe"), (14, 1, "no weight decay on γ and β"))
     assert plain(say.without_decay(none)).endswith("so without decay none goes there.")
-    assert plain(say.without_decay(rows.head(1))) == "Nothing has been trained without weight decay on γ and β yet."
+    assert not say.without_decay(rows.head(1))
 
 
 def test_where_and_how_far_and_what_they_are_worth():
@@ -566,8 +575,63 @@ def test_a_test_of_seconds_says_nothing():
     smoke = points((14, 50, "bn"), (14, 40, "all"), (14, 30, "random:2"), (14, 20, "gamma"), (14, 10, "beta"), recipe="smoke")
     judged_ = judged(smoke, {(14, "bn"): 48.3, (14, "all"): 90})
     assert not any((say.sets(smoke), say.halves(smoke), say.reach(smoke), say.variants(smoke, "bn", "sets"), say.compared(judged_)))
-    assert say.depth(judged_, smoke).verdict == "not trained" and not say.small(smoke, judged_)
+    assert say.depth(judged_, smoke).verdict == "not judged" and not say.small(smoke, judged_)
     assert not say.beside_paper(judged_) and not say.against_all(smoke) and not say.longer(smoke)
+
+
+def test_the_badge_and_the_sentence_are_of_the_same_trainings():
+    def history(trainable, recipe, values):
+        long = 160 if recipe == "paper" else 16
+        lr = [0.1 if epoch <= long / 2 else 0.01 if epoch <= long * 0.75 else 0.001 for epoch in values]
+        own = {"network": "ResNet-110", "depth": 110, "variant": trainable, "trainable": trainable, "recipe": recipe}
+        frame = pd.DataFrame({"epoch": [*values], "lr": lr, "test_accuracy": [*values.values()]})
+        return frame.assign(seed=0, status="finished", **own)
+
+    reference = paper.curve("ResNet-110")
+    ends = reference[reference.trainable == "all"].set_index("epoch").value / 100
+    right = history("bn", "paper", dict(reference[reference.trainable == "bn"].set_index("epoch").value / 100))
+
+    def said(*histories):
+        own = pd.concat(histories, ignore_index=True)
+        return say.curve(analysis.judge(*analysis.at_epochs(own, reference)), own, reference, "ResNet-110")
+
+    assert said(right, history("all", "paper", dict(ends - 0.1))).verdict == said(right).verdict == "reproduced"
+    short = said(history("bn", "short", {8: 0.5, 12: 0.58, 16: 0.587}), history("all", "paper", dict(ends)))
+    assert short.verdict == "not judged" and "after 16 epochs" in plain(short)
+    shares = points((14, 5)), points((110, 4), recipe="short"), points((110, 1, "all"), recipe="short")
+    found = say.small(pd.concat(shares), analysis.judge(pd.concat(shares), paper.small_gammas()))
+    assert found.verdict == "in trend" and "4.0 % of γ end below 0.01 in ResNet-110" in plain(found)
+
+
+def test_variants_and_their_badge_are_of_one_network():
+    def of(depth, n, **means):
+        return pd.concat(
+            [
+                points((depth, mean), n=n[i], sd=0.2, recipe="short").assign(variant=name.replace("_", " "))
+                for i, (name, mean) in enumerate(means.items())
+            ]
+        )
+
+    one = of(14, (3, 1, 1), base=44.0, high_rate=54.0, low_rate=44.1)
+    both = pd.concat([one, of(56, (1, 1, 1), base=55.0, high_rate=55.1, low_rate=54.9)], ignore_index=True)
+    assert "gains 10.0 points" in plain(say.variants(both, "base", "settings")) and say.differ(both, "base") == "yes"
+    flat = pd.concat(
+        [of(14, (3, 1, 1), base=44.0, high_rate=44.1, low_rate=44.1), of(56, (1, 1, 1), base=55.0, high_rate=66, low_rate=54.9)],
+        ignore_index=True,
+    )
+    assert (
+        "None of the two settings tried differs" in plain(say.variants(flat, "base", "settings"))
+        and say.differ(flat, "base") == "no"
+    )
+
+
+def test_of_many_differences_that_may_be_chance_both_ends_are_said():
+    gaps = {14: -3.0, 20: -2.5, 26: -2.0, 32: 0.1, 44: 0.2, 56: 0.3}
+    every = points(*[row for depth, gap in gaps.items() for row in ((depth, 90 + gap, "all"), (depth, 90, "all-bn"))], n=2, sd=9.0)
+    rows = analysis.differences(every, "all", "all-bn")
+    assert plain(say.gain(rows, "everything", "all but γ and β")).startswith(
+        "Everything reaches from 3.0 points less than all but γ and β in ResNet-14 to 0.3 points more in ResNet-56, over six networks, "
+    )
 
 
 def test_words():

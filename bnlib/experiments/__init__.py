@@ -18,7 +18,7 @@ from bnlib.experiments.catalogue import (
 )
 from bnlib.experiments.point import clamped, points
 from bnlib.experiments.price import cost, whole_cost
-from bnlib.experiments.stored import coverage, precisions, progress, runs
+from bnlib.experiments.stored import coverage, lacking, precisions, progress, runs
 
 __all__ = [
     "BLOG",
@@ -36,6 +36,7 @@ __all__ = [
     "cost",
     "coverage",
     "experiment",
+    "lacking",
     "missing",
     "points",
     "precisions",

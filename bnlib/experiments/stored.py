@@ -65,9 +65,18 @@ def coverage(name: str) -> pd.DataFrame:
     return table if len(own.variants) > len(own.networks) else table.T
 
 
+def lacking(name: str, recipe: str) -> list[RunSpec]:
+    """Those of `wanted` that no stored run has; where pictures are trained on, in whatever folder these lie."""
+    due = missing(wanted(name, recipe))
+    if not due or not experiment(name).of_pictures:
+        return due
+    there = set(runs(name, recipe)[["model", "trainable"]].itertuples(index=False, name=None))
+    return [spec for spec in due if (spec.model, spec.trainable) not in there]
+
+
 def progress(name: str) -> str:
     """How much of the experiment has been run at each recipe, in words: of its points on the paper's networks, their seed 0."""
     recipes = experiment(name).recipes
-    counts = {recipe: len(wanted(name, recipe)) - len(missing(wanted(name, recipe))) for recipe in recipes}
+    counts = {recipe: len(wanted(name, recipe)) - len(lacking(name, recipe)) for recipe in recipes}
     said = [f"{count} at recipe {recipe}" for recipe, count in counts.items() if count or recipe == recipes[0]]
     return f"of its {len(wanted(name))} points, whatever the replicates, {' and '.join(said)}"

@@ -71,13 +71,13 @@ def count(settled: list[Settled]) -> Markdown:
     each = say.listing(f"{verdicts.count(v)} {v}{some(v)}" for v in analysis.VERDICTS if v in verdicts)
     checks = [found.verdict for _, claim, found in settled if claim.software]
     apart = f" One more is about the software: {checks[0]}." if len(checks) == 1 else ""
-    return Markdown(f"Of {len(verdicts)} claims about learning: {each}.{apart}")
+    return Markdown(f"Of {len(verdicts)} claims about learning: {each}.{apart}" if verdicts else apart.strip().replace("more ", ""))
 
 
 def in_three_sentences() -> Markdown:
     """What has been asked, what we find beside the paper, and what is not trained yet: for the front page."""
     fig2 = analysis.summarise(experiments.runs("fig2_depth"))
-    points = analysis.judge(fig2, evidence.reference())
+    points = evidence.depth_points()
     shares = analysis.small_gammas(analysis.gammas(experiments.runs("fig5_thresholds")))
     found = say.depth(points[points.trainable == "bn"], fig2)
     shared = say.small(shares, analysis.judge(shares, paper.small_gammas()))

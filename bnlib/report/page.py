@@ -103,18 +103,24 @@ def code(page: str) -> Html:
     return folded("The code of this page", Html(f"<pre><code>{html.escape(text)}</code></pre>"))
 
 
-def not_trained(name: str, recipe: str = "auto") -> Markdown:
+def not_trained(name: str, recipe: str = "auto", asked: bool = True) -> Markdown:
     """The one line of a page of which nothing, or not enough, has been trained: the command that does, and what it costs.
 
-    recipe: the one that is shown; `auto`: the experiment's shortest.
+    recipe: the one that is shown; `auto`: the experiment's shortest. asked: whether one of its networks has been asked what the
+    page shows, where it shows that.
     """
-    own = experiments.experiment(name)
-    some, recipe = len(experiments.runs(name, recipe)), own.recipes[-1] if recipe == "auto" else recipe
+    own, there = experiments.experiment(name), experiments.runs(name, recipe)
+    some, recipe = len(there), own.recipes[-1] if recipe == "auto" else recipe
     if recipe == "smoke":
         said = "A training of recipe smoke is a test, and nothing is concluded from it."
         return Markdown(f"{left_out()}{badge(Statement('', 'not judged'))} {said}")
     where = ", with `BNLIB_IMAGENET` set to the folder that holds its `train/` and `val/`" if own.of_pictures else ""
     command = f"`bnlib sweep {name} --recipe {recipe}`"
+    if some and (there.status == "diverged").all():
+        return Markdown(f"{left_out()}{badge(Statement('', 'not judged'))} All that has been trained of this diverged.")
+    if some and not asked:
+        lead = f"{badge(Statement('', 'not judged'))} No network that has been trained has been asked this yet."
+        return Markdown(f"{left_out()}{lead} `bnlib results probe` does.")
     if some:
         lead = f"{badge(Statement('', 'not judged'))} Too little of this has been trained yet to compare anything."
         return Markdown(f"{left_out()}{lead} {command} trains the rest{where}.")

@@ -56,6 +56,8 @@ def count(found: dict[Question, Statement]) -> Markdown:
     """To how many of the questions there are runs, in words."""
     there = sum(one.verdict != "not trained" for one in found.values())
     of = "each" if there == len(found) else f"{say.number(there) if there else 'none'} of them"
+    if len(found) == 1:
+        return Markdown(f"One question. There are {'' if there else 'no '}runs for it.")
     return Markdown(f"{say.upper(say.number(len(found)))} questions. There are runs for {of}.")
 
 
@@ -65,7 +67,7 @@ def _summary(name: str):
 
 def _values():
     summary = analysis.summarise(experiments.runs("fig2_depth"))
-    found = say.depth(evidence.accuracy_points("fig2_depth", trainable="bn"), summary)
+    found = say.depth(evidence.depth_points(), summary)
     return _and(found, say.still_to_train("fig2_depth"))
 
 

@@ -38,21 +38,26 @@ def on_front(summary: pd.DataFrame) -> pd.DataFrame:
     return own[own.recipe == "paper"] if whole and len(own) else own.sort_values(["recipe", "depth"])
 
 
-def differing(both: pd.DataFrame, spreads: pd.DataFrame, greatest: bool = False) -> pd.DataFrame:
+def differing(
+    both: pd.DataFrame, spreads: pd.DataFrame, greatest: bool = False, within: tuple[str, ...] = ("recipe",)
+) -> pd.DataFrame:
     """Two sides of a row as a tested difference: mean, sd, n against mean_less, sd_less, n_less; and, if known, diverged of both.
 
     spreads: points whose replicates say how much a single run scatters, of the same recipes; greatest: the most that it does in any
-    of RECIPES, instead of each recipe's own. Other columns are kept.
+    of RECIPES, instead of each recipe's own. within: the columns within which they scatter alike; each run is there but once.
+    Other columns are kept.
     """
     sides = [f"{name}{side}" for side in ("", "_less") for name in ("mean", "sd", "n", "diverged")]
     n = both_counts(counts(both.n, both.get("diverged")), counts(both.n_less, both.get("diverged_less")))
-    pooled = {recipe: spread(own) for recipe, own in spreads.groupby("recipe")}
+    pooled = {key: spread(own) for key, own in spreads.groupby([*within])}
     if greatest:
-        known = [one for recipe, one in pooled.items() if one[1] and recipe in RECIPES]
+        known = [one for (recipe, *_), one in pooled.items() if one[1] and recipe in RECIPES]
         pooled = dict.fromkeys(pooled, max(known, default=(float("nan"), 0)))
     found = both.assign(more=both["mean"].astype(float), less=both.mean_less.astype(float))
     found["difference"] = found.more - found.less
-    tests = [tested(row.difference, (row.sd, row.n), (row.sd_less, row.n_less), pooled[row.recipe]) for row in found.itertuples()]
+    keys = zip(*(found[name] for name in within), strict=True)
+    sides_ = zip(found.difference, found.sd, found.n, found.sd_less, found.n_less, keys, strict=True)
+    tests = [tested(gap, (sd, n), (sd_less, n_less), pooled[key]) for gap, sd, n, sd_less, n_less, key in sides_]
     found[["p", "half"]] = pd.DataFrame(tests, columns=["p", "half"], index=found.index, dtype=float)
     found["p"] = found.groupby("recipe").p.transform(corrected) if len(found) else found.p
     return found.drop(columns=sides, errors="ignore").assign(n=n)
@@ -136,6 +141,7 @@ def judge_overfitting(gaps: pd.DataFrame) -> pd.DataFrame:
 def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The points of learning curves at the epochs of `reference`, for `analysis.judge`: as `summarise`; and the reference.
 
+    times: in how many of the points the same runs are.
     reference: with a column `epoch`, of recipe `paper`. Each epoch is a network of its own, as `judge` sees it. Only after the
     first drop of the learning rate: before it, test accuracy goes up and down by several points from one epoch to the next.
     """
@@ -143,7 +149,8 @@ def at_epochs(histories: pd.DataFrame, reference: pd.DataFrame) -> tuple[pd.Data
     named = lambda frame: frame.assign(network=frame.network + ", epoch " + frame.epoch.astype(int).astype(str))  # noqa: E731
     own = histories[histories.epoch.isin(set(reference.epoch)) & (histories.recipe == "paper")]
     percent = named(own).assign(percent=100 * own.test_accuracy.astype(float), width=1)
-    return together(percent, "percent"), named(reference)
+    points = together(percent, "percent")
+    return points.assign(times=points.groupby(["depth", "variant"]).n.transform("size")), named(reference)
 
 
 def top5(runs: pd.DataFrame) -> pd.DataFrame:

@@ -16,10 +16,14 @@ NETWORKS = {
 
 
 def table1(extra: str = "") -> pd.DataFrame:
-    """Table 1: network, family, total, bn, output, shortcut; counted now, one row a network. extra: one more network's name."""
+    """Table 1: network, family, total, bn, output, shortcut; counted now, one row a network.
+
+    extra: the name of one more network, if it is not among them.
+    """
     from bnlib import freezing, models  # with PyTorch, for which the pages of stored runs need not wait
 
-    families = {**NETWORKS, **({"asked for": [extra]} if extra else {})}
+    there = {architecture(name) for names in NETWORKS.values() for name in names}
+    families = {**NETWORKS, **({"asked for": [extra]} if extra and architecture(extra) not in there else {})}
     rows = []
     for family, names in families.items():
         for name in names:

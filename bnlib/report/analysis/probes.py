@@ -130,8 +130,8 @@ def relu_differences(relu: pd.DataFrame) -> pd.DataFrame:
     known = relu[relu.definition != "zero"]
     one, other = (known[known.trainable == trainable][[*place, "mean", "sd", "n"]] for trainable in ("bn", "all"))
     both = one.merge(other, on=place, suffixes=("", "_less"))
-    both["definition"] = [f"> {100 * float(share):g} %" for share in both.definition]
-    return judge_differences(differing(both, known))
+    rows = differing(both, known, within=("recipe", "definition"))
+    return judge_differences(rows.assign(definition=[f"> {100 * float(share):g} %" for share in rows.definition]))
 
 
 def overfitting_as_they_are(runs: pd.DataFrame) -> pd.DataFrame:

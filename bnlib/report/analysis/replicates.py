@@ -48,11 +48,13 @@ def sound(points: pd.DataFrame) -> pd.DataFrame:
 def spread(points: pd.DataFrame) -> tuple[float, int]:
     """The standard deviation of replicates, pooled over all `points` that have two or more, and its degrees of freedom.
 
-    points: with sd and n, of one recipe. (NaN, 0) where nothing has been repeated.
+    points: with sd and n, of one recipe; times, if there: in how many rows the same runs are. What is not trained does not scatter
+    as what is, and does not count. (NaN, 0) where nothing has been repeated.
     """
-    many = points[points.n.astype(int) > 1]
-    freedom = int((many.n - 1).sum())
-    return (math.sqrt(((many.n - 1) * many.sd.astype(float) ** 2).sum() / freedom), freedom) if freedom else (math.nan, 0)
+    many = points[(points.n.astype(int) > 1) & (points.get("trainable", "") != "none")]
+    each = (many.n.astype(int) - 1) / many.get("times", 1)
+    freedom = round(each.sum())
+    return (math.sqrt((each * many.sd.astype(float) ** 2).sum() / each.sum()), freedom) if freedom else (math.nan, 0)
 
 
 def tested(difference: float, one: tuple[float, int], other: tuple[float, int], pooled: tuple[float, int]) -> tuple[float, float]:

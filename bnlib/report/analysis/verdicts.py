@@ -35,8 +35,8 @@ def judge(summary: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     known = reference[["network", "trainable", "value", "uncertainty", "kind"]].rename(columns={"value": "reference"})
     known = known.fillna({"uncertainty": 0.0})
     points = sound(summary).merge(known, on=["network", "trainable"])
-    points["difference"] = points["mean"].astype(float) - points.reference
-    points["tolerance"] = TOLERANCE + points.uncertainty
+    points["difference"] = (points["mean"].astype(float) - points.reference).round(9)  # so that a value at the tolerance is within
+    points["tolerance"] = (TOLERANCE + points.uncertainty).round(9)
     pairs = comparisons(points)
     points["verdict"] = [_verdict(point, pairs) for point in points.itertuples()]
     return points
@@ -103,7 +103,7 @@ def judge_differences(differences: pd.DataFrame, low: float = 0.0, high: float =
     def verdict(row):
         if row.recipe in RECIPES and not row.p < LEVEL:
             return "not judged" if pd.isna(row.p) else "too close"
-        inside = low - TOLERANCE <= row.difference <= high + TOLERANCE
+        inside = low - TOLERANCE <= round(row.difference, 9) <= high + TOLERANCE
         said = holds(row.recipe, row.difference > 0)
         return "in trend" if said == "reproduced" and not inside else said
 

@@ -15,10 +15,10 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
-    """The accuracy of each variant, a row each, a panel for each network and recipe with two at least; the first is a line.
+    """The accuracy of each variant, a row each, a panel for each network and recipe with two at least.
 
-    summary: of `analysis.summarise`. names: the variants in order; those that have not been run are left out. Bars: one sample
-    standard deviation where there are three or more replicates.
+    summary: of `analysis.summarise`. names: the variants in order; the first is a line, those not run are left out. Bars: one
+    sample standard deviation where there are three or more replicates.
     """
     found = [(key, own, [name for name in names if name in set(own.variant)]) for key, own in groups(summary)]
     found = [one for one in found if len(one[2]) > 1]
@@ -32,7 +32,7 @@ def variants(summary: pd.DataFrame, names: list[str]) -> Figure:
             for y, name in enumerate(rows):
                 for row in own[own.variant == name].itertuples():
                     said.append((network, recipe, f"{label(name)} {beside(ax, row, y)}"))
-                    if y == 0 and row.n:
+                    if name == names[0] and row.n:
                         ax.axvline(row.mean, color=look(row.trainable)[0], linewidth=0.8, linestyle="--", zorder=0)
             ax.set_yticks(range(len(rows)), [label(name) for name in rows])
             ax.grid(axis="y", visible=False)
@@ -89,7 +89,8 @@ def random_parameters(summary: pd.DataFrame) -> Figure:
         handles.append(Line2D([], [], color=look("bn")[0], linestyle="--", label=f"{label('bn')}: two a channel"))
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
     shown = summary[summary.trainable.eq("bn") | summary.trainable.str.startswith("random")]
-    shown = shown[shown.network.isin(networks) & shown.recipe.isin(recipes)]
+    shown = shown.merge(some[["network", "recipe"]].drop_duplicates())
     what = "Test accuracy against the number of random weights trained in each channel"
-    figure.alt = alt.telling(what, shown, lambda rows: f"{rows['mean'].iloc[0]:.0f} %" if rows.n.iloc[0] else "diverged")
+    measure = lambda rows: f"{rows['mean'].iloc[0]:.0f} %" if rows.n.iloc[0] else "diverged"  # noqa: E731
+    figure.alt = alt.telling(what, shown, measure, panel=("recipe",))
     return figure

@@ -37,11 +37,11 @@ def against(what: str, summary: pd.DataFrame, reference: pd.DataFrame, x: str, f
 
     summary: of `analysis.summarise`. reference: rows of `paper.values` in percent; both with `x`. Points that diverged say nothing.
     """
-    summary = summary[summary.n > 0] if "n" in summary else summary
+    every, summary = len(summary), summary[summary.n > 0] if "n" in summary else summary
     theirs = reference[reference.kind.isin(SOURCES)]
     sets = order({*summary.trainable, *theirs.trainable})
     if not sets:
-        return f"{what}: nothing has been run yet."
+        return f"{what}: {'all that has been run diverged' if every else 'nothing has been run yet'}."
     main = "bn" if "bn" in sets else sets[0]
     parts = []
     for recipe in [one for one in OURS if one in set(summary.recipe)]:
@@ -53,15 +53,23 @@ def against(what: str, summary: pd.DataFrame, reference: pd.DataFrame, x: str, f
     return f"{what}. {sentence(label(main))}, {said}." + (f" Also drawn: {others}." if others else "")
 
 
-def telling(what: str, frame: pd.DataFrame, measure: Callable[[pd.DataFrame], str]) -> str:
-    """What is drawn, and what `measure` says of each trainable set in the panel that tells most: the deepest at most epochs."""
+def telling(
+    what: str, frame: pd.DataFrame, measure: Callable[[pd.DataFrame], str], panel: tuple[str, ...] = ("network", "recipe")
+) -> str:
+    """What is drawn, and what `measure` says of each trainable set of the network that tells most: the deepest at most epochs.
+
+    panel: what those in one panel have in common.
+    """
     if not len(frame):
         return f"{what}: nothing has been run yet."
     recipe = recipes_of(frame)[0]
     own = frame[frame.recipe == recipe]
     own = own[own.depth == own.depth.max()]
     own = own[own.network == own.network.iloc[0]]
-    many = frame.groupby(["network", "recipe"]).ngroups
+    many, of = (
+        frame.groupby([*panel]).ngroups,
+        " and ".join({"network": "network", "recipe": "number of epochs"}[one] for one in panel),
+    )
     each = "; ".join(f"{label(one)}, {measure(own[own.trainable == one])}" for one in order(set(own.trainable)))
-    panels = f", in {many} panels, for each network and number of epochs" if many > 1 else ""
+    panels = f", in {many} panels, for each {of}" if many > 1 else ""
     return f"{what}{panels}. {own.network.iloc[0]}, {OURS[recipe]}: {each}."

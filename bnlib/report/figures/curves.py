@@ -26,7 +26,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     recipes = [r for r in OURS if r in set(histories.recipe) or (r == "paper" and len(reference))]
     with house_style():
         figure = Figure(figsize=(6.4, 3.5 * len(recipes) + 1.2), layout="constrained")
-        axes = figure.subplots(len(recipes), 1, squeeze=False)[:, 0]
+        axes, drawn = figure.subplots(len(recipes), 1, squeeze=False)[:, 0], [histories[:0]]
         for ax, recipe in zip(axes, recipes, strict=True):
             own = histories[histories.recipe == recipe]
             settings = RECIPES[recipe]
@@ -37,6 +37,7 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
                 sound = rows[rows.status != "diverged"]
                 rows = sound if len(sound) else rows
                 rows = rows[rows.seed == rows.seed.min()]
+                drawn.append(rows)
                 _course(ax, rows, look(trainable)[0])
                 if not len(sound):
                     end = (rows.epoch.iloc[-1], 100 * rows.test_accuracy.iloc[-1])
@@ -50,8 +51,8 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         handles += [handle(t, ours=False) for t in order(set(reference.trainable) - ours)]
         figure.legend(handles=handles + other_handles(reference, recipes), loc="outside lower center", ncols=2)
     network = next(iter({*histories.network, *reference.network}))
-    own = histories[histories.status != "diverged"]
-    own = own.assign(mean=100 * own.test_accuracy.astype(float))
+    own = pd.concat(drawn)
+    own = own.assign(mean=100 * own.test_accuracy.astype(float), n=(own.status != "diverged").astype(int))
     figure.alt = alt.against(f"Test accuracy during the training of {network}", own, reference, "epoch", *_EPOCHS)
     return figure
 

@@ -137,5 +137,5 @@ def gamma_layers(layers: pd.DataFrame, column: str = "gamma") -> Figure:
     def measure(rows):
         return alt.course(rows, "place", column, "in the first layer", "in the last", unit="", form=".2f")
 
-    figure.alt = alt.telling(f"Median and quartiles of {symbol}, layer by layer", layers, measure)
+    figure.alt = alt.telling(f"Median and quartiles of {symbol}, layer by layer, behind a ReLU or a sum", layers, measure)
     return figure

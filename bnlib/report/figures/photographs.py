@@ -49,7 +49,8 @@ def fig2_imagenet(top1: pd.DataFrame, top5: pd.DataFrame, reference: pd.DataFram
     figure.alt = alt.against("Top-1 accuracy on ImageNet against depth", top1, reference[:0], "depth", *alt.LAYERS)
     if (top5.trainable == "bn").any():
         alone = top5[top5.trainable == "bn"]
-        figure.alt += " " + alt.against("Top-5 accuracy", alone, reference, "depth", *alt.LAYERS)
+        theirs = reference if top5.recipe.isin(FULL).any() else reference[:0]
+        figure.alt += " " + alt.against("Top-5 accuracy", alone, theirs, "depth", *alt.LAYERS)
     return figure
 
 

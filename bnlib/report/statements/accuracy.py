@@ -51,9 +51,9 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
     scatters, these among them.
     """
     rows, every = judged[judged.trainable == "bn"], spreads[spreads.trainable == "bn"]
-    own = best(rows)
+    own = best(rows) if len(best(rows)) else best(rows.drop(columns="verdict"))  # what they reach is said, if nothing is judged
     if not len(own):
-        return all_diverged(every, Statement("", overall(judged[:0])))
+        return all_diverged(every, Statement("", "not judged" if len(every) else "not trained"))
     if len(own) == 1 and len(more := best(rows[rows.recipe != own.recipe.iloc[0]])) > 1:  # of one point there is no course
         own = more
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS[f"fig2_{along}"].networks
@@ -62,7 +62,8 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
         said = f"γ and β alone reach {listing(values(own, along))} {after(recipe)}"
     of = f"at {len(own)} of {len(due)} {along}s" if len(own) < len(due) else ""
     lost = some_diverged(every[every.recipe == recipe], lambda row: at(row, along))
-    return Statement(f"{said}{few(own)}{_against(own, recipe)}{lost}.", overall(own), of)
+    verdict = overall(own) if "verdict" in own else "not judged"
+    return Statement(f"{said}{few(own)}{_against(own, recipe)}{lost}.", verdict, of)
 
 
 def width(judged: pd.DataFrame, spreads: pd.DataFrame) -> Statement:
@@ -78,7 +79,7 @@ def top5(summary: pd.DataFrame, judged: pd.DataFrame) -> Statement:
     every = summary[summary.trainable == "bn"]
     own = best(sound(every))
     if not len(own):
-        return all_diverged(every, Statement("", "not trained"))
+        return all_diverged(every, Statement("", "not judged" if len(every) else "not trained"))
     recipe, due = own.recipe.iloc[0], experiments.EXPERIMENTS["fig2_imagenet"].networks
     course = growth(own, spreads=summary[summary.recipe == recipe])
     said = f"{upper(after(recipe))}, with γ and β alone, top-5 accuracy on ImageNet {course}"
@@ -173,12 +174,17 @@ def left_to_train(name: str) -> Statement:
     said = []
     for recipe in experiments.experiment(name).recipes:
         due = experiments.wanted(name, recipe)
-        ways, lacking = Counter(spec.model for spec in due), Counter(spec.model for spec in experiments.missing(due))
-        whole, some = ([name for name in lacking if (lacking[name] == ways[name]) == every] for every in (True, False))
-        each = "all of it" if whole and len(whole) == len(ways) else _some_of("all of ", whole)
-        if lacking:
+        whole, some = _lacking(due, experiments.lacking(name, recipe))
+        each = "all of it" if whole and len(whole) == len({spec.model for spec in due}) else _some_of("all of ", whole)
+        if whole or some:
             said.append(f"{lasting(recipe)} " + ", and ".join(filter(None, (each, _some_of("parts of ", some)))))
     return Statement(f"Not trained yet: {'; '.join(said)}." if said else "")
+
+
+def _lacking(due: list[RunSpec], lacking: list[RunSpec]) -> tuple[list[str], list[str]]:
+    """The models of which all that is `due` is lacking, and those of which a part of it is."""
+    ways, left = (Counter(spec.model for spec in specs) for specs in (due, lacking))
+    return [model for model in left if left[model] == ways[model]], [model for model in left if left[model] < ways[model]]
 
 
 def _some_of(how: str, models: list[str]) -> str:
@@ -192,9 +198,12 @@ def still_to_train(name: str) -> Statement:
     due = experiments.wanted(name)
     line = [spec for spec in due if spec == RunSpec(spec.model, recipe=spec.recipe, dataset=spec.dataset)] or due
     long = lasting(due[0].recipe)
-    missing = [architecture(spec.model).title for spec in experiments.missing(line)]
-    if not missing:
+    lacking = set(experiments.lacking(name, due[0].recipe))
+    whole, some = _lacking(line, [spec for spec in line if spec in lacking])
+    if not whole and not some:
         return Statement("")
-    if len(missing) == len(line):
+    if len(whole) == len({spec.model for spec in line}):
         return Statement(f"Nothing of this has been trained {long} yet.")
-    return Statement(f"Not trained {long} yet: {listing(map(network, dict.fromkeys(missing)))}.")
+    each = [network(architecture(name).title) for name in whole]
+    each += [f"parts of {network(architecture(name).title)}" for name in some]
+    return Statement(f"Not trained {long} yet: {listing(each)}.")

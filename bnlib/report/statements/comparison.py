@@ -35,7 +35,8 @@ def gain(
     """
     own = best(rows.drop(columns="verdict", errors="ignore"))
     if not len(own):
-        return all_diverged(summary, Statement("", "not trained" if "verdict" in rows else ""))
+        some = "not judged" if summary is not None and len(summary) else "not trained"
+        return all_diverged(summary, Statement("", some if "verdict" in rows else ""))
     verdict = overall(rows) if "verdict" in rows else ""
     recipe = own.recipe.iloc[0]
     own = own.assign(difference=own.difference.astype(float)).sort_values("difference")
@@ -47,12 +48,19 @@ def gain(
 
     if not len(sure):
         way = lambda row: f"{points(row.difference)} {'more' if row.difference > 0 else 'less'}"  # noqa: E731
-        first, *others = own.tail(3).itertuples()
+        first, *others = own.itertuples()
+        if len(own) > 3:
+            first, others = own.iloc[0], [own.iloc[-1]]
         each = [f"{way(first)} {than(first)}", *(f"{way(row)} {again} {network(row.network)}" for row in others)]
+        each = (
+            listing(each)
+            if len(own) <= 3
+            else f"from {' to '.join(each)}, over {number(len(own))} {'of them' if alike else 'networks'}"
+        )
         where, why = (where, "one run each") if own.p.isna().all() else (f"{where}{few(own)}", "which may be chance")
         shorter = rows[rows.recipe.isin(RECIPES) & (rows.recipe != recipe) & (rows.p < LEVEL)]
         clear = gain(shorter.drop(columns="verdict", errors="ignore"), more, less, verb, alike=alike).text
-        return Statement(f"{upper(more)} {verb} {listing(each)}{where}, {why}. {clear}".strip(), verdict)
+        return Statement(f"{upper(more)} {verb} {each}{where}, {why}. {clear}".strip(), verdict)
     least, most, where = sure.iloc[0], sure.iloc[-1], f"{where}{few(own)}"
     if least.difference > 0 or most.difference < 0:
         word = "more" if least.difference > 0 else "less"

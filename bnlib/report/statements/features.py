@@ -16,9 +16,10 @@ def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -
     shares: of `analysis.small_gammas`. judged: the same, of `analysis.judge`; where only one of the paper's two shares has been
     trained, the verdict is of that one.
     """
-    own, held = best(shares[shares.trainable == "bn"]), best(judged)
+    own, held = shares[shares.trainable == "bn"], best(judged)
+    some, own = "not judged" if len(own) else "not trained", best(own[own.recipe.isin(held.recipe)] if len(held) else own)
     if not len(own):
-        return Statement("", "not trained")
+        return Statement("", some)
     recipe, sets = own.recipe.iloc[0], list(held.trainable.unique())
     verdict, of = overall(judged) if len(judged) else "not judged", f"with {what(sets[0])} trained" if len(sets) == 1 else ""
     if len(own) == 1:
@@ -74,7 +75,7 @@ def without_decay(shares: pd.DataFrame, threshold: float = 0.01) -> Statement:
     """
     rows = best(differences(shares, "the recipe", "no weight decay on γ and β"))
     if not len(rows):
-        return Statement("Nothing has been trained without weight decay on γ and β yet.")
+        return Statement("")
     row = rows.sort_values("depth").iloc[-1]
     still = "some go there without decay, too" if row.less > 1.5 else "without decay none goes there"
     return Statement(

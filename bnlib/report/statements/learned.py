@@ -5,6 +5,7 @@ import pandas as pd
 from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import PLACE, sound
 from bnlib.report.analysis.verdicts import FULL, LEVEL, TOLERANCE, fullest
+from bnlib.report.statements.accuracy import judged_at
 from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
 
 
@@ -50,7 +51,7 @@ def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Stat
     low, high = reference.gain.min(), reference.gain.max()
     theirs = "In the paper's first version another initialisation, we do not know which, gains "
     theirs += f"{low:.1f} to {points(high)} over its networks"
-    rows = fullest(_against(summary, base, summary.variant != base), "variant")
+    rows = _beside(summary, base)
     if not len(rows):
         return Statement(f"{theirs}.")
     sure = rows[(rows.p < LEVEL) & (rows.difference > 0) & rows.difference.between(low - TOLERANCE, high + TOLERANCE)]
@@ -66,7 +67,7 @@ def differ(summary: pd.DataFrame, base: str, better: bool = False) -> str:
     *yes*: one is, by more than chance; *no*: none is by more than the tolerance, surely; *too close*: neither can be told; *not
     judged*: nothing has been repeated.
     """
-    rows = fullest(_against(summary, base, summary.variant != base), "variant")
+    rows = _beside(summary, base)
     if not len(rows):
         return "not judged" if len(summary) else "not trained"
     gap = rows.difference if better else rows.difference.abs()
@@ -90,11 +91,21 @@ def quoted(reference: pd.DataFrame, judged: pd.DataFrame) -> Statement:
     return Statement(f"The paper is quoted with {each}, presumably of {network(own.network.iloc[0])}.")
 
 
-def _against(summary: pd.DataFrame, base: str, others: pd.Series) -> pd.DataFrame:
-    """Each of the `others` against the variant `base` in the same network and recipe, tested: as `differences`, with variant."""
+def _beside(summary: pd.DataFrame, base: str) -> pd.DataFrame:
+    """Each variant against `base`, as `_against`, in the place that `statements.variants` tells of, and tested as there."""
+    place = fullest(judged_at(summary), "variant")[["network", "recipe"]].drop_duplicates()
+    there = summary.merge(place)
+    return _against(there, base, there.variant != base, summary)
+
+
+def _against(summary: pd.DataFrame, base: str, others: pd.Series, spreads: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Each of the `others` against the variant `base` in the same network and recipe, tested: as `differences`, with variant.
+
+    spreads: points that say how far a single run scatters; without them `summary`.
+    """
     sides = [*PLACE, "mean", "sd", "n", "diverged"]
     own, first = sound(summary[others]), sound(summary[summary.variant == base])[sides]
-    return differing(own.merge(first, on=PLACE, suffixes=("", "_less")), sound(summary))
+    return differing(own.merge(first, on=PLACE, suffixes=("", "_less")), sound(summary if spreads is None else spreads))
 
 
 def _numbers(rows: pd.DataFrame) -> str:

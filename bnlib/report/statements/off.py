@@ -13,8 +13,11 @@ EXPLANATIONS = {
     "rate": "BatchNorm with ReLU lets features collapse, the more the larger the learning rate",
     "decay": "Weight decay pulls γ to 0",
 }
-DOES = {"gamma": ("γ end near 0", "no γ ends near 0"), "relu": ("ReLUs fall silent", "no ReLU falls silent")}  # and does not
-UNTOLD = "Whether that is learnt, or a collapse that a larger rate makes worse, is too close to tell."
+DOES = {  # what happens, and what does not
+    "gamma": ("γ end near 0", "no more γ end near 0 than start there"),
+    "relu": ("ReLUs fall silent", "hardly any ReLU falls silent"),
+}
+UNTOLD = "Whether that is learnt, or a collapse that a larger rate makes worse, {}."
 WHERE = {"training": "without weight decay", "rate": "at a larger learning rate", "decay": "with weight decay"}
 
 
@@ -96,16 +99,19 @@ def explanations(accounts: pd.DataFrame, accuracy: pd.DataFrame) -> dict[str, li
         verdicts = {one: _found(own[own.measure == one]) for one in OF}
         judged = {one: _learnt(verdicts[one]) if part == "training" else verdicts[one][part] for one in OF}
         # Too close though features go off: what cannot be told is whether that is learnt.
-        doubt = {one: f" {UNTOLD}" if judged[one] in OPEN and verdicts[one][part] == "yes" else "" for one in OF}
-        found[title] = [Statement(tell(one, of, percents) + doubt[one], judged[one], OF[one]) for one, of in said if len(of)]
+        why_ = {one: "has not been tried" if verdicts[one]["rate"] == "not trained" else "is too close to tell" for one in OF}
+        doubt = {one: f" {UNTOLD.format(why_[one])}" if judged[one] in OPEN and verdicts[one][part] == "yes" else "" for one in OF}
+        found[title] = [Statement(tell(one, rows, percents) + doubt[one], judged[one], OF[one]) for one, of in said if len(of)]
         found[title] = found[title] or [Statement(none, "not trained")]
     return found
 
 
 def _training(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
-    row, rates = rows.iloc[0], sorted(percents[False].index)
+    row, rates = rows[rows.measure == measure].iloc[0], sorted(percents[False].index)
     which = (
-        "the smallest that trains well"
+        "the smallest of these of which that is known"
+        if row.lr > rows.lr.min()
+        else "the smallest that trains well"
         if row.lr > rates[0]
         else f"the smallest tried {lasting(row.recipe)}"
         if len(rates) > 1
@@ -117,7 +123,7 @@ def _training(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
 
 
 def _rate(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
-    row = rows.iloc[0]
+    row = rows[rows.measure == measure].iloc[0]
     said = (
         f"Without weight decay, {percent(row.more)} {_noun(measure)} at learning rate {row.lr:g}, and {percent(row.less)} at "
         f"{row.lr_less:g}{_doubt(row)}."
@@ -128,19 +134,20 @@ def _rate(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
 
 
 def _decay(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
-    row = rows.sort_values("lr").iloc[-1]
+    rows = rows[rows.measure == measure].sort_values("lr")
+    row = rows.iloc[-1]
     would = alone(measure, row.recipe, row.lr)
     does = f"decay alone would bring {percent(would)}" if would else "decay alone would bring none, as it shrinks γ and β alike"
     said = f"At learning rate {row.lr:g}, {percent(row.more)} {_noun(measure)} with weight decay and {percent(row.less)} without"
-    others = rows[rows.lr != row.lr].sort_values("lr")
-    sure = [f"{lr:g}" for lr in others.lr[others.p < LEVEL]]
-    rest = (
-        f" It also makes a difference at {listing(sure)}."
-        if sure
-        else " At the other rates it cannot be told."
-        if len(others)
-        else ""
-    )
+    others, told = rows[rows.lr != row.lr].sort_values("lr"), []
+    adds, takes = ((others.p < LEVEL) & (sign * others.difference > 0) for sign in (1, -1))
+    too = ", too" if row.p < LEVEL and row.difference > 0 else ""
+    known = ~(adds | takes) & ~others.verdict.isin(OPEN)
+    kinds = ((adds, f"it adds to them{too}"), (takes, "there are fewer with it"), (known, "it adds none"))
+    for which, words in (*kinds, (~(adds | takes | known), "it cannot be told")):
+        if which.any():
+            told.append(f"at {listing(f'{lr:g}' for lr in others.lr[which])} {words}")
+    rest = f" {upper('; '.join(told))}." if told else ""
     return f"{said}{_doubt(row)}; {does}.{rest}"
 
 
@@ -167,7 +174,7 @@ def as_the_paper_trains(shares: pd.DataFrame, accounts: pd.DataFrame) -> Stateme
     """
     own = shares[(shares.recipe == "paper") & (shares.lr == SETTINGS["paper"].lr) & (shares.measure == "gamma") & shares.decays]
     if not len(own):
-        return Statement(f"No network has been trained as the paper trains, for {SETTINGS['paper'].epochs}\u00a0epochs, yet.")
+        return Statement("")
     tried = accounts[(accounts.part == "decay") & (accounts.recipe == "paper") & (accounts.measure == "gamma")]
     tried = tried[tried.lr == SETTINGS["paper"].lr]
     row = own[own.network.isin(tried.network) | (not len(tried))].sort_values("depth").iloc[-1]

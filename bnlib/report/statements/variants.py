@@ -105,7 +105,8 @@ def halves(summary: pd.DataFrame) -> Statement:
     reached = listing(f"{what(name)}{'' if i else ' reaches'} {percent(rows['mean'][name])}" for i, name in enumerate(there))
     said = f"{reached}, both together {percent(rows['mean']['bn'])}, in {network(place.network)} {after(place.recipe)}"
     pairs = [("bn", name) for name in there] + ([("gamma", "beta")] if len(there) == 2 else [])
-    doubts = [pair for pair in pairs if not _tested(rows, *pair, pooled) < LEVEL]
+    p = corrected(pd.Series({pair: _tested(rows, *pair, pooled) for pair in pairs}))
+    doubts = [pair for pair in pairs if not p[pair] < LEVEL]
     doubt = f"; that {listing(_lower(rows, *pair) for pair in doubts)} may be chance" if doubts else ""
     due = [what(name) for name in ("gamma", "beta") if name not in set(every.trainable)]
     missing = f"; {listing(due)} {'has' if len(due) == 1 else 'have'} not been trained" if due else ""
@@ -163,7 +164,8 @@ def curve(judged: pd.DataFrame, histories: pd.DataFrame, reference: pd.DataFrame
     theirs = reference[reference.trainable == "bn"].sort_values("epoch") if len(reference) else reference
     if recipe == "paper" and len(theirs):
         said += f"; the paper has {percent(theirs.value.iloc[-1])}"
-    return Statement(f"{said}.", overall(judged) if len(judged) else "not judged")
+    held = judged[(judged.trainable == "bn") & (judged.recipe == recipe)] if len(judged) else judged
+    return Statement(f"{said}.", overall(held) if len(held) else "not judged")
 
 
 def overfitting_as_they_are(gaps: pd.DataFrame) -> Statement:
@@ -190,7 +192,7 @@ def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
         return Statement(text, overall(judged))
     alone = gaps[gaps.trainable == "bn"]
     if not len(alone):
-        return Statement("", "not trained")
+        return Statement("", "not judged" if len(gaps) else "not trained")
     row = best(alone).sort_values("depth").iloc[-1] if len(best(alone)) else alone.iloc[-1]
     alone = f"ends {_above(row['mean'])} test accuracy with γ and β alone"
     return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}.", "not judged")
