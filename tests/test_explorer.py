@@ -277,6 +277,42 @@ def test_a_view_can_be_linked(shown, page):
     assert said(browser)["in all"] == [counted(store.load(DEEP).gamma.values(), 0.01)]
 
 
+def test_the_link_follows_an_address_that_is_pasted_and_no_layer_is_beyond_the_first(shown):
+    browser = shown("#gamma=0.01&runs=9c6fccd6&layer=-3")
+    assert "layer=0" in part(browser, "[data-link]").get_attribute("href")
+    browser.execute_script("location.hash = 'gamma=0.1&runs=9c6fccd6&layer=2'")
+    until(lambda: "gamma=0.1&runs=9c6fccd6&layer=2" in part(browser, "[data-link]").get_attribute("href"))
+    part(browser, "[data-link]").click()
+    assert said(browser)["in all"] == [counted(store.load(DEEP).gamma.values(), 0.1)]
+
+
+def test_what_a_kernel_answered_is_of_the_view_that_it_was_asked_for(shown, runs):
+    browser, run, now = shown(), SEEDS[0], "… with these γ at 0, computed now"
+    host = """
+        window.view = ""; window.questions = [];
+        const root = document.querySelector(".gamma-explorer"), packed = root.dataset.packed;
+        window.begun = gammaExplorer(root, packed, {
+          read: () => view, write: text => { view = text; }, changed: call => { window.changed = call; },
+          ask: question => questions.push(question), hear: call => { window.hear = call; },
+        });"""
+    browser.execute_script(explorer.page.script() + host)
+    until(lambda: browser.execute_script("return !!window.changed"))
+    threshold = lambda stop: browser.execute_script(f"view = 'gamma={stop}&runs={run[-8:]}&layer=0'; changed()")  # noqa: E731
+    asked = lambda: browser.execute_script("return questions.at(-1)")  # noqa: E731
+    answer = lambda number: browser.execute_script(  # noqa: E731
+        "hear({number: arguments[0], accuracies: {[arguments[1]]: [.55, .44, 500]}, note: '', done: 1})", number, run
+    )
+    threshold(0.01)
+    until(lambda: (asked() or {}).get("threshold") == 0.01)
+    answer(asked()["number"])
+    assert said(browser)[now][0].startswith("55.0 %")
+    threshold(1)  # as another view of the same explorer, or the kernel, sets it
+    assert said(browser)[now] == ["–"]
+    until(lambda: asked()["threshold"] == 1)
+    answer(asked()["number"] - 1)
+    assert said(browser)[now] == ["–"], "an answer to what is no longer shown"
+
+
 def test_the_csv_is_what_is_shown(shown, tmp_path):
     browser, run = shown("#gamma=0.1&runs=9c6fccd6&show=decay"), store.load(DEEP)
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})

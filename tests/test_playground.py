@@ -342,6 +342,18 @@ def test_pause_step_reset_and_seed(window):
     assert window.js("return field('seed').value") == "1" and window.text("loss") != loss
 
 
+@pytest.mark.parametrize("typed", ["", "1.5", "-4", "x"])
+def test_a_seed_that_is_none_is_not_trained_with(window, typed):
+    window.open("#seed=7")
+    window.press("play")
+    window.set("seed", typed)
+    window.set("depth", "2")
+    assert window.js("return [field('seed').value, location.hash]") == ["7", "#depth=2&seed=7"]
+    window.js("field('seed').value = arguments[0]", typed)
+    window.press("seed")
+    assert window.js("return field('seed').value") == "8"
+
+
 def test_the_same_settings_give_the_same_numbers(window):
     def outcome():
         window.open("#data=circles&width=8&seed=7")

@@ -294,7 +294,8 @@ async function gammaExplorer(root, packed, host) {
   // --- From the view to the page.
   function show() {
     const shown = lines(), at = stops[view.at];
-    view.layer = Math.min(view.layer, longest(shown) - 1);
+    view.layer = Math.max(0, Math.min(view.layer, longest(shown) - 1));
+    if (link) link.href = `#${text()}`;
     slider.value = view.at;
     slider.setAttribute("aria-valuetext", String(at));
     one(".threshold output").textContent = at;
@@ -326,21 +327,20 @@ async function gammaExplorer(root, packed, host) {
   }
   function change(part) {
     view = { ...view, ...part };
+    ask();
     show();
     host.write(text());
-    if (link) link.href = `#${text()}`;
-    ask();
   }
   function restore() {
     const said = new URLSearchParams(host.read()), at = stops.indexOf(Number(said.get("gamma")));
     if (at < 0) return false;
     const also = (said.get("show") ?? "").split(".");
-    view = { ...opened, at, layer: Number(said.get("layer")) || 0, decay: also.includes("decay"), paper: also.includes("paper"), beta: also.includes("beta"),
+    view = { ...opened, at, layer: Math.trunc(said.get("layer")) || 0, decay: also.includes("decay"), paper: also.includes("paper"), beta: also.includes("beta"),
       runs: said.has("runs") ? said.get("runs").split(".").filter(id => byId[id]) : opened.runs };
     return true;
   }
 
-  // --- With a kernel: asked when the hand rests, answered as images are through.
+  // --- With a kernel: asked when the hand rests, answered as images are through. What was answered before is of another view.
   let timer, silence;
   function ask() {
     if (!host.ask) return;
@@ -387,7 +387,7 @@ async function gammaExplorer(root, packed, host) {
   root.querySelectorAll("[data-switch]").forEach(input => input.addEventListener("change", () => change({ [input.dataset.switch]: input.checked })));
   csv.addEventListener("click", () => { csv.href = URL.createObjectURL(new Blob(["\ufeff", values()], { type: "text/csv" })); });
   link?.addEventListener("click", () => host.write(text()));
-  one("[data-images]")?.addEventListener("change", event => { live.images = +event.target.value; show(); ask(); });
+  one("[data-images]")?.addEventListener("change", event => { live.images = +event.target.value; ask(); show(); });
   for (const key of ["share", "accuracy"]) {
     const svg = one(`[data-panel=${key}]`);
     svg.classList.add("sets-threshold");
@@ -404,12 +404,15 @@ async function gammaExplorer(root, packed, host) {
     const layer = Math.floor(along * longest(lines()));
     if (layer >= 0 && layer !== view.layer && layer < longest(lines())) change({ layer });
   });
-  host.changed(() => { if (host.read() !== text() && restore()) show(); });
+  host.changed(() => {
+    if (host.read() === text() || !restore()) return;
+    ask();
+    show();
+  });
   const linked = restore();
   let width = 0;
   new ResizeObserver(() => { if (root.clientWidth !== width) { width = root.clientWidth; show(); } }).observe(root);
   show();
-  if (link) link.href = `#${text()}`;
   if (linked && !host.ask) root.scrollIntoView();
   ask();
 }

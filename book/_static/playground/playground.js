@@ -17,6 +17,7 @@
   const TELL = 15000; // ms between two announcements while it trains
   // Colour, dash and marker of what learns, as in the figures.
   const SETS = { bn: ["bn", "", "●"], output: ["output", "1 2", "✦"], "random:2": ["random", "5 2", "✖"], all: ["all", "", "■"] };
+  const SEED = /^\d{1,6}$/;
   const RESTARTS = ["data", "points", "learns", "depth", "width", "rate", "seed", "decay"];
 
   let network, training, train, held, curves = {}, comparable = "", first = [], limit = 0; // limit: of the histogram's axis
@@ -28,6 +29,7 @@
     return field.type === "checkbox" ? (field.checked ? "1" : "0") : field.value;
   };
   const NAMES = [...RESTARTS, "threshold", "clamp", "held"];
+  let seed = read("seed"); // the last that was one
   const DEFAULTS = Object.fromEntries(NAMES.map((name) => [name, read(name)]));
   const settings = () => Object.fromEntries(NAMES.map((name) => [name, read(name)]));
 
@@ -36,9 +38,10 @@
     if (field.type === "checkbox") field.checked = value === "1";
     else {
       field.value = value;
-      const allowed = { seed: /^\d{1,6}$/, points: /^([ab]\d{4})*$/ }[name]; // a wrong fragment does no harm
+      const allowed = { seed: SEED, points: /^([ab]\d{4})*$/ }[name]; // a wrong fragment does no harm
       if (field.value !== value || (allowed && !allowed.test(value))) field.value = DEFAULTS[name];
     }
+    if (name === "seed") seed = field.value;
   }
 
   function restore() {
@@ -287,12 +290,21 @@
   // What the reader does.
   form.addEventListener("submit", (event) => event.preventDefault()); // Enter in the seed's field
   form.addEventListener("input", ({ target }) => {
-    if (target.name === "brush" || (target.name === "seed" && !/^\d{1,6}$/.test(target.value))) return;
+    if (target.name === "brush" || (target.name === "seed" && !SEED.test(target.value))) return;
+    takeSeed();
     if (RESTARTS.includes(target.name)) change();
     else draw();
     keep();
     if (target.name === "clamp") tell(part("clamped").textContent);
   });
+
+  /** A seed that is none, half typed perhaps, is not trained with: the one before comes back. */
+  function takeSeed() {
+    const field = form.elements.seed;
+    if (SEED.test(field.value)) seed = field.value;
+    else field.value = seed;
+  }
+  form.addEventListener("change", takeSeed); // the field is left
 
   function change() {
     restart();
@@ -333,7 +345,10 @@
     undo: () => setPoints(read("points").slice(0, -5), "Took a point away"),
     clear: () => setPoints("", "Took all points away"),
   };
-  form.addEventListener("click", ({ target }) => doing[target.closest("[data-do]")?.dataset.do]?.());
+  form.addEventListener("click", ({ target }) => {
+    takeSeed();
+    doing[target.closest("[data-do]")?.dataset.do]?.();
+  });
 
   const drawing = () => read("data") === "draw";
   const place = (event) => {
