@@ -37,9 +37,24 @@ def device(name: str | None = None) -> torch.device:
     return torch.device(name, torch.cuda.current_device()) if name == "cuda" else torch.device(name)
 
 
+@contextlib.contextmanager
 def exact():
-    """A context in which a GPU's convolutions are the same at every call and, in fp32, really fp32: no TF32, no search."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    """A context in which numbers are the same at every call, and of the precision that was asked for, wherever it is called.
+
+    On a GPU no TF32 and no search for convolutions; nowhere the caller's `torch.autocast`.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False))
+        for kind in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+@contextlib.contextmanager
+def learning():
+    """A context in which networks can learn, whatever the caller has switched off: `torch.no_grad`, `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad(), exact():
+        yield
 
 
 @contextlib.contextmanager

@@ -286,12 +286,11 @@ def test_a_copy_of_a_layer_that_is_parametrized_elsewhere_keeps_its_weight():
 
 
 class Distributed(nn.Module):
-    """A wrapper as DistributedDataParallel is one, with a buffer of its own."""
+    """A wrapper as DistributedDataParallel is one, which needs no process group."""
 
     def __init__(self, module):
         super().__init__()
         self.module = module
-        self.register_buffer("bucket", torch.zeros(1))
 
 
 WRAPPERS = {
@@ -688,6 +687,25 @@ def test_wrappers_do_not_matter(name, tmp_path):
     else:
         load_trained(WRAPPERS[name](again), tmp_path / "plain.st")
     assert torch.equal(again.eval()(images), model.eval()(images))
+
+
+class Standardised(nn.Module):
+    """A network behind statistics of its own of the images: no wrapper, though its only child is called as a wrapper's."""
+
+    def __init__(self):
+        super().__init__()
+        self.module = build("resnet8")
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x):
+        return self.module(x - self.mean[:, None, None])
+
+
+def test_buffers_around_a_network_are_kept(tmp_path):
+    model = freeze(Standardised(), "bn")
+    model.mean.copy_(torch.tensor([3.0, 4.0, 5.0]))
+    load_trained(other := Standardised(), save_trained(model, tmp_path / "file"))
+    assert other.mean.tolist() == [3.0, 4.0, 5.0]
 
 
 def test_random_weights_may_be_loaded_over_others_of_the_same_network(tmp_path):

@@ -29,6 +29,45 @@ def network():
     return model.eval()
 
 
+class Scaled(torch.nn.Module):
+    """A network in fp16 behind a parameter of another kind, as CLIP has one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones((), dtype=kind))
+        self.inside = bnlib.build("resnet8").half()
+
+    def forward(self, x):
+        return (self.inside(x).float() * self.scale).abs()
+
+
+def test_it_gives_the_same_number_wherever_it_is_called_on_any_network(network):
+    digits = data.load("digits")
+    x, labels = data.normalise(digits.test_images[:64]), digits.test_labels[:64]
+    for around in (torch.autocast("cpu", torch.bfloat16), torch.inference_mode(), torch.enable_grad()):
+        with around:
+            assert bnlib.evaluate(network, digits, images=64) == bnlib.evaluate(network, (x, labels))
+    for kind in (torch.float32, torch.complex64):
+        assert 0 <= bnlib.evaluate(Scaled(kind), (x.half(), labels))[0] <= 1
+    pooled = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    assert 0 <= bnlib.evaluate(pooled, (x, labels % 3))[0] <= 1, "no parameters"
+
+
+def test_labels_and_numbers_of_images_that_cannot_be_are_one_line(network):
+    digits = data.load("digits")
+    x, labels = data.normalise(digits.test_images[:32]), digits.test_labels[:32]
+    loader = lambda labels: torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, labels), 16)  # noqa: E731
+    assert bnlib.evaluate(network, loader(labels.int())) == bnlib.evaluate(network, (x, labels))
+    for wrong in (labels[:, None], labels.float(), torch.nn.functional.one_hot(labels, 10)):
+        with pytest.raises(ValueError, match=r"labels \(16.* beside scores \(16, 10\): whole labels \(N,\) are needed"):
+            bnlib.evaluate(network, loader(wrong))
+    with pytest.raises(ValueError, match="labels from .* to 1[0-4]: from 0 to 9 are needed, as this network has 10 scores"):
+        bnlib.evaluate(network, (x, labels + 5))
+    for images in (-3, 0, 2.5, True, "5"):
+        with pytest.raises(ValueError, match="images .*: a whole number from 1"):
+            bnlib.evaluate(network, digits, images=images)
+
+
 def test_clamping_is_setting_gamma_to_zero(network):
     digits, before = data.load("digits"), copy.deepcopy(network.state_dict())
     thresholds = (0.0, 0.2, 0.2000001, 0.6, 5.0)

@@ -284,6 +284,10 @@ def transparent_grey(path):
     plain("LA", (10, 0)).save(path, "PNG")
 
 
+def sixteen_bits_with_a_clear_value(path):
+    Image.fromarray(np.full((10, 20), 5, np.uint16)).save(path, "PNG", transparency=5)
+
+
 def moving(path):
     plain().save(path, "GIF", save_all=True, append_images=[plain(colour=(0, 0, 0)), plain(colour=(9, 9, 9))])
 
@@ -308,6 +312,7 @@ def other_extension(path):
         (transparent_palette, (255, 255, 255)),
         (half_transparent, (127, 127, 127)),
         (transparent_grey, (255, 255, 255)),
+        (sixteen_bits_with_a_clear_value, (255, 255, 255)),
         (moving, PLAIN),
         (webp, PLAIN),
         (other_extension, PLAIN),
@@ -319,6 +324,49 @@ def test_every_kind_of_picture_is_seen_as_a_person_sees_it(write, colour, tmp_pa
     image = decoding.picture(path)
     assert image.mode == "RGB" and image.size == (20, 10)
     np.testing.assert_allclose(np.asarray(image), np.broadcast_to(colour, (10, 20, 3)), atol=3)
+
+
+def test_thirty_two_bits_are_of_no_known_range_however_small_the_values(tmp_path):
+    Image.fromarray(np.full((10, 20), 200, np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(decoding.Unreadable, match="32 bits, of an unknown range"):
+        decoding.picture(tmp_path / "a.tif")
+
+
+def test_two_folders_of_one_name_are_refused(folder):
+    for part in ("train", "val"):
+        for name in ("caf\u00e9", "cafe\u0301"):
+            (folder / part / name).mkdir()
+            noise(0).save(folder / part / name / "a.png")
+    if len(list((folder / "train").glob("caf*"))) < 2:
+        pytest.skip("this file system writes accents in one way alone")
+    with pytest.raises(
+        data.DataMissing, match="two folders are called 'caf\u00e9', with the accent written in two ways; join them"
+    ):
+        load(folder)
+
+
+def test_a_training_does_not_go_on_with_other_pictures(folder, monkeypatch, capsys):
+    spec = bnlib.RunSpec(
+        "resnet8",
+        recipe="smoke",
+        dataset=f"imagefolder:{folder}",
+        precision="fp32",
+        epochs=2,
+        batch_size=8,
+        size=16,
+        augment="flip+resized",
+    )
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bnlib.training.train_together([spec], progress=False, callbacks=(stop,))
+    first = next(iter(sorted((folder / "train").glob("*/*.png"))))
+    first.unlink()
+    run = bnlib.training.train_together([spec], progress=False)[0]
+    assert "its images are not those that are here now" in capsys.readouterr().out
+    assert run.info["data_checksum"] == load(folder).checksum and "earlier" not in run.info and len(run.history) == 2
 
 
 def test_a_photograph_taken_upright_stands_upright(tmp_path):

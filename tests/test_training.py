@@ -78,6 +78,23 @@ def test_replicates_share_the_time_that_passes(tiny, tmp_path, monkeypatch):
     assert runs[0].info["seconds"] == pytest.approx(runs[0].history.seconds.sum(), abs=0.1)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    "around",
+    [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)],
+    ids=["no_grad", "inference", "autocast"],
+)
+def test_what_the_caller_has_switched_on_or_off_changes_no_training(around, fused, tiny, tmp_path):
+    spec = tiny(epochs=1, batch_size=2 if fused else 64, train_images=400 if fused else 160, lr=0.01)
+    alone = training.train_together([spec], folder=tmp_path / "alone", progress=False)[0]
+    with around():
+        within = training.train_together([spec], folder=tmp_path / "within", progress=False)[0]
+    assert alone.info["engine"] == within.info["engine"]
+    columns = ["train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    assert alone.history[columns].equals(within.history[columns])
+    assert all((alone.tensors[name] == within.tensors[name]).all() for name in alone.tensors)
+
+
 def test_replicates_trained_together_are_what_they_are_alone(tiny, tmp_path, capsys):
     specs = [tiny(seed=0), tiny(seed=1), tiny(seed=2, epochs=1)]
     together = bnlib.train_together(specs, folder=tmp_path / "together", progress=False)

@@ -47,6 +47,8 @@ def load(file, accuracy, data_root):
     }
     if accuracy:
         images = data.of(spec, data_root)
+        if seed.classes not in (None, images.classes):
+            raise ValueError(f"{file}: a network of {seed.classes} classes; {spec.dataset} has {images.classes} here")
         lines["here"] = f"{engine.evaluate(model, images, images=spec.settings.test_images)[0]:.2%} on the same images"
     lines["in Python"] = f"from bnlib.store import seedfile; spec, model = seedfile.load({file!r})"
     click.echo("\n".join(f"{name + ':':<11}{value}" for name, value in lines.items()))

@@ -54,9 +54,11 @@ def picture(path: Path) -> Image.Image:
     """
     with opened(path) as image:
         image.load()
+        if image.format == "TIFF" and image.mode == "I" and image.tag_v2.get(258) == (32,):  # bits a sample
+            raise Unreadable("its pixels have 32 bits, of an unknown range")
         image = _turned(image)
         if image.mode.startswith("I"):
-            image = _from_16_bits(np.asarray(image))
+            image = _from_16_bits(np.asarray(image), image.info.get("transparency"))
         if image.mode == "F":
             raise Unreadable("its pixels are fractions of an unknown range")
         if "A" in image.getbands() or "transparency" in image.info:
@@ -72,10 +74,12 @@ def _turned(image: Image.Image) -> Image.Image:
         return image
 
 
-def _from_16_bits(values: np.ndarray) -> Image.Image:
+def _from_16_bits(values: np.ndarray, clear: int | None = None) -> Image.Image:
+    """Grey of 8 bits; the value `clear` is transparent, and laid on white."""
     if values.max(initial=0) > 65535 or values.min(initial=0) < 0:
         raise Unreadable("its pixels have 32 bits, of an unknown range")
-    return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))
+    grey = ((values.astype(np.int64) + 128) // 257).astype(np.uint8)
+    return Image.fromarray(np.where(values == clear, np.uint8(255), grey) if isinstance(clear, int) else grey)
 
 
 def cut(width: int, height: int, random: np.random.RandomState) -> tuple[int, int, int, int]:

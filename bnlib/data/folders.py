@@ -57,6 +57,10 @@ def find(root: Path) -> tuple[tuple[str, ...], Part, Part, str]:
         raise DataMissing(f"{root}: needed are train/<class> and val/<class>, and there is no folder {lacks}; {there}")
     folders = {"train": root / "train", "test": root / ("val" if "val" in names else "test")}
     classes = {part: {_plain(name): name for name in _folders(folder)} for part, folder in folders.items()}
+    for part, folder in folders.items():
+        if len(there := _folders(folder)) > len(classes[part]):
+            twice = next(name for name in there if name != classes[part][_plain(name)])
+            raise DataMissing(f"{folder}: two folders are called {_plain(twice)!r}, with the accent written in two ways; join them")
     for part in folders:
         if not classes[part]:
             loose = sum(entry.is_file() for entry in _entries(folders[part]))

@@ -8,6 +8,7 @@ import torch
 from bnlib import data, machine
 from bnlib.engine.step import Plain
 from bnlib.processes import ALONE, Processes
+from bnlib.words import whole
 
 TOP = 5  # with more than 10 classes: how often the right one is among so many
 
@@ -47,14 +48,16 @@ def measure(
     processes: Processes = ALONE,
 ) -> Evaluation:
     """As `evaluate`, with top-5. size: so many images at a time. processes: which share them; each is told the whole result."""
-    source = data.source(dataset)
-    step, device = step or Plain(model, "fp32"), next(model.parameters()).device
+    source, images = data.source(dataset), None if images is None else whole("images", images, 1, 10**9)
+    step = step or Plain(model, "fp32")
+    device = next(model.parameters(), torch.empty(0)).device
     sums = torch.zeros(4, dtype=torch.float64, device=device)  # right, among five, loss, images
     gpus = [device] if device.type == "cuda" else []
     with evaluating(model), torch.random.fork_rng(gpus, device_type="cuda"):
         for x, labels in source.parts(train=train, images=images, size=size, share=processes.share):
             x, labels = x.to(device), labels.to(device)
             scores = step.logits(x)
+            labels = checked(labels, scores)
             loss = torch.nn.functional.cross_entropy(scores, labels)
             ranked = scores.topk(min(TOP, scores.shape[1]), 1).indices == labels[:, None]
             right = (scores.argmax(1) == labels).sum()
@@ -63,6 +66,20 @@ def measure(
     if not count:
         raise ValueError("there are no images to evaluate on")
     return Evaluation(right / count, loss / count, among / count if source.classes and source.classes > 10 else None)
+
+
+def checked(labels: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """The labels as int64. Raises ValueError, one line, if they are not a whole one for each row of scores (N, classes)."""
+    if labels.ndim != 1 or len(labels) != len(scores) or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(
+            f"labels {tuple(labels.shape)} {labels.dtype} beside scores {tuple(scores.shape)}: whole labels (N,) are needed"
+        )
+    if labels.device.type == "cpu" and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < scores.shape[1]:
+        raise ValueError(
+            f"labels from {labels.min()} to {labels.max()}: from 0 to {scores.shape[1] - 1} are needed, as this network has "
+            f"{scores.shape[1]} scores"
+        )
+    return labels.long()
 
 
 @contextlib.contextmanager

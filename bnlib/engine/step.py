@@ -41,7 +41,7 @@ class Plain:
 
     def __init__(self, model: nn.Module, precision: str = "bf16"):
         self.model, self.dtype = model, DTYPES[precision]
-        self.device = next(model.parameters()).device
+        self.device = next(model.parameters(), torch.empty(0)).device
         self.native = native(self.dtype, self.device.type)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -52,7 +52,8 @@ class Plain:
         if self.device.type == "cpu" or not self.native:
             instead = convolution.Convolutions(rounded=not self.native)
         if self.dtype == torch.float32 and x.is_floating_point():  # a model of another precision runs in its own
-            x = x.to(next(self.model.parameters()).dtype)
+            kinds = dict.fromkeys(p.dtype for p in self.model.parameters() if p.is_floating_point())
+            x = x if x.dtype in kinds else x.to(next(iter(kinds), x.dtype))
         with casting, instead:
             scores = self.model(x)
         # Some models give more than scores: Hugging Face's an object that has them, Inception's and GoogLeNet's other heads' too.

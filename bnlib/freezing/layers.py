@@ -10,6 +10,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+from torch.optim.swa_utils import AveragedModel
 
 CONVOLUTION, TRANSPOSED = _ConvNd, _ConvTransposeNd
 WRAPPED = ("module", "_orig_mod")  # DataParallel, DistributedDataParallel, AveragedModel; torch.compile
@@ -25,9 +26,15 @@ TITLES = {kind: title for kind, (title, *_) in _KINDS.items()}
 
 
 def inner(module: nn.Module) -> str | None:
-    """Where a wrapper, which has no parameters and one child alone, holds its network; None of what is no wrapper."""
+    """Where a wrapper, which has one child alone and no tensors, holds its network; None of what is no wrapper.
+
+    AveragedModel is one, though it counts in a buffer how many networks it has averaged.
+    """
     names = [name for name, _ in module.named_children()]
-    return names[0] if len(names) == 1 and names[0] in WRAPPED and not _direct(module) else None
+    if len(names) != 1 or names[0] not in WRAPPED or _direct(module):
+        return None
+    counts = isinstance(module, AveragedModel) or next(module.buffers(recurse=False), None) is None
+    return names[0] if counts else None
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

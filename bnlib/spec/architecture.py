@@ -158,7 +158,7 @@ def check_depth(depth: int) -> int:
         raise ValueError(f"depth {shown(depth)}: a network has at most {LAYERS[1]} layers; nearest: {deepest}")
     if depth < 8 or (depth - 2) % 6:
         below = max(8, depth - (depth - 2) % 6)
-        near = f"{below} and {below + 6}" if depth > 8 else "8"
+        near = " and ".join(str(one) for one in (below, below + 6) if one <= LAYERS[1]) if depth > 8 else "8"
         raise ValueError(f"depth {depth} is not 6D+2, as a CIFAR ResNet's must be; nearest: {near}")
     return depth
 
@@ -293,4 +293,9 @@ def _hint(name: str) -> str:
         return ""
     below = counted(digits[0]) - (counted(digits[0]) - 2) % 6
     wide = f"wrn{below}-{digits[1]}" if len(digits) > 1 and 1 < counted(digits[1]) < 1000 else None
+    if wide:
+        try:
+            architecture(wide)
+        except ValueError:  # too many weights
+            wide = None
     return f"; did you mean {wide or f'resnet{below}'}?"

@@ -20,16 +20,18 @@ def phases(spec: "RunSpec") -> None:
     if spec.then is None and spec.switch is None:
         return
     epochs = spec.settings.epochs
+    if epochs < 2:
+        name = "then" if spec.then is not None else "switch"
+        raise ValueError(f"{name} {shown(getattr(spec, name))}: there is but 1 epoch; give epochs=2 or more")
     if spec.then is None or spec.switch is None:
         given, lacks = ("switch", "then") if spec.then is None else ("then", "switch")
         such = "a set such as all" if lacks == "then" else f"an epoch from 1 to {epochs - 1}" if epochs > 2 else "1"
         raise ValueError(f"{given} {shown(getattr(spec, given))}: {lacks} is needed too, {such}")
-    if epochs < 2:
-        raise ValueError(f"then {shown(spec.then)}: there is but 1 epoch; give epochs=2 or more")
     object.__setattr__(spec, "switch", whole("switch", spec.switch, 1, epochs - 1))
     for name in ("trainable", "then"):
         if parse(getattr(spec, name))[1]:
-            near = "all" if name == "then" and spec.trainable == "bn" else "bn"
+            other = spec.trainable if name == "then" else spec.then
+            near = next(one for one in ("bn" if spec.kind == "bn" else "norm", "all") if one != other)
             said = f"{name} {shown(getattr(spec, name))}: random:K learns from the first epoch to the last"
             raise ValueError(f"{said}; nearest: {near}")
     if spec.then == spec.trainable:
@@ -39,10 +41,13 @@ def phases(spec: "RunSpec") -> None:
 def pictures(spec: "RunSpec") -> None:
     """Raise ValueError if the data set, the network and what is made of the pictures do not go together."""
     size, augment, arch = spec.settings.size, spec.settings.augment, architecture(spec.model)
+    fixed = datasets.SIDE if spec.classes is not None and arch.least <= datasets.SIDE <= arch.most else None
     if size < arch.least:
-        raise ValueError(f"size {size}: {spec.model} needs pictures of at least {arch.least}×{arch.least}; nearest: {arch.least}")
+        near = fixed or arch.least
+        raise ValueError(f"size {size}: {spec.model} needs pictures of at least {arch.least}×{arch.least}; nearest: {near}")
     if size > arch.most:
-        raise ValueError(f"size {size}: {spec.model} takes pictures of up to {arch.most}×{arch.most}; nearest: {arch.most}")
+        near = fixed or arch.most
+        raise ValueError(f"size {size}: {spec.model} takes pictures of up to {arch.most}×{arch.most}; nearest: {near}")
     if spec.classes is None or (size == datasets.SIDE and augment != "flip+resized"):
         return
     side, other = f"{datasets.SIDE}×{datasets.SIDE}", f"the dataset {datasets.FOLDER}PATH takes pictures of any size"

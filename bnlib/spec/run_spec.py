@@ -15,7 +15,7 @@ from bnlib.spec.choices import (
     WEIGHT_INITS,
 )
 from bnlib.spec.recipes import RECIPES, SCALED, Recipe
-from bnlib.spec.trainable import canonical, check_random, parse, union
+from bnlib.spec.trainable import canonical, check_random, check_shortcuts, parse, union
 from bnlib.words import one_of, plain, shown, whole
 
 _LATER = ("pretrained", "then", "switch")  # fields that say how a training goes on from another, or from itself
@@ -208,6 +208,8 @@ class RunSpec:
 
     def _canonical(self, sets: str, field: str = "trainable") -> str:
         try:
+            if architecture(self.model).family == "vgg":
+                check_shortcuts(sets, self._network)
             return canonical(sets, self._network, self.kind, self._parts)
         except ValueError as error:
             raise ValueError(f"{field}{str(error).removeprefix('trainable')}") from None

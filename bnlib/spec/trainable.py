@@ -51,6 +51,14 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
     return groups, k
 
 
+def check_shortcuts(trainable: str, network: str) -> None:
+    """Raise ValueError, one line, if `trainable` names shortcuts: a `network` without any is refused what it has not."""
+    parts = [part.strip() for part in str(trainable).split("+")]
+    rest = [part for part in parts if part not in ("shortcut", BESIDE)]
+    if len(rest) < len(parts):
+        raise ValueError(f"trainable {words.shown(trainable)}: {network} has no shortcuts; nearest: {'+'.join(rest) or 'bn'}")
+
+
 def canonical(trainable: str, network: str = "", kind: str = "bn", parts: tuple[str, ...] = _PARTS) -> str:
     """The one spelling of a run's trainable set: `output+bn` and `gamma+beta+output` are both `bn+output`.
 

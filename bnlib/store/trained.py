@@ -33,9 +33,9 @@ def save_trained(model: nn.Module, file: str | Path) -> Path:
     """Write what learns in `model`, and its buffers, to `file`, whole or not at all; returns the path.
 
     What learns is what requires gradients; of `random:K` the values and their places. Buffers are those of the network's
-    `state_dict`. A file that is there is replaced. Works on any network, also inside DataParallel, DistributedDataParallel or
-    torch.compile: the names are those of the plain network. The optimiser is not in it. Takes the time to read every frozen
-    tensor once, for a digest of its values.
+    `state_dict`, not what AveragedModel counts for itself. A file that is there is replaced. Works on any network, also inside
+    DataParallel, DistributedDataParallel or torch.compile: the names are those of the plain network. The optimiser is not in it.
+    Takes the time to read every frozen tensor once, for a digest of its values.
     Raises ValueError for a layer that has no shape or no values yet, or one with something on top of `random:K`; StoreError if the
     file cannot be written.
     """

@@ -126,7 +126,7 @@ def _measure(spec: RunSpec, where, data_root) -> Pace | None:
     """The pace of `spec` here, from some of its steps; None, saying so, if it does not fit in memory."""
     less = f"{spec.id} does not fit here; another device, or smaller networks would"
     try:
-        with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: less):
+        with tempfile.TemporaryDirectory() as folder, machine.learning(), machine.enough_memory(lambda: less):
             one = Trainer(spec, where, data.of(spec, data_root).to(where), Path(folder))
             pace = one.pace
             one.release()

@@ -63,6 +63,8 @@ def fit(
     seed = whole("seed", seed, *SEEDS)
     if not any(True for _ in model.parameters()):
         raise ValueError(f"this {type(model).__name__} has no parameters: there is nothing to train")
+    if any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers())):
+        raise ValueError(f"this {type(model).__name__} was made within torch.inference_mode(), so it can't learn; make it outside")
     source, chosen = Given(train, test), _settings(recipe, settings)
     if source.batch_size:  # a loader's own, by which a recipe may have another learning rate; of one image where that can be
         chosen = _settings(recipe, {**settings, "batch_size": max(2, source.batch_size)})
@@ -81,7 +83,7 @@ def fit(
     _check_own(where, name)
     modes = {module: module.training for module in model.modules()}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(machine.exact())
+        stack.enter_context(machine.learning())
         stack.enter_context(machine.enough_memory(lambda: "a smaller batch_size needs less"))
         stack.callback(_restore, model, modes)
         model.train()

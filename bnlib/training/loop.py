@@ -44,7 +44,7 @@ class Loop:
 
     precision = "fp32"
     least = 1  # images that a batch must have
-    stored = False  # whether the finished training lies in the store
+    stored = False  # whether all that the training is for lies in the store
     changing = frozenset()  # names of parameters that learn in other epochs than this one
     began = None  # the checksum of another training's network, if it begins from that
 

@@ -25,6 +25,7 @@ def save(training) -> None:
         "started": training.started.isoformat(),
         "made": training.made(),
         "began": training.began,
+        "images": training.data.checksum,
         "optimiser": training.optimiser and training.optimiser.state_dict(),
         "tensors": {name: tensor.detach().cpu() for name, tensor in training.moving().items()},
     }
@@ -95,6 +96,8 @@ def misfit(training, state: dict) -> str:
                 return f"epoch {epoch + 1} of its history is not one of this run"
         if state.get("began") != training.began:
             return "the network that it began from is not the one that is here now"
+        if state.get("images", training.data.checksum) != training.data.checksum:  # an older version noted none
+            return "its images are not those that are here now"
         training.stand(len(rows))  # what learns by then
         mine = training.optimiser and training.optimiser.state_dict()["state"]
         if forms(state["tensors"]) != forms(training.moving()):

@@ -97,7 +97,7 @@ def train_together(
             missing = [spec for spec in missing if not there(spec)]  # another process may have trained it
             missing = all_of_us.told(missing)
             trainers = []
-            stack.enter_context(machine.exact())
+            stack.enter_context(machine.learning())
             stack.enter_context(machine.enough_memory(lambda: _memory(missing, trainers)))
             datasets = {seen: datasets[seen].to(where) for seen in map(_seen, missing)}
             for spec in missing:
@@ -150,7 +150,7 @@ def alone(spec: RunSpec, work: Path, wait: bool = True):
     lock = FileLock(work / f"{spec.id}.lock", is_singleton=True)
     try:
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=1)  # who only looks how far a training is holds it for an instant, too
         except Timeout:
             if not wait:
                 raise
@@ -236,7 +236,7 @@ def estimate(spec: RunSpec, *, device: str | None = None, data_root: str | Path 
     """
     where = machine.device(device)
     less = "nothing can be said of it here; a smaller network or another device would fit"
-    with tempfile.TemporaryDirectory() as folder, machine.exact(), machine.enough_memory(lambda: f"{spec.id}: {less}"):
+    with tempfile.TemporaryDirectory() as folder, machine.learning(), machine.enough_memory(lambda: f"{spec.id}: {less}"):
         lines = []
         for one in (*parents.lacking([spec]), spec):
             lines.append(timing.estimate(Trainer(one, where, data.of(one, data_root).to(where), Path(folder))))

@@ -99,7 +99,8 @@ class Trainer(Loop):
 
     @property
     def stored(self) -> bool:  # noqa: D102  as in Loop
-        return store.find(self.spec, self.folder) is not None
+        there = store.find(self.spec, self.folder)
+        return there is not None and (not self.keep or self.diverged or pretrained.found(self.spec, self.folder) is not None)
 
     def train(self, until: float | None = None) -> Iterator[str]:
         """Train what is left and store the run: a generator that takes a step at each `next`; see `Loop.train`."""
@@ -108,7 +109,7 @@ class Trainer(Loop):
         yield from super().train(until)
         self.release()
         if self.processes.first:
-            if not self.stored:
+            if store.find(self.spec, self.folder) is None:
                 freezing.freeze(self.model, self.spec.learned, self.spec.seed)
                 write(self.spec, self.model, self.history, self._info(), self.folder, self._probe(until, asking))
             if self.keep and not self.diverged:
