@@ -95,6 +95,18 @@ def test_what_the_caller_has_switched_on_or_off_changes_no_training(around, fuse
     assert all((alone.tensors[name] == within.tensors[name]).all() for name in alone.tensors)
 
 
+def test_weights_in_bf16_are_those_of_this_step():
+    model, x = bnlib.build("resnet8").train(), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    step = engine.Plain(model, "bf16")
+    step.native = True
+    with machine.learning():
+        first = step.logits(x)
+        with torch.no_grad():
+            model.conv.weight.add_(torch.randn(model.conv.weight.shape, generator=torch.Generator().manual_seed(1)))
+        changed = step.logits(x)
+    assert not torch.allclose(first, changed, rtol=0.01), "an autocast that is not the outermost keeps what it has cast"
+
+
 def test_replicates_trained_together_are_what_they_are_alone(tiny, tmp_path, capsys):
     specs = [tiny(seed=0), tiny(seed=1), tiny(seed=2, epochs=1)]
     together = bnlib.train_together(specs, folder=tmp_path / "together", progress=False)

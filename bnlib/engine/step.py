@@ -47,7 +47,9 @@ class Plain:
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Class scores (N, classes), at least fp32, of normalised images x (N, 3, H, W), in the model's mode."""
         cast = self.dtype == torch.bfloat16 and self.native
-        casting = torch.autocast(self.device.type, torch.bfloat16) if cast else contextlib.nullcontext()
+        # Without its cache, which is emptied only where no other autocast is around: weights change from step to step.
+        autocast = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+        casting = autocast if cast else contextlib.nullcontext()
         instead = contextlib.nullcontext()
         if self.device.type == "cpu" or not self.native:
             instead = convolution.Convolutions(rounded=not self.native)
