@@ -206,7 +206,7 @@ def test_a_loader_that_gives_no_batch_is_refused_before_any_work():
     pair, model = images(), network()
     none = DataLoader(TensorDataset(*pair), batch_size=64, drop_last=True)
     for name, given in (("train", (none, pair)), ("test", (pair, none))):
-        with pytest.raises(ValueError, match=rf"no images to {name} on: its 48 fill no batch of 64, .* nearest: 48$"):
+        with pytest.raises(ValueError, match=rf"no images to {name} on: its 48 fill no batch of 64, .* nearest: batch_size 48$"):
             training.fit(model, *given, "bn", **QUICK)
     with pytest.raises(ValueError, match="no images to train on$"):
         training.fit(model, [], pair, "bn", **QUICK)
@@ -230,7 +230,11 @@ def test_a_lone_image_that_has_no_variance_is_refused_before_any_work(count, nea
         training.fit(network(), loader(), (x, labels), "bn", **QUICK | {"epochs": 1})
 
 
-def test_a_sampler_says_how_many_images_there_are():
+def test_a_sampler_says_how_many_images_there_are_or_else_the_data_set():
+    class Loader(list):
+        batch_size, dataset = 16, range(33)
+
+    assert data.Given(Loader([1, 2, 3]), None).train_count == 33 and data.Given([1, 2, 3], None).train_count == 3
     pair = images(48)
     some = DataLoader(TensorDataset(*pair), 16, sampler=torch.utils.data.SubsetRandomSampler(range(33)))
     with pytest.raises(ValueError, match="an epoch of 33 images would have 1"):

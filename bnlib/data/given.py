@@ -28,7 +28,11 @@ class Given:
         for name, given in self.sets.items():
             if not len(given):
                 count, size = _count(given), getattr(given, "batch_size", None)
-                left = f": its {count} fill no batch of {size}, and drop_last leaves them out; nearest: {count}" if count else ""
+                left = (
+                    f": its {count} fill no batch of {size}, and drop_last leaves them out; nearest: batch_size {count}"
+                    if count
+                    else ""
+                )
                 raise ValueError(f"there are no images to {name} on{left}")
 
     @property
@@ -114,7 +118,8 @@ def _count(given) -> int:
     """How many images there are; of a loader as many as its sampler takes."""
     if _tensors(given):
         return len(given[1])
-    return next(len(one) for name in ("sampler", "dataset") if hasattr(one := getattr(given, name, given), "__len__"))
+    known = (getattr(given, name, None) for name in ("sampler", "dataset"))
+    return len(next((one for one in known if hasattr(one, "__len__")), given))
 
 
 def _checked(name: str, given, needs_length: bool):

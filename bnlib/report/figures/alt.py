@@ -66,10 +66,8 @@ def telling(
     own = frame[frame.recipe == recipe]
     own = own[own.depth == own.depth.max()]
     own = own[own.network == own.network.iloc[0]]
-    many, of = (
-        frame.groupby([*panel]).ngroups,
-        " and ".join({"network": "network", "recipe": "number of epochs"}[one] for one in panel),
-    )
+    many, words = frame.groupby([*panel]).ngroups, {"network": "network", "recipe": "number of epochs"}
+    of = " and ".join(words[one] for one in panel)
     each = "; ".join(f"{label(one)}, {measure(own[own.trainable == one])}" for one in order(set(own.trainable)))
     panels = f", in {many} panels, for each {of}" if many > 1 else ""
     return f"{what}{panels}. {own.network.iloc[0]}, {OURS[recipe]}: {each}."
