@@ -12,7 +12,7 @@ from bnlib.report.analysis.verdicts import LEVEL, OPEN, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import MANY, mean_and_sd, replicates
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper
 from bnlib.spec import RECIPES as SETTINGS
 
 # Each task as a sentence has it, and what who always names one class gets right, in percent.
@@ -119,7 +119,7 @@ def _answer(own: pd.DataFrame, runs: pd.DataFrame) -> Statement:
         ours, theirs = (listing(map(percent, untested[side])) for side in ("less", "more"))
         said.append(f"reaches {ours} on {called(untested)}, one trained whole for the task {theirs}, one run each")
     frozen = f"one frozen {network(where.network)}, with γ and β of its own for each task ({numbers:,} numbers),"
-    text = f"{upper(after(where.recipe))}{_longer(own, runs)} {frozen} {'; it '.join(said)}."
+    text = f"{upper(after(where.recipe))}{_longer(own, runs)} {frozen} {'; it '.join(said)}{'' if len(untested) else few(own)}."
     if where.recipe not in RECIPES:
         return Statement(text, "not judged")
     if len(behind):
