@@ -14,11 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bnlib import engine, freezing, machine, store
 from bnlib.data import Given
 from bnlib.engine import optimiser
+from bnlib.engine.evaluation import evaluating
 from bnlib.spec import Recipe, RunSpec
 from bnlib.spec.choices import PRECISIONS, SEEDS
 from bnlib.store import places, trained
 from bnlib.training import checkpoint, together
-from bnlib.training.loop import Loop, alone
+from bnlib.training.loop import Loop, lone
 from bnlib.words import one_of, whole
 
 STATISTICS = ("moving", "held")
@@ -71,7 +72,7 @@ def fit(
     source.check_batches()
     size = source.batch_size or chosen.batch_size
     if statistics == "moving" and 1 in source.sizes(size, source.train_count) and _needs_two(model, source):
-        raise ValueError(alone(size, source.train_count))
+        raise ValueError(lone(size, source.train_count))
     folder = places.expanded(folder) if folder else None
     if folder and (why := places.unwritable(folder)):
         raise store.StoreError(f"the folder {folder} cannot be written ({why}); give another")
@@ -128,18 +129,14 @@ def _needs_two(model: nn.Module, source: Given) -> bool:
 
     As it treats an image to test on; neither the model nor the order of the images to come is changed by that.
     """
-    seen, modes = [], {module: module.training for module in model.modules()}
-    norms = [module for module in modes if isinstance(module, _BatchNorm)]
-    hooks = [norm.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, 0].numel())) for norm in norms]
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            x, _ = next(source.parts(size=1))
-            model.eval()(x[:1].to(next(model.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, mode in modes.items():
-            module.training = mode
+    seen, norms = [], [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    with contextlib.ExitStack() as stack:
+        for norm in norms:
+            stack.enter_context(norm.register_forward_pre_hook(lambda _, given: seen.append(given[0][0, 0].numel())))
+        for around in (evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad()):
+            stack.enter_context(around)
+        x, _ = next(source.parts(size=1))
+        model(x[:1].to(next(model.parameters()).device))
     return 1 in seen
 
 

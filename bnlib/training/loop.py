@@ -21,7 +21,7 @@ from bnlib.store import form
 from bnlib.training import checkpoint, resume, timing
 
 
-def alone(size: int, images: int) -> str:
+def lone(size: int, images: int) -> str:
     """Why batches of so many images can't be: where BatchNorm has one value a feature of an image, a single one has no variance."""
     near = next((f"; nearest: {other}" for other in range(size + 1, images + 1) if images % other != 1), "")
     return (
@@ -99,7 +99,7 @@ class Loop:
                 f"nearest: {max(1, smallest // 2)} processes, or another batch size"
             )
         if smallest < self.least:
-            raise ValueError(alone(size, self.images))
+            raise ValueError(lone(size, self.images))
 
     @property
     def columns(self) -> list[str]:

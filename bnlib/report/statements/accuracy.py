@@ -51,7 +51,9 @@ def depth(judged: pd.DataFrame, spreads: pd.DataFrame, along: str = "depth") -> 
     scatters, these among them.
     """
     rows, every = judged[judged.trainable == "bn"], spreads[spreads.trainable == "bn"]
-    own = best(rows) if len(best(rows)) else best(rows.drop(columns="verdict"))  # what they reach is said, if nothing is judged
+    own = best(rows)
+    if not len(own):  # nothing is judged: what they reach is said
+        own = best(rows.drop(columns="verdict"))
     if not len(own):
         return all_diverged(every, Statement("", "not judged" if len(every) else "not trained"))
     if len(own) == 1 and len(more := best(rows[rows.recipe != own.recipe.iloc[0]])) > 1:  # of one point there is no course
