@@ -204,6 +204,16 @@ def points(seeds: dict, dense: dict, recipe="short", n=3, apart=0.2):
 DENSE = {0.0625: (1_000, 30.0), 0.25: (10_000, 50.0), 0.5: (100_000, 80.0)}
 
 
+def test_both_sides_are_compared_in_the_format_that_is_asked_for():
+    own = points({14: (2_500, 38.0)}, DENSE)
+    alike = [equal_bytes.at_equal_bytes(own, form, form).iloc[0] for form in ("fp32", "fp16", "int8")]
+    assert [(row.format, row.format_less) for row in alike] == [(form, form) for form in ("fp32", "fp16", "int8")]
+    assert len({round(row.difference, 9) for row in alike}) == 1, "four bytes a number on both sides: as with one on both"
+    mixed = equal_bytes.at_equal_bytes(own, "fp32", "int8").iloc[0]
+    assert (mixed.format, mixed.format_less) == ("fp32", "int8") and mixed.less == pytest.approx(50.0)
+    assert {"seed's format", "the other's"} <= set(small.compared_table(own).data.columns)
+
+
 def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks():
     found = equal_bytes.at_equal_bytes(points({14: (1_000 * 10**0.5, 45.0)}, DENSE)).iloc[0]
     assert found.format == "int8" and found.less == pytest.approx(40.0) and found.difference == pytest.approx(5.0)
@@ -272,10 +282,12 @@ def test_sizes_at_which_the_critique_cannot_be_told_are_not_said_to_refute_it():
 
 def test_a_seed_that_is_not_rounded_is_held_against_the_critique_apart():
     own = points({14: (1_500, 38.0), 32: (2_500, 44.0)}, {0.0625: (1_000, 30.0), 0.25: (1_800, 58.0), 0.5: (100_000, 62.0)})
-    own = own[(own.variant == "bn") | (own.format == "int8")]  # the dense ones are rounded, as whoever keeps them would
     said = small.critique(own).text.replace("\u00a0", " ")
-    assert "After 16 epochs it is, rounded to 8 bits, 11.3 to 14.3 points behind" in said
-    assert said.endswith(" Kept in 32 bits it is 15.7 to 21.2 points behind: as the critique says, or more.")
+    assert "After 16 epochs it is, both rounded to 8 bits, 11.3 to 14.3 points behind" in said
+    both, mixed = said.split(" With ")[1:]
+    assert both == "both in 32 bits it is 11.3 to 14.3 points behind: as the critique says, at one of two sizes."
+    assert mixed.startswith("the seed in 32 bits and the dense network in 8 bits it is 15.7 to 21.2 points behind: as the critique")
+    assert mixed.endswith("as the critique says, or more.")
     said = small.critique(points({14: (1_500, 45.0)}, DENSE)).text.replace("\u00a0", " ")
     assert "it is 0.6 points behind: less than the critique says." in said
 

@@ -32,39 +32,39 @@ def frontier(points_: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["mean"] > rows["mean"].cummax().shift(fill_value=-np.inf)]
 
 
-def dense_at(points_: pd.DataFrame, size: float) -> dict | None:
+def dense_at(points_: pd.DataFrame, size: float, formats: tuple[str, ...] = FORMATS) -> dict | None:
     """What a fully trained network of `size` bytes reaches, in the format in which that is most; None if all are larger or smaller.
 
-    points_: of `kept`, of one recipe. Interpolated between the networks of one format, linear in the logarithm of the bytes.
-    mean_less, sd_less, n_less: the percentage; of the two networks beside it the greater spread and the fewer replicates. smaller,
-    smaller_work: the one of no more bytes, and its multiplications.
+    points_: of `kept`, of one recipe. formats: those that it may have. Interpolated between the networks of one format, linear in
+    the logarithm of the bytes. format_less: that format; mean_less, sd_less, n_less: the percentage; of the two networks beside it
+    the greater spread and the fewer replicates. smaller, smaller_work: the one of no more bytes, and its multiplications.
     """
     found = []
-    for form in FORMATS:
+    for form in formats:
         line = frontier(points_[(points_.variant == DENSE) & (points_.format == form)])
         sizes = line.bytes.to_numpy(float)
         if len(line) > 1 and sizes[0] <= size <= sizes[-1]:
             place = min(int(np.searchsorted(sizes, size, side="right")), len(line) - 1)
             near, mean = line.iloc[place - 1 : place + 1], np.interp(np.log(size), np.log(sizes), line["mean"].astype(float))
             beside = {"smaller": near.network.iloc[0], "smaller_work": multiplications(near.iloc[0])}
-            found.append({"mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
+            found.append({"format_less": form, "mean_less": mean, "sd_less": near.sd.max(), "n_less": near.n.min(), **beside})
     return max(found, key=lambda one: one["mean_less"], default=None)
 
 
-def at_equal_bytes(points_: pd.DataFrame, form: str | None = None) -> pd.DataFrame:
+def at_equal_bytes(points_: pd.DataFrame, form: str | None = None, other: str | None = None) -> pd.DataFrame:
     """How much better a seed is than a fully trained network of as many bytes: a row for each network that comes from a seed.
 
-    points_: of `kept`. form: how a seed's numbers are kept; of the formats, if None, that in which it does best against
-    `dense_at`. A seed counts where no other one does better in as few bytes: nobody would keep it. Nothing is extrapolated.
-    Returns network, depth, width, recipe, format, bytes, smaller, smaller_work, more (the seed's accuracy), less (the other's),
-    difference, half, p, n: as `analysis.differences`.
+    points_: of `kept`. form, other: how the numbers of the seed and of the fully trained network are kept; None: that of the
+    formats in which it does best. A seed counts where no other one does better in as few bytes: nobody would keep it. Nothing is
+    extrapolated. Returns network, depth, width, recipe, format, format_less, bytes, smaller, smaller_work, more (the seed's
+    accuracy), less (the other's), difference, half, p, n: as `analysis.differences`.
     """
     each = []
     for _, own in points_.groupby("recipe", sort=False):
         seeds = own[own.variant == SEED]
         best_ = frontier(seeds)
         each.append((own, best_ if form is None else seeds[(seeds.format == form) & seeds.network.isin(best_.network)]))
-    return _beside(points_, each)
+    return _beside(points_, each, FORMATS if other is None else (other,))
 
 
 def beaten(points_: pd.DataFrame) -> pd.DataFrame:
@@ -73,19 +73,19 @@ def beaten(points_: pd.DataFrame) -> pd.DataFrame:
     for _, own in points_.groupby("recipe", sort=False):
         seeds = own[own.variant == SEED]
         each.append((own, seeds[~seeds.network.isin(frontier(seeds).network)]))
-    return _beside(points_, each)
+    return _beside(points_, each, FORMATS)
 
 
-def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]], formats: tuple[str, ...]) -> pd.DataFrame:
     """Seeds, each beside what a fully trained network of as many bytes reaches. each: of a recipe all points, and these seeds."""
     rows = []
     for own, seeds in each:
         for seed in seeds.itertuples():
-            if dense := dense_at(own, seed.bytes):
+            if dense := dense_at(own, seed.bytes, formats):
                 names = (*PLACE, "format", "bytes", "mean", "sd", "n")
                 rows.append({name: getattr(seed, name) for name in names} | dense)
     sides = ["mean", "sd", "n", "mean_less", "sd_less", "n_less"]
-    found = pd.DataFrame(rows, columns=[*PLACE, "format", "bytes", "smaller", "smaller_work", *sides])
+    found = pd.DataFrame(rows, columns=[*PLACE, "format", "format_less", "bytes", "smaller", "smaller_work", *sides])
     gap = (found["mean"] - found.mean_less).astype(float)
     found = found.loc[gap.groupby([found.recipe, found.network], sort=False).idxmax()] if len(found) else found
     # How a single run scatters is that of the runs, once: their formats scatter together.

@@ -74,7 +74,7 @@ def critique(points_: pd.DataFrame) -> Statement:
     """Whether the public critique is right: what it says against what is measured, at each size. points_: of `equal_bytes.kept`.
 
     It is where the gap is what it says and more than chance, it is not where its 95 % interval lies outside of that. Said of each
-    seed in its best format, then of the same in the format that nothing is rounded to, then of the ones that `beaten` has.
+    seed and each fully trained network in its best format, then with nothing rounded, then of the seeds that `beaten` has.
     """
     rows = best(at_equal_bytes(points_)).sort_values("bytes")
     if not len(rows):
@@ -85,7 +85,8 @@ def critique(points_: pd.DataFrame) -> Statement:
     said = np.select([right, gap + half < 0, gap + half < low, gap - half > high], [kinds[0], kinds[3], *kinds[1:3]], kinds[4])
     count, open_ = len(rows), said == kinds[4]
     known = not open_.all()
-    so = f", rounded to {BITS[rows.format.iloc[0]]}," if rows.format.nunique() == 1 and rows.format.iloc[0] != FORMATS[0] else ""
+    forms = {*rows.format, *rows.format_less}
+    so = f", both rounded to {BITS[rows.format.iloc[0]]}," if len(forms) == 1 and FORMATS[0] not in forms else ""
     if not known:
         who = "Whether the critique holds here cannot be told"
     elif right.any():
@@ -102,7 +103,7 @@ def critique(points_: pd.DataFrame) -> Statement:
     grows = ", further behind the larger it is" if len(gap) > 2 and gap.is_monotonic_increasing else ""
     return Statement(
         f"A public critique says that a seed with a few trained numbers lies {low:.0f} to {high:.0f} points behind a small dense "
-        f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is{so} {_span(gap)}{grows}. {who}{more}."
+        f"network of equal bytes. {upper(after(rows.recipe.iloc[0]))} it is{so} {_span(gap)}{grows}{few(rows)}. {who}{more}."
         f"{_unrounded(rows, points_)}{_left_out(rows, points_)}"
     )
 
@@ -117,18 +118,28 @@ def _span(gap: pd.Series) -> str:
 
 
 def _unrounded(rows: pd.DataFrame, points_: pd.DataFrame) -> str:
-    """How far the same seeds lie behind if nothing is rounded, and what that says of the critique. rows: of `at_equal_bytes`."""
-    own = at_equal_bytes(points_, FORMATS[0])
-    own = own[(own.recipe == rows.recipe.iloc[0]) & own.network.isin(rows.network)]
-    if not len(own) or (rows.format == FORMATS[0]).all():
+    """How far the same seeds lie behind if nothing is rounded, and if the seed alone is not. rows: of `at_equal_bytes`."""
+    if (rows.format == FORMATS[0]).all():
         return ""
+    whole, other = BITS[FORMATS[0]], FORMATS[-1]
+    beside = {f"With both in {whole}": FORMATS[0], f"With the seed in {whole} and the dense network in {BITS[other]}": other}
+    said = ""
+    for how, form in beside.items():
+        own = at_equal_bytes(points_, FORMATS[0], form)
+        own = own[(own.recipe == rows.recipe.iloc[0]) & own.network.isin(rows.network)]
+        if len(own):
+            said += f" {how} it is {_span(-own.difference.astype(float))}{few(own)}: {_held(own)}."
+    return said
+
+
+def _held(own: pd.DataFrame) -> str:
+    """Whether so far behind is what the critique says, at how many sizes. own: of `at_equal_bytes`."""
     gap, (low, high) = -own.difference.astype(float), CRITIQUE
     holds = (gap >= low) & (own.p < LEVEL)
-    says = (
-        f"as the critique says{', or more' if (gap[holds] > high).any() else ''}" if holds.any() else "less than the critique says"
-    )
-    says += "" if holds.all() or not holds.any() else f", at {number(holds.sum())} of {number(len(own))} sizes"
-    return f" Kept in {BITS[FORMATS[0]]} it is {_span(gap)}{few(own)}: {says}."
+    if not holds.any():
+        return "less than the critique says"
+    more = ", or more" if (gap[holds] > high).any() else ""
+    return f"as the critique says{more}" + ("" if holds.all() else f", at {number(holds.sum())} of {number(len(own))} sizes")
 
 
 def _left_out(rows: pd.DataFrame, points_: pd.DataFrame) -> str:
@@ -237,7 +248,9 @@ def size(count: float) -> str:
 
 
 def compared_table(points_: pd.DataFrame):
-    """The rows of `at_equal_bytes`, in each format, as a table to read."""
-    each = pd.concat([at_equal_bytes(points_, form) for form in reversed(FORMATS)], ignore_index=True)
+    """The rows of `at_equal_bytes`, in each format on both sides, and the seed alone not rounded, as a table to read."""
+    sides = [*((form, form) for form in reversed(FORMATS)), (FORMATS[0], FORMATS[-1])]
+    each = pd.concat([at_equal_bytes(points_, *both) for both in sides], ignore_index=True)
     rows = each.sort_values(["recipe", "depth", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
+    rows = rows.rename(columns={"format": "seed's format", "format_less": "the other's"})
     return difference_table(rows.assign(bytes=rows.bytes.map(size)), "seed", "fully trained")
