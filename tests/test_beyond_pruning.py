@@ -124,11 +124,31 @@ def test_what_else_is_said():
     safe = own[own.depth == own.depth.max()].sort_values("threshold")
     lost = safe[safe.low < -chapter.COST].threshold.min()
     largest = safe[safe.threshold < lost].iloc[-1]
-    assert f"a threshold of {largest.threshold:.2g} is the largest" in text and f"{largest.saved:.1f} % of the multip" in text
+    assert f" and {largest.threshold:.2g} in {largest.network.replace('-', chr(0x2011))} ({largest.saved:.1f} %)" in text
+    assert all(name.replace("-", "\u2011") in text for name in own.network)
     assert "With everything trained, " in chapter.whole(single).text and "at 0.01" in chapter.whole(single).text
+    short = single[(single.recipe == "short") & (single.trainable == "bn") & np.isclose(single.threshold, 0.01)]
+    least, most = (f"{end:.1f} %" for end in short.groupby("network").products_saved_percent.mean().agg(["min", "max"]))
+    sooner = chapter.sooner(single).text.replace("\u00a0", " ")
+    assert f"After 16 epochs it is {least} in " in sooner and f" to {most} in " in sooner, "of all replicates, asked or not"
+    assert not chapter.sooner(single[:0]) and not chapter.sooner(single[single.recipe == "short"])
     assert not chapter.further(found[:0]) and not chapter.whole(single[:0]) and not chapter.speed(pd.DataFrame())
     timed = chapter.to_time(runs)
     assert RUN in timed and all(store.load(name).spec.trainable == "bn" for name in timed)
+
+
+def test_the_time_is_said_at_best_and_at_worst():
+    rows = [
+        ("ResNet-14", 14, 0.001, 1.11),
+        ("ResNet-14", 14, 0.01, 0.95),
+        ("ResNet-56", 56, 0.01, 0.905),
+        ("ResNet-56", 56, 0.1, 0.8),
+    ]
+    timed = pd.DataFrame(rows, columns=["network", "depth", "threshold", "ratio"]).assign(images=128, whole=300.0, machine="M")
+    said = chapter.speed(timed.assign(pruned=timed.ratio * timed.whole)).text.replace("\u00a0", " ")
+    assert "a batch of 128 pictures takes 272 ms instead of 300 ms, 90 % of the time" in said
+    assert "80 % (|γ| up to 0.1 in ResNet\u201156) to 111 % (|γ| up to 0.001 in ResNet\u201114), that is, slower" in said
+    assert "slower" not in chapter.speed(timed[1:].assign(pruned=1.0)).text
 
 
 def test_the_figure_has_a_line_for_each_network_and_set():

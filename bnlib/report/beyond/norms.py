@@ -12,7 +12,7 @@ from bnlib.report.figures.marks import beside, recipes_of
 from bnlib.report.figures.panels import column, groups, nothing
 from bnlib.report.figures.style import GREY, OURS, house_style, label, look
 from bnlib.report.statements.accuracy import all_diverged
-from bnlib.report.statements.grammar import Statement, after, diverged, listing, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, diverged, few, listing, network, percent, points, upper
 
 BASE = "BatchNorm"
 OTHERS = ("GroupNorm", "LayerNorm", "InstanceNorm")
@@ -79,7 +79,10 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     texts["not judged"] += f"; {listing(untried)} {'has' if len(untried) == 1 else 'have'} not been tried" if untried else ""
     gone = here[here.diverged > 0]
     gone = diverged(gone[~gone.variant.astype(str).str.endswith(EVERYTHING)], lambda row: f"with {row.variant}")
-    return Statement(f"{texts[said]}{f'; {gone}' if gone else ''}.", said)
+    too = rows[rows.network.map(each).eq(said) & (rows.network != place)] if said == "yes" else rows[:0]
+    texts["yes"] += f"; it is in {listing(map(network, dict.fromkeys(too.network)))}, too{few(too)}" if len(too) else ""
+    # Of a rate that was made for one of the four, no more can be said.
+    return Statement(f"{texts[said]}{f'; {gone}' if gone else ''}.", said, "with this recipe" if said == "yes" else "")
 
 
 def others(compared: pd.DataFrame, guess: float = 10.0) -> Statement:

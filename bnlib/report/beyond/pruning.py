@@ -1,4 +1,4 @@
-"""Cut the silent features out: what that saves, and what it costs, reckoned from the γ and β of stored runs and their probes.
+"""Cut out the features that are off: what that saves, and what it costs, reckoned from the γ and β of stored runs and their probes.
 
 What `bnlib.prune` takes out follows from γ and β alone, also of runs whose convolutions are not stored; what accuracy that leaves
 is the probe `clamping`, as the pruned network computes what the clamped one does.
@@ -122,32 +122,30 @@ def answer(found: pd.DataFrame) -> Statement:
     return Statement(text, "yes" if right.any() else "no", some)
 
 
-def sooner(found: pd.DataFrame) -> Statement:
-    """What goes after the shorter training, where a longer one gives the answer, γ and β alone. found: of `replicated`."""
-    rows = at(found[(found.trainable == "bn") & found.change.notna()], SMALL)
-    less = rows[(rows.recipe == "short") & rows.network.isin(best(rows).network)] if len(rows) else rows
+def sooner(single: pd.DataFrame) -> Statement:
+    """What goes after the shorter training, where a longer one gives the answer, γ and β alone. single: of `savings`."""
+    rows = at(single[single.trainable == "bn"], SMALL)
+    less = together(rows[rows.recipe == "short"], "products_saved_percent")
     if not len(less) or best(rows).recipe.iloc[0] == "short":
         return Statement("")
-    ends = [f"{value:.1f}" for value in (less.saved.min(), less.saved.max())]
-    span = percent(less.saved.min()) if ends[0] == ends[1] else f"{ends[0]} to {percent(less.saved.max())}"
-    return Statement(
-        f"{upper(after('short'))} it is {span} of the multiplications, in {listing(map(network, dict.fromkeys(less.network)))}: γ "
-        "take their time to come near 0."
-    )
+    low, high = less.loc[less["mean"].astype(float).idxmin()], less.loc[less["mean"].astype(float).idxmax()]
+    most = f"{percent(high['mean'])} in {network(high.network)}"
+    span = most if low.network == high.network else f"{percent(low['mean'])} in {network(low.network)} to {most}"
+    return Statement(f"{upper(after('short'))} it is {span}{few(less)}: γ take their time to come near 0.")
 
 
 def further(found: pd.DataFrame) -> Statement:
-    """How far the threshold can be raised in the deepest network, γ and β alone. found: of `replicated`."""
+    """How far the threshold can be raised in each network, γ and β alone. found: of `replicated`."""
     own = best(found[(found.trainable == "bn") & found.change.notna()])
     if not len(own):
         return Statement("")
-    own = own[own.depth == own.depth.max()].sort_values("threshold")
-    lost = (own.low < -COST).to_numpy()
-    safe = own.iloc[max(0, lost.argmax() - 1)] if lost.any() else own.iloc[-1]
-    return Statement(
-        f"In {network(safe.network)} a threshold of {safe.threshold:.2g} is the largest that costs no more than {points(COST)}: it "
-        f"saves {percent(safe.saved)} of the multiplications and {percent(safe.smaller)} of the parameters{few(own)}."
-    )
+    each = []
+    for _, rows in own.sort_values("threshold").groupby("depth"):
+        lost = (rows.low < -COST).to_numpy()
+        safe = rows.iloc[max(0, lost.argmax() - 1)] if lost.any() else rows.iloc[-1]
+        what = " of the multiplications go" if not each else ""
+        each.append(f"{safe.threshold:.2g} in {network(safe.network)} ({percent(safe.saved)}{what})")
+    return Statement(f"The largest threshold that costs no more than {points(COST)} is {listing(each)}{few(own)}.")
 
 
 def whole(single: pd.DataFrame) -> Statement:
@@ -159,7 +157,7 @@ def whole(single: pd.DataFrame) -> Statement:
     sure = "" if row.p < LEVEL else ", a difference that may be chance"
     where = f"in {network(row.network)} {after(row.recipe)}"
     less = f"With everything trained, {percent(row.less)} of the multiplications go at {SMALL:g} {where}"
-    return Statement(f"{less}, with γ and β alone {percent(row.more)}{sure}.")
+    return Statement(f"{less}, with γ and β alone {percent(row.more)}{few(rows.loc[[row.name]])}{sure}.")
 
 
 def to_time(runs: pd.DataFrame) -> list[str]:
@@ -169,14 +167,22 @@ def to_time(runs: pd.DataFrame) -> list[str]:
 
 
 def speed(timed: pd.DataFrame) -> Statement:
-    """What is gained in milliseconds in the deepest network timed. timed: of `bnlib.bench.pruned`."""
+    """What is gained in milliseconds in the deepest network timed, and at best and at worst. timed: of `bnlib.bench.pruned`."""
     if not len(timed):
         return Statement("")
     own = at(timed, SMALL)
     row = own[own.depth == own.depth.max()].iloc[0]
-    times = f"{row.pruned:.0f}\u00a0ms instead of {row.whole:.0f}\u00a0ms, {percent(100 * row.ratio)} of the time"
+    share = lambda ratio: f"{100 * ratio:.0f}\u00a0%"  # noqa: E731
+    times = f"{row.pruned:.0f}\u00a0ms instead of {row.whole:.0f}\u00a0ms, {share(row.ratio)} of the time"
     without = f"{network(row.network)} without what has |γ| up to {SMALL:g}"
-    return Statement(f"In {without}, a batch of {row.images} pictures takes {times}, on {row.machine}, as this page was made.")
+    best_, worst = timed.loc[timed.ratio.idxmin()], timed.loc[timed.ratio.idxmax()]
+    ends = [f"{share(one.ratio)} (|γ| up to {one.threshold:.2g} in {network(one.network)})" for one in (best_, worst)]
+    slower = ", that is, slower" if worst.ratio > 1.01 else ""
+    return Statement(
+        f"In {without}, a batch of {row.images} pictures takes {times}, on {row.machine}, as this page was made. Over all networks "
+        f"and thresholds in the table it is {ends[0]} to {ends[1]}{slower}. Measured again, a share comes out some points elsewhere; the quartiles are of one "
+        "measurement."
+    )
 
 
 def timing_table(timed: pd.DataFrame):

@@ -18,7 +18,7 @@ from bnlib.spec import RECIPES as SETTINGS
 # Each task as a sentence has it, and what who always names one class gets right, in percent.
 TASKS = {
     "ten classes": ("CIFAR-10's ten classes", 10),
-    "rotation": ("which way up pictures are", 25),
+    "rotation": ("how pictures are turned", 25),
     "animals": ("animals against vehicles", 60),
     "digits": ("handwritten digits", 10),
 }
@@ -41,7 +41,8 @@ def tasks(runs: pd.DataFrame) -> pd.DataFrame:
     spreads = pd.DataFrame(
         {f"sd{side}": found[f"sd{side}"].astype(float).where(found[f"n{side}"] >= MANY) for side in ("", "_less")}
     )
-    found = differing(found, summary).assign(sd=spreads.sd, sd_less=spreads.sd_less)
+    # Each task scatters by itself: the digits are tested on 360 images, the others on 10,000.
+    found = differing(found, summary, within=("recipe", "task")).assign(sd=spreads.sd, sd_less=spreads.sd_less)
     found["guess"] = found.task.map({task: guess for task, (_, guess) in TASKS.items()})
     found["way"] = 100 * (found.less - found.guess) / (found.more - found.guess)
     found["says"] = [
@@ -106,10 +107,10 @@ def _answer(own: pd.DataFrame, runs: pd.DataFrame) -> Statement:
     ahead, level = level[far], level[~far]
     said = []
     if len(behind):
-        said.append(f"is behind one trained whole for the task {_behind(behind.sort_values('difference'), len(own))}")
+        said.append(f"does worse than one trained whole for the task {_behind(behind.sort_values('difference'), len(own))}")
     if len(ahead):
         gaps = listing(f"{points(row.difference)} on {TASKS[row.task][0]}" for row in ahead.itertuples())
-        said.append(f"is ahead of one trained whole for the task by {gaps}")
+        said.append(f"does better than one trained whole for the task by {gaps}")
     if len(level):
         said.append(f"does as well as one trained whole for the task, within {points(TOLERANCE)}, on {called(level)}")
     if len(near):
@@ -136,13 +137,9 @@ def _longer(own: pd.DataFrame, runs: pd.DataFrame) -> str:
 
 
 def _behind(rows: pd.DataFrame, of: int) -> str:
-    """On which tasks one network is behind, and by how much. rows: sorted by that. of: so many tasks there are."""
-    first, last = rows.iloc[0], rows.iloc[-1]
-    if len(rows) == 1:
-        return f"by {points(first.difference)} on {TASKS[first.task][0]}"
-    ends = f"from {points(first.difference)} on {TASKS[first.task][0]} to {points(last.difference)} on {TASKS[last.task][0]}"
-    others = listing(TASKS[task][0] for task in rows.task.iloc[1:-1])
-    return f"on all {number(of)}, {ends}" if len(rows) == of else ends + (f", and on {others}" if others else "")
+    """On which tasks one network does worse, and by how much. rows: sorted by that. of: so many tasks there are."""
+    each = listing(f"{points(row.difference)} on {TASKS[row.task][0]}" for row in rows.itertuples())
+    return f"on all {number(of)}: by {each}" if len(rows) == of > 1 else f"by {each}"
 
 
 def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from bnlib.report.beyond.tasks import PLACE, at, each, every
 from bnlib.report.figures.marks import chance, handle, line
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import house_style, label, order
-from bnlib.report.statements.grammar import Statement, listing, network, number, percent, points, what
+from bnlib.report.statements.grammar import Statement, few, listing, network, number, percent, points, what
 
 GUESS = 20  # percent, of five classes
 
@@ -93,19 +93,30 @@ def elsewhere(points_: pd.DataFrame) -> Statement:
 
 
 def edge(points_: pd.DataFrame) -> Statement:
-    """Which sets do better at the highest rate tried with every number of images, so that a still higher one may do better yet.
+    """Which sets do better at the higher rate by more than chance, and with how many images: a still higher one may do better yet.
 
-    points_: of `carried`. Only where each set has been trained at every rate.
+    points_: of `carried`. Tested as in `ranking`, corrected for the number of pairs.
     """
-    own = sound(at(points_))
-    rates = own.groupby(["trainable", "images"]).rate
-    if not len(own) or (rates.nunique() < own.rate.nunique()).any() or own.rate.nunique() < 2:
+    own, rates = sound(at(points_)), ["", "_less"]
+    tried = sorted(set(own.rate))[-2:]
+    if len(tried) < 2:
         return Statement("")
-    best = own[own.best].groupby("trainable").rate.min()
-    names = listing(f"for {_called(one)}" for one in order(set(best[best == own.rate.max()].index)))
-    if not names:
+    low, high = (own[own.rate == rate] for rate in tried)
+    both = high.merge(low, on=["trainable", "images"], suffixes=rates)
+    gap, sides = (both["mean"] - both.mean_less).astype(float), [both[[f"sd{side}", f"n{side}"]].to_numpy() for side in rates]
+    p = corrected(pd.Series([tested(*one, spread(own))[0] for one in zip(gap, *sides, strict=True)], dtype=float))
+    sure = both[(p < LEVEL) & (gap > 0)].sort_values("images")
+    if not len(sure):
         return Statement("")
-    return Statement(f"The higher of the two learning rates is the better one each time {names}: a still higher one may do better.")
+    each = [
+        f"{_called(one)} with {listing(f'{images:,}' for images in sure.images[sure.trainable == one])}"
+        for one in order(set(sure.trainable))
+    ]
+    least = sure.assign(n=sure[["n", "n_less"]].min(axis=1))
+    return Statement(
+        f"Learning rate {tried[1]:g} does better than {tried[0]:g}, by more than chance, for {'; for '.join(each)} images a class"
+        f"{few(pd.concat([least, sure]))}. A still higher one may do better yet."
+    )
 
 
 def _all_alike(ranked: pd.DataFrame) -> str:
