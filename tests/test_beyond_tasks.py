@@ -85,8 +85,8 @@ def test_better_than_everything_is_said_as_it_is_and_guessing_is_no_way():
     found = tasks.tasks(rows)
     said, way = (found.text.replace("\u00a0", " ") for found in (tasks.one_for_all(found, rows), tasks.way(found)))
     assert said.endswith(
-        "by 13.0 points on animals against vehicles; it does better than one trained whole for the task by 20.0 points on CIFAR-10's "
-        "ten classes and 25.0 points on how pictures are turned."
+        "by 13.0 points on animals against vehicles; it does better than one trained whole for the task by 20.0 points on "
+        "CIFAR-10's ten classes and 25.0 points on how pictures are turned."
     )
     assert way.endswith(" goes 62.9 % on animals against vehicles and all of it on how pictures are turned.")
     alone = runs("beyond_tasks", both((30, 60), (10, 20)))

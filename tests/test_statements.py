@@ -48,11 +48,11 @@ def judged(summary, values, uncertainty=0.4):
         ),
         (
             [50, 60, 60.5],
-            "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; whether the 60.5 % at 56 layers are more than that cannot be told",
+            "rises from 50.0 % at 14 layers to 60.0 % at 32 layers; whether the 60.5 % at 56 layers is more than that cannot be told",
         ),
         ([50, 51, 50.5], "stays between 50.0 % and 51.0 % from 14 to 56 layers, no two further apart than by chance"),
-        ([50, 50.5, 51], "is higher at each depth, from 50.0 % at 14 layers to 51.0 % at 56 layers, which may be chance"),
-        ([51, 50.5, 50], "is lower at each depth, from 51.0 % at 14 layers to 50.0 % at 56 layers, which may be chance"),
+        ([50, 50.5, 51], "rises with depth, from 50.0 % at 14 layers to 51.0 % at 56 layers, which may be chance"),
+        ([51, 50.5, 50], "falls with depth, from 51.0 % at 14 layers to 50.0 % at 56 layers, which may be chance"),
         ([50, 50.5], "is 50.0 % at 14 layers and 50.5 % at 32 layers, no further apart than by chance"),
         ([70, 60, 50], "falls from 70.0 % at 14 layers to 50.0 % at 56 layers"),
         ([50, 70, 60], "rises from 50.0 % at 14 layers to 70.0 % at 32 layers and falls to 60.0 % at 56 layers"),
@@ -108,7 +108,8 @@ def test_what_the_paper_gains_and_ours_do_not_is_said():
     said = plain(say.beside_paper(flat))
     assert (
         said
-        == "From ResNet-110 to ResNet-434 the paper, after 160 epochs, gains 11.0 points; after 16 epochs ours differ by 0.5 points."
+        == "From ResNet-110 to ResNet-434 the paper, after 160 epochs, gains 11.0 points; after 16 epochs ours differ by 0.5 points, "
+        "no more than chance."
     )
     assert set(flat.verdict) == {"in trend", "in part"} and analysis.overall(flat) == "in part"
     turned = judged(points((110, 58), (434, 50), recipe="short"), {(110, "bn"): 69, (434, "bn"): 80})
@@ -222,8 +223,8 @@ def test_variants_are_held_against_the_base_by_what_replicates_scatter():
     many = variant(("base", 50.0), n=3, sd=1.0)
     found = say.variants(pd.concat([many, variant(("up", 60.0), ("down", 40.0), ("same", 50.5))]), "base", "other ways")
     assert plain(found) == (
-        "Up gains 10.0 points and down loses 10.0 points against base in ResNet-14 after 160 epochs; one of the three tried cannot be "
-        "told from it."
+        "Up gains 10.0 points and down loses 10.0 points against base in ResNet-14 after 160 epochs (n = 1 to 3); one of the three "
+        "tried cannot be told from it."
     )
     same = say.variants(pd.concat([many, variant(("up", 50.5), ("down", 49.0))]), "base", "other ways")
     assert plain(same).startswith(
@@ -245,8 +246,8 @@ def test_gamma_and_beta_alone_are_held_against_both():
     )
     close = points((14, 44, "bn"), (14, 43.8, "gamma"), (14, 45, "beta"), n=3)
     assert plain(say.halves(close)) == (
-        "γ alone reaches 43.8 % and β alone 45.0 %, both together 44.0 %, in ResNet-14 after 160 epochs; that γ alone is below both, "
-        "both are below β alone and γ alone is below β alone may be chance."
+        "γ alone reaches 43.8 % and β alone 45.0 %, both together 44.0 %, in ResNet-14 after 160 epochs; that γ alone does "
+        "worse than γ and β together, γ and β together do worse than β alone and γ alone does worse than β alone may be chance."
     )
     assert not say.halves(points((14, 44, "bn"))) and not say.halves(points((14, 30, "beta"), (14, 40, "gamma")))
 
@@ -395,7 +396,9 @@ def test_what_is_still_to_be_trained_is_named(monkeypatch):
     said = plain(say.still_to_train("fig2_depth"))
     assert said == "Not trained for 160 epochs yet: ResNet-32, ResNet-56, ResNet-110, ResNet-218, ResNet-434 and ResNet-866."
     lacks(lambda spec: spec.model == "resnet14" or spec.trainable == "all-bn")
-    assert plain(say.still_to_train("fig1_affine")).startswith("Not trained for 160 epochs yet: ResNet-14, parts of ResNet-32, ")
+    assert plain(say.still_to_train("fig1_affine")).startswith(
+        "Not trained for 160 epochs yet: ResNet-14, and some trainings of ResNet-32, "
+    )
     lacks(lambda spec: True)
     assert plain(say.still_to_train("fig2_depth")) == "Nothing of this has been trained for 160 epochs yet."
     lacks(lambda spec: False)
@@ -411,9 +414,10 @@ def test_what_a_chapter_lacks_is_said_in_a_line(monkeypatch):
     )[1]
     assert left("beyond_norms", lambda spec: True) == "Not trained yet: for 160 epochs all of it; for 16 epochs all of it."
     lacks = lambda spec: spec.recipe == "short" and (spec.model == "resnet32" or spec.norm == "layer")  # noqa: E731
-    assert left("beyond_norms", lacks) == "Not trained yet: for 16 epochs all of ResNet-32, and parts of ResNet-14."
+    assert left("beyond_norms", lacks) == "Not trained yet: for 16 epochs ResNet-32, and some trainings of ResNet-14."
     many = left("beyond_bytes", lambda spec: spec.recipe == "paper" and spec.model.startswith("wrn"))
-    assert many == "Not trained yet: for 160 epochs all of 6 networks."
+    narrow = "WRN-14-0.0625, WRN-14-0.125, WRN-14-0.1875, WRN-14-0.25, WRN-14-0.375 and WRN-14-0.5"
+    assert many == f"Not trained yet: for 160 epochs {narrow}."
 
 
 def test_small_gammas_are_said_against_depth():
@@ -436,7 +440,7 @@ def test_one_of_the_papers_two_shares_is_judged_by_itself():
     alone, both = points((14, 20), (110, 26)), points((14, 20), (110, 26), (110, 8, "all"))
     said = say.small(alone, analysis.judge(alone, reference))
     assert (said.verdict, said.of) == ("reproduced", "with γ and β trained")
-    assert plain(said).endswith("to 26.0 % at 110 layers. The paper is quoted with 27 %, presumably of ResNet-110.")
+    assert plain(said).endswith("to 26.0 % at 110 layers. The paper has 27 %, as others quote it, presumably for ResNet-110.")
     said = say.small(both, analysis.judge(both, reference))
     assert (said.verdict, said.of) == ("reproduced", "")
     short = alone.assign(recipe="short")
@@ -522,12 +526,12 @@ def test_without_decay_they_still_end_there_or_do_not():
 def test_where_and_how_far_and_what_they_are_worth():
     where = points((14, 0)).assign(relu=40.0, added=5.0, ahead=80.0, negative=90.0)
     assert plain(say.where_small(where)) == (
-        "In ResNet-14 40.0 % of the γ ahead of a ReLU end below 0.01, and 5.0 % of those ahead of an addition, after 160 epochs."
+        "In ResNet-14 40.0 % of the γ before a ReLU end below 0.01, and 5.0 % of those before an addition, after 160 epochs."
     )
     assert not say.where_small(where.head(0)) and not say.nothing_already(where.head(0))
-    said = "In ResNet-14 80.0 % of the features of small γ are ahead of a ReLU, and 90.0 % of these have β below 0: they are nothing already."
+    said = "In ResNet-14 80.0 % of the features of small γ are before a ReLU, and 90.0 % of these have β below 0: they are nothing already."
     assert plain(say.nothing_already(where)) == said
-    so = "So it is the β of the other 20.0 %, ahead of an addition, that matter."
+    so = "So it is the β of the other 20.0 %, before an addition, that matter."
     assert plain(say.nothing_already(where.assign(negative=95.0))).endswith(so)
     assert "further than 0.43 in ResNet-14 and 0.30 in ResNet-32" in plain(say.moved(points((14, 43), (32, 30))))
     assert say.moved(points()).verdict == "not trained"
@@ -560,7 +564,7 @@ def test_silent_units_are_said_with_and_without_everything_trained():
     rows = pd.concat([points((14, 30, "bn"), (14, 10, "all")).assign(definition=d) for d in ("0.9", "0.99", "0.999")])
     said = say.silent(rows, analysis.relu_differences(rows))
     assert plain(said) == (
-        "After 160 epochs, 30.0 % of the units behind ReLUs are 0 for more than 90 % of the images with γ and β alone, and 10.0 % with "
+        "After 160 epochs, 30.0 % of the units after ReLUs are 0 for more than 90 % of the images with γ and β alone, and 10.0 % with "
         "everything trained, in ResNet-14."
     )
     assert said.verdict == "reproduced"

@@ -75,7 +75,7 @@ def test_each_explanation_wins_where_it_is_so(own, training, rate, decay):
 
 
 def test_the_answer_says_when_features_go_off():
-    more = "without weight decay, too, no more at a larger learning rate, and no more with decay"
+    more = "even without weight decay, no more at a larger learning rate, and no more with decay"
     said = f"In ResNet-14 after 16 epochs, ReLUs fall silent {more}; γ end near 0 {more}."
     assert plain(say.why(LEARNT[2])) == said
     none = "no more γ end near 0 than start there without weight decay, no more at a larger learning rate, and more with decay at some rates."
@@ -96,7 +96,7 @@ def test_the_answer_says_when_features_go_off():
         (("not trained", "not trained", "no"), "no more γ end near 0 with weight decay", ""),
         (
             ("yes", "too close", "yes"),
-            "γ end near 0 without weight decay, too, and more with decay",
+            "γ end near 0 even without weight decay, and more with decay",
             "whether more γ end near 0 at a larger learning rate",
         ),
         (("too close", "not trained", "not trained"), "", "whether γ end near 0 without weight decay"),
@@ -207,7 +207,7 @@ def test_as_the_paper_trains():
     said = plain(say.as_the_paper_trains(shares, accounts))
     assert (
         said
-        == f"As the paper trains, after 160 epochs, 22.0 % of γ end below 0.01 in ResNet-14; without weight decay 3.0 % do. Decay without any gradient would bring {would} there, as one can reckon."
+        == f"As the paper trains, after 160 epochs, 22.0 % of γ end below 0.01 in ResNet-14; without weight decay 3.0 % do. Decay without any gradient would bring {would} there."
     )
     undone = shares[shares.decays]
     assert "; without weight decay none has been trained so yet. " in plain(
@@ -394,10 +394,8 @@ def test_the_paper_stands_in_the_question_about_small_gammas_once():
     text, theirs = plain(questions.answers(questions.LEARNED, [4])[questions.LEARNED[3]]), paper.small_gammas()
     assert text.count(f"{theirs.set_index('trainable').value['bn']:.0f}") == 1, text
     everything = plain(say.quoted(theirs, theirs[theirs.trainable == "bn"].assign(recipe="paper")))
-    assert everything == "The paper is quoted with 9 % with everything trained, presumably of ResNet-110."
-    assert plain(say.quoted(theirs, theirs.assign(recipe="short"))).startswith(
-        "The paper is quoted with 27 % with γ and β trained and 9"
-    )
+    assert everything == "The paper has 9 % with everything trained, as others quote it, presumably for ResNet-110."
+    assert plain(say.quoted(theirs, theirs.assign(recipe="short"))).startswith("The paper has 27 % with γ and β trained and 9")
     assert not say.quoted(theirs, theirs.assign(recipe="paper"))
 
 

@@ -132,7 +132,7 @@ def clamping() -> Statement:
 
 
 def silent() -> Statement:
-    """Claim 9: units behind ReLUs that are off, with γ and β alone and with everything trained."""
+    """Claim 9: units after ReLUs that are off, with γ and β alone and with everything trained."""
     relu = analysis.relu(experiments.runs("fig7_relu"))
     return say.silent(relu, analysis.relu_differences(relu))
 

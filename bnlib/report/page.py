@@ -132,7 +132,7 @@ def not_trained(name: str, recipe: str = "auto", asked: bool = True) -> Markdown
         if own.of_pictures and re.search(r"\d threads?$", device):  # what a CPU's name ends in
             cost += " How long it takes on a GPU has not been measured."
     none = badge(Statement("", "not trained"))
-    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. {command} does{where}.{cost}")
+    return Markdown(f"{left_out()}{none} Nothing of this has been trained yet. To train it: {command}{where}.{cost}")
 
 
 def title(page: str) -> str:

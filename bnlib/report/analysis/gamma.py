@@ -107,7 +107,7 @@ def small_where(gammas: pd.DataFrame, threshold: float = 0.01) -> pd.DataFrame:
     """Where small γ are, replicates pooled: the point's fields; n; relu, added, ahead, negative, in percent.
 
     relu, added: the share below `threshold` in layers that a ReLU follows, and in those whose output is added. ahead: of the small
-    ones, those ahead of a ReLU; negative: of these, those with β < 0: the ReLU behind is silent for nearly all images.
+    ones, those before a ReLU; negative: of these, those with β < 0: the ReLU after is silent for nearly all images.
     """
     rows = []
     for key, own in gammas.groupby(POINT, sort=False, observed=True):

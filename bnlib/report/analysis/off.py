@@ -16,7 +16,7 @@ from bnlib.spec import RECIPES as SETTINGS
 
 SMALL = 0.01  # |γ| below it is near 0
 SILENT = "0.99"  # a unit that is 0 for more than this share of the images is silent: one of the probe's definitions
-# What an untrained network has, in percent: γ is drawn uniform on [0, 1]; ahead of every ReLU BatchNorm centres, as β starts at 0.
+# What an untrained network has, in percent: γ is drawn uniform on [0, 1]; before every ReLU BatchNorm centres, as β starts at 0.
 START = {"gamma": 100 * SMALL, "relu": 0.0}
 PARTS = ("training", "rate", "decay")
 CLEAR = 2.0  # points that an explanation would add at least if it mattered; see `accounts`
@@ -34,7 +34,7 @@ def with_rates(points: pd.DataFrame) -> pd.DataFrame:
 def off(runs: pd.DataFrame) -> pd.DataFrame:
     """How many features are off at the end of `runs`, of the experiment `why_off`, replicates put together: as `summarise`.
 
-    A row for each point and measure, in percent: `gamma`, of γ those below SMALL in magnitude; `relu`, of the units behind ReLUs
+    A row for each point and measure, in percent: `gamma`, of γ those below SMALL in magnitude; `relu`, of the units after ReLUs
     the silent ones, of those runs that have been asked. With lr and decays, of `with_rates`. Without runs that diverged.
     """
     silent = relu(runs)

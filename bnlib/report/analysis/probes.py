@@ -69,7 +69,7 @@ def clamping_answer(clamping: pd.DataFrame, small: float = 0.01, points: float =
 
 
 def relu(runs: pd.DataFrame) -> pd.DataFrame:
-    """How many units behind ReLUs are off, replicates put together, of those of `runs` that have their probes.
+    """How many units after ReLUs are off, replicates put together, of those of `runs` that have their probes.
 
     Returns a row for each point and definition: the point's fields; definition, the share of the images beyond which a unit that is
     0 counts as off, or `zero` for the share of all values that are 0; mean and sd in percent; n.
@@ -112,7 +112,7 @@ def relu_layers(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def relu_after(layers: pd.DataFrame) -> pd.DataFrame:
-    """The share of units that are off behind BatchNorm and behind an addition, in percent, over all layers of the kind.
+    """The share of units that are off after BatchNorm and after an addition, in percent, over all layers of the kind.
 
     layers: of `relu_layers`. Returns a row for each point and definition: the point's fields, definition, BatchNorm, addition.
     """

@@ -42,17 +42,18 @@ def durations(runs: pd.DataFrame) -> pd.DataFrame:
 def epochs(runs: pd.DataFrame) -> pd.DataFrame:
     """How long an epoch takes with γ and β alone and with everything: network, depth, recipe, device; bn, all, in seconds.
 
-    runs: of `experiments.runs`, of which those count that were trained on one machine. Of all epochs the fastest: what else a
-    machine does makes one slower, and nothing makes it faster.
+    runs: of `experiments.runs`, of which those count that were trained on one machine, and are compared that took the same kind of
+    step. Of all epochs the fastest: what else a machine does makes one slower, and nothing makes it faster.
     """
-    keys, rows = ["network", "depth", "recipe", "device"], []
+    keys, rows = ["network", "depth", "recipe", "device", "step"], []
     for run in runs[runs.trainable.isin(["bn", "all"]) & (runs.status == "finished")].itertuples():
         stored = store.load(run.id)
         if len(devices := machines_of(stored)) == 1:
-            rows.append((run.network, run.depth, run.recipe, devices[0], run.trainable, stored.history.seconds.min()))
+            step = f"{stored.info['engine']}, {stored.info.get('passes', '')}"
+            rows.append((run.network, run.depth, run.recipe, devices[0], step, run.trainable, stored.history.seconds.min()))
     frame = pd.DataFrame(rows, columns=[*keys, "trainable", "seconds"])
     both = frame.pivot_table("seconds", keys, "trainable", "min").reindex(columns=["bn", "all"])
-    return both.dropna().rename_axis(columns=None).reset_index()
+    return both.dropna().rename_axis(columns=None).reset_index().drop(columns="step")
 
 
 def speed(rows: pd.DataFrame, model: str) -> dict[str, float]:

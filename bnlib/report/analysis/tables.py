@@ -119,7 +119,7 @@ def blog_table(runs: pd.DataFrame, reference: pd.DataFrame):
 
 def where_table(where: pd.DataFrame):
     """The rows of `small_where` as a table to read, in percent."""
-    names = {"relu": "ahead of a ReLU", "added": "ahead of the sum", "ahead": "of all small, ahead of a ReLU"}
+    names = {"relu": "before a ReLU", "added": "before the sum", "ahead": "of all small, before a ReLU"}
     names["negative"] = "of these, β < 0"
     return table(where.drop(columns=["variant", "width", "depth"]).rename(columns=names))
 

@@ -180,8 +180,8 @@ def speed(timed: pd.DataFrame) -> Statement:
     slower = ", that is, slower" if worst.ratio > 1.01 else ""
     return Statement(
         f"In {without}, a batch of {row.images} pictures takes {times}, on {row.machine}, as this page was made. Over all networks "
-        f"and thresholds in the table it is {ends[0]} to {ends[1]}{slower}. Measured again, a share comes out some points elsewhere; the quartiles are of one "
-        "measurement."
+        f"and thresholds in the table it is {ends[0]} to {ends[1]}{slower}. Measured again, a share comes out a few points "
+        "elsewhere; the quartiles are of one measurement."
     )
 
 

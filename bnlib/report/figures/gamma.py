@@ -96,7 +96,7 @@ def fig5_thresholds(shares: pd.DataFrame, reference: pd.DataFrame) -> Figure:
 def gamma_layers(layers: pd.DataFrame, column: str = "gamma") -> Figure:
     """γ layer by layer: median and quartiles, a row of panels for each network and recipe. column: `gamma` or `beta`.
 
-    layers: of `analysis.layers`. Left the layers ahead of a ReLU of their own, right those whose output is added to another's.
+    layers: of `analysis.layers`. Left the layers before a ReLU of their own, right those whose output is added to another's.
     All rows have one scale, which the medians and 98 % of the quartiles keep to; how far the others reach is said.
     """
     found = groups(layers)
@@ -137,5 +137,5 @@ def gamma_layers(layers: pd.DataFrame, column: str = "gamma") -> Figure:
     def measure(rows):
         return alt.course(rows, "place", column, "in the first layer", "in the last", unit="", form=".2f")
 
-    figure.alt = alt.telling(f"Median and quartiles of {symbol}, layer by layer, behind a ReLU or a sum", layers, measure)
+    figure.alt = alt.telling(f"Median and quartiles of {symbol}, layer by layer, before a ReLU or a sum", layers, measure)
     return figure

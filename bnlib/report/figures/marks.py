@@ -95,7 +95,7 @@ def paper_handle(kinds: pd.Series, strong: bool, recipes: list[str]) -> Line2D |
     if not len(kinds) or not panels:
         return None
     known = ", ".join(words for kind, words in SOURCES.items() if kind in set(kinds))
-    pale = "the same, beside 16 epochs of ours" if "paper" in recipes else f"{THEIRS} ({known})"
+    pale = "the same, after 160 epochs, beside our 16" if "paper" in recipes else f"{THEIRS} ({known})"
     style = {"alpha": 1, "markersize": 6.5, "label": f"the paper ({known})"} if strong else {"alpha": PALE, "label": pale}
     return Line2D([], [], **{"color": MUTED if strong else "#000000", "marker": "D", "markersize": 5.2, **style},
                   markerfacecolor="none", markeredgewidth=1.2, linestyle="")  # fmt: skip

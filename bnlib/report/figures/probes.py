@@ -10,7 +10,7 @@ from bnlib.report.figures.marks import chance
 from bnlib.report.figures.panels import finish, groups, panels
 from bnlib.report.figures.style import FAINT, GREY, MUTED, house_style, label, look, order
 
-LACKS = "not trained, or not asked"
+LACKS = "not trained, or not measured yet"
 DEFINITIONS = {"0.9": "> 90 %", "0.99": "> 99 %", "0.999": "> 99.9 %", "zero": "zeros of\nall values"}
 
 
@@ -85,7 +85,7 @@ def clamping_or_chance(clamping: pd.DataFrame) -> Figure:
 
 
 def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
-    """The share of units behind ReLUs that are off, by four definitions, a panel for each network and recipe.
+    """The share of units after ReLUs that are off, by four definitions, a panel for each network and recipe.
 
     relu: of `analysis.relu`, in percent. reference: rows of `paper.values("relu")`, fractions: the bands and the line are what
     a review says of a network and a definition that are not known.
@@ -116,16 +116,16 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         rows = rows[rows.definition == "0.99"] if (rows.definition == "0.99").any() else rows
         return f"{rows['mean'].iloc[0]:.0f} %"
 
-    figure.alt = alt.telling("Share of units behind ReLUs that are 0 for more than 99 % of the images", relu, measure)
+    figure.alt = alt.telling("Share of units after ReLUs that are 0 for more than 99 % of the images", relu, measure)
     return figure
 
 
 def relu_layers(layers: pd.DataFrame) -> Figure:
-    """The share of units that are off, layer by layer: those behind BatchNorm apart from those behind an addition.
+    """The share of units that are off, layer by layer: those after BatchNorm apart from those after an addition.
 
     layers: of `analysis.relu_layers`. A line is the definition > 99 %; its shade reaches from > 99.9 % to > 90 %.
     """
-    kinds = {"BatchNorm": ("-", "o", "behind BatchNorm"), "addition": (":", "D", "behind a block's addition")}
+    kinds = {"BatchNorm": ("-", "o", "after BatchNorm"), "addition": (":", "D", "after a block's addition")}
     with house_style():
         figure, axes = panels(layers, LACKS)
         for ax, (_, own) in zip(axes, groups(layers), strict=True):

@@ -120,7 +120,9 @@ def beside_paper(judged: pd.DataFrame) -> Statement:
     (high, of_high), (low, of_low) = most["first"], most["second"]
     names = (network(low), network(high)) if of_high == of_low else (what(of_low), f"{what(of_high)} in {network(high)}")
     ours = (
-        f"ours differ by {points(most.ours)}" if most.says == "missing" else f"ours are the other way round by {points(most.ours)}"
+        f"ours differ by {points(most.ours)}, no more than chance"
+        if most.says == "missing"
+        else f"ours are the other way round by {points(most.ours)}"
     )
     return Statement(
         f"From {names[0]} to {names[1]} the paper, after 160\u00a0epochs, gains {points(most.reference)}; {after('short')} {ours}."
@@ -177,9 +179,10 @@ def left_to_train(name: str) -> Statement:
     for recipe in experiments.experiment(name).recipes:
         due = experiments.wanted(name, recipe)
         whole, some = _lacking(due, experiments.lacking(name, recipe))
-        each = "all of it" if whole and len(whole) == len({spec.model for spec in due}) else _some_of("all of ", whole)
+        each = "all of it" if whole and len(whole) == len({spec.model for spec in due}) else _some_of(whole)
         if whole or some:
-            said.append(f"{lasting(recipe)} " + ", and ".join(filter(None, (each, _some_of("parts of ", some)))))
+            part = f"some trainings of {_some_of(some)}" if some else ""
+            said.append(f"{lasting(recipe)} " + ", and ".join(filter(None, (each, part))))
     return Statement(f"Not trained yet: {'; '.join(said)}." if said else "")
 
 
@@ -189,10 +192,9 @@ def _lacking(due: list[RunSpec], lacking: list[RunSpec]) -> tuple[list[str], lis
     return [model for model in left if left[model] == ways[model]], [model for model in left if left[model] < ways[model]]
 
 
-def _some_of(how: str, models: list[str]) -> str:
-    """So much of these networks, by name if they are few; empty for none."""
-    names = listing(network(architecture(name).title) for name in models) if len(models) < 5 else f"{len(models)} networks"
-    return f"{how}{names}" if models else ""
+def _some_of(models: list[str]) -> str:
+    """These networks, by name; empty for none."""
+    return listing(network(architecture(name).title) for name in models)
 
 
 def still_to_train(name: str) -> Statement:
@@ -206,6 +208,5 @@ def still_to_train(name: str) -> Statement:
         return Statement("")
     if len(whole) == len({spec.model for spec in line}):
         return Statement(f"Nothing of this has been trained {long} yet.")
-    each = [network(architecture(name).title) for name in whole]
-    each += [f"parts of {network(architecture(name).title)}" for name in some]
-    return Statement(f"Not trained {long} yet: {listing(each)}.")
+    part = f"some trainings of {_some_of(some)}" if some else ""
+    return Statement(f"Not trained {long} yet: {', and '.join(filter(None, (_some_of(whole), part)))}.")

@@ -38,9 +38,9 @@ def growth(own: pd.DataFrame, along: str = "depth", spreads: pd.DataFrame | None
     if not turns:
         if len(own) == 2:
             return f"is {said[0]} and {said[1]}, no further apart than by chance"
-        step = "higher" if (np.diff(mean) > 0).all() else "lower" if (np.diff(mean) < 0).all() else ""
-        if step:
-            return f"is {step} at each {along}, from {said[0]} to {said[-1]}, which may be chance"
+        way = "rises" if (np.diff(mean) > 0).all() else "falls" if (np.diff(mean) < 0).all() else ""
+        if way:
+            return f"{way} with {along}, from {said[0]} to {said[-1]}, which may be chance"
         low, high = percent(mean.min()), percent(mean.max())
         return f"stays between {low} and {high} from {own[along].iloc[0]} to {end}, no two further apart than by chance"
     ways = ["rises" if mean[j] > mean[i] else "falls" for i, j in itertools.pairwise(turns)]
@@ -92,5 +92,5 @@ def _rest(turns: list[int], differ: np.ndarray, mean: np.ndarray, said: list[str
     if differ[turn:, turn:].any() or not differ[before, last]:
         return ", and further on it cannot be told"
     if last - turn == 1:
-        return f"; whether the {said[last]} are {'more' if mean[last] > mean[turn] else 'less'} than that cannot be told"
+        return f"; whether the {said[last]} is {'more' if mean[last] > mean[turn] else 'less'} than that cannot be told"
     return f"; from there to {end} no two differ by more than chance"

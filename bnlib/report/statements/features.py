@@ -28,7 +28,7 @@ def small(shares: pd.DataFrame, judged: pd.DataFrame, threshold: float = 0.01) -
     else:
         text = f"{upper(after(recipe))}, with γ and β alone, the share of γ below {threshold:g} {growth(own)}{few(own)}."
     for row in held[(held.trainable == "bn") & held.recipe.isin(FULL)].itertuples():
-        text += f" The paper is quoted with {row.reference:g}\u00a0%, presumably of {network(row.network)}."
+        text += f" The paper has {row.reference:g}\u00a0%, as others quote it, presumably for {network(row.network)}."
     return Statement(text, verdict, of)
 
 
@@ -110,7 +110,7 @@ def decay(gammas: pd.DataFrame, threshold: float = 0.01) -> Statement:
 
 
 def where_small(where: pd.DataFrame) -> Statement:
-    """Where small γ sit: ahead of a ReLU or ahead of an addition; in the deepest network, γ and β alone.
+    """Where small γ sit: before a ReLU or before an addition; in the deepest network, γ and β alone.
 
     where: of `analysis.small_where`.
     """
@@ -118,8 +118,8 @@ def where_small(where: pd.DataFrame) -> Statement:
     if row is None:
         return Statement("")
     return Statement(
-        f"In {network(row.network)} {percent(row.relu)} of the γ ahead of a ReLU end below 0.01, and {percent(row.added)} of those "
-        f"ahead of an addition, {after(row.recipe)}."
+        f"In {network(row.network)} {percent(row.relu)} of the γ before a ReLU end below 0.01, and {percent(row.added)} of those "
+        f"before an addition, {after(row.recipe)}."
     )
 
 
@@ -190,19 +190,19 @@ def _range(best: float, worst: float) -> str:
 
 
 def nothing_already(where: pd.DataFrame) -> Statement:
-    """Whose β it is that matters: most features of small γ are 0 behind their ReLU anyway. where: of `small_where`."""
+    """Whose β it is that matters: most features of small γ are 0 after their ReLU anyway. where: of `small_where`."""
     row = _deepest(where)
     if row is None:
         return Statement("")
-    so = f". So it is the β of the other {percent(100 - row.ahead)}, ahead of an addition, that matter" if row.negative > 90 else ""
+    so = f". So it is the β of the other {percent(100 - row.ahead)}, before an addition, that matter" if row.negative > 90 else ""
     return Statement(
-        f"In {network(row.network)} {percent(row.ahead)} of the features of small γ are ahead of a ReLU, and "
+        f"In {network(row.network)} {percent(row.ahead)} of the features of small γ are before a ReLU, and "
         f"{percent(row.negative)} of these have β below 0: they are nothing already{so}."
     )
 
 
 def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") -> Statement:
-    """How many units behind ReLUs are off, γ and β alone against everything, in the deepest network trained both ways.
+    """How many units after ReLUs are off, γ and β alone against everything, in the deepest network trained both ways.
 
     relu: of `analysis.relu`. judged: of `analysis.relu_differences`.
     """
@@ -215,7 +215,7 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
         row = rows.sort_values("depth").iloc[-1]
         sure = "" if row.p < LEVEL else "; with so few replicates that may be chance"
         return Statement(
-            f"{upper(after(row.recipe))}, {percent(row.more)} of the units behind ReLUs are 0 for more than {share} with γ and β "
+            f"{upper(after(row.recipe))}, {percent(row.more)} of the units after ReLUs are 0 for more than {share} with γ and β "
             f"alone, and {percent(row.less)} with everything trained, in {network(row.network)}{few(rows.loc[[row.name]])}{sure}.",
             verdict,
             "as an order" if verdict in HOLD else "",
@@ -224,7 +224,7 @@ def silent(relu: pd.DataFrame, judged: pd.DataFrame, definition: str = "0.9") ->
     row = _deepest(own)
     if row is None:
         return Statement("", "not judged" if len(own) else "not trained")
-    off = f"{percent(row['mean'])} of the units behind ReLUs are 0 for more than {share}"
+    off = f"{percent(row['mean'])} of the units after ReLUs are 0 for more than {share}"
     return Statement(f"{upper(after(row.recipe))}, {off} with γ and β alone in {network(row.network)}.", "not judged")
 
 

@@ -6,7 +6,7 @@ from bnlib.report.analysis.accuracy import differing
 from bnlib.report.analysis.replicates import PLACE, sound
 from bnlib.report.analysis.verdicts import FULL, LEVEL, TOLERANCE, fullest
 from bnlib.report.statements.accuracy import judged_at
-from bnlib.report.statements.grammar import Statement, after, listing, network, number, percent, points, upper, what
+from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper, what
 
 
 def as_many(summary: pd.DataFrame) -> Statement:
@@ -39,7 +39,7 @@ def as_many(summary: pd.DataFrame) -> Statement:
         text += f"; {_numbers(near)} cannot be told from them" if len(near) else ""
         text += f", {where}"
     tried = f" Tried: {listing(own.k.astype(str))}." if len(own) > 1 else " No other number has been tried."
-    return Statement(f"{upper(text)}.{tried}", "not judged")
+    return Statement(f"{upper(text)}{'' if own.p.isna().all() else few(own)}.{tried}", "not judged")
 
 
 def alternate(summary: pd.DataFrame, base: str, reference: pd.DataFrame) -> Statement:
@@ -88,7 +88,7 @@ def quoted(reference: pd.DataFrame, judged: pd.DataFrame) -> Statement:
     if not len(own):
         return Statement("")
     each = listing(f"{row.value:.0f}\u00a0% with {what(row.trainable)} trained" for row in own.itertuples())
-    return Statement(f"The paper is quoted with {each}, presumably of {network(own.network.iloc[0])}.")
+    return Statement(f"The paper has {each}, as others quote it, presumably for {network(own.network.iloc[0])}.")
 
 
 def _beside(summary: pd.DataFrame, base: str) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def _learnt(found: dict[str, str]) -> str:
 def _known(measure: str, found: dict[str, str]) -> str:
     """When features go off and when not, as far as it can be told; "" if nothing can."""
     does, does_not = DOES[measure]
-    said = {"yes": f"{does} {WHERE['training']}, too", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
+    said = {"yes": f"{does} even {WHERE['training']}", "no": f"{does_not} {WHERE['training']}"}.get(found["training"])
     each = [said] if said else []
     where = WHERE | ({"decay": "with decay"} if said else {})
     for part in PARTS[1:]:
@@ -152,7 +152,7 @@ def _decay(measure: str, rows: pd.DataFrame, percents: pd.Series) -> str:
 
 
 def _noun(measure: str) -> str:
-    return f"of γ end below {SMALL:g}" if measure == "gamma" else "of the units behind ReLUs are silent"
+    return f"of γ end below {SMALL:g}" if measure == "gamma" else "of the units after ReLUs are silent"
 
 
 def _doubt(row, runs: str = "one run each") -> str:
@@ -185,7 +185,7 @@ def as_the_paper_trains(shares: pd.DataFrame, accounts: pd.DataFrame) -> Stateme
         free = f"without weight decay {percent(less.less.iloc[0])} do{_doubt(less.iloc[0])}"
     return Statement(
         f"As the paper trains, {after('paper')}, {percent(row['mean'])} of γ end below {SMALL:g} in {network(row.network)}; "
-        f"{free}. Decay without any gradient would bring {percent(would)} there, as one can reckon."
+        f"{free}. Decay without any gradient would bring {percent(would)} there."
     )
 
 

@@ -41,9 +41,11 @@ def cheaper(epochs: pd.DataFrame) -> Statement:
         return Statement("")
     row = epochs.assign(saved=1 - epochs.bn / epochs["all"]).sort_values(["depth", "bn"]).iloc[-1]
     times = f"{_seconds(row.bn)} instead of {_seconds(row['all'])}"
+    if row.saved <= 0:
+        return Statement(f"An epoch of {network(row.network)} takes {times} on {row.device}: training does not get cheaper.")
     return Statement(
-        f"Training saves one of three passes over the network, that back to the weights: an epoch of {network(row.network)} takes "
-        f"{times} on {row.device}, {100 * row.saved:.0f}\u00a0% less."
+        "Training does get somewhat cheaper here, as a step skips one of three passes over the network, that back to the weights: "
+        f"an epoch of {network(row.network)} takes {times} on {row.device}, {100 * row.saved:.0f}\u00a0% less."
     )
 
 
