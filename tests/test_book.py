@@ -97,7 +97,7 @@ def test_page_loads_nothing_from_another_host(name):
 @every_page
 def test_page_is_light(name):
     """Its HTML, its pictures and what is ours of scripts and style sheets are under 300 KB; the theme's icon script is gone."""
-    own = {path.name for path in (ROOT / "book" / "_static").iterdir()}
+    own = {path.name for path in (ROOT / "book" / "_static").rglob("*")}
     addresses = [tag.get("src", tag.get("href", "")) for tag in page(name).of("script", "img", "link")]
     files = {(HTML / name).parent / address.split("?")[0] for address in addresses if address and not address.startswith("data:")}
     ours = {path.resolve() for path in files if path.is_file() and (path.parent.name == "_images" or path.name in own)}
@@ -107,12 +107,13 @@ def test_page_is_light(name):
 
 
 @built
-@every_page
-def test_every_image_has_an_alternative_text(name):
-    for image in page(name).of("img"):
-        if "logo__image" not in image.get("class", ""):  # the theme's, beside the book's name in words
-            alt = image.get("alt", "").strip()
-            assert alt and not re.search(r"\.(png|svg)$|^_images", alt), f"{image.get('src')}: alt={alt!r}"
+def test_every_image_has_an_alternative_text():
+    images = [(name, image) for name in PAGES for image in page(name).of("img")]
+    ours = [(name, image) for name, image in images if "logo__image" not in image.get("class", "")]  # else the theme's, of the logo
+    assert len(ours) > 10, "else this asks nothing"
+    for name, image in ours:
+        alt = image.get("alt", "").strip()
+        assert alt and not re.search(r"\.(png|svg)$|^_images", alt), f"{name}, {image.get('src')}: alt={alt!r}"
 
 
 @built

@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from bnlib import data
-from bnlib.data import published
+from bnlib.data import digits, published
 from bnlib.spec import datasets
 
 files = published.SETS["cifar10"]
@@ -78,6 +79,20 @@ def test_order_and_crops_are_pinned():
     images, labels = data.augment(digits.train_images[drawn[0]], *drawn[1:]), digits.train_labels[drawn[0]]
     assert labels.tolist() == [4, 6, 0, 8, 9, 3, 9, 1] and int(images.sum()) == 1675896
     assert torch.equal(digits.take(*drawn)[0], data.normalise(images)) and torch.equal(digits.take(*drawn)[1], labels)
+
+
+def test_digits_are_scikit_learns_read_without_importing_it(monkeypatch):
+    from sklearn.datasets import load_digits
+
+    there, (pixels, labels) = load_digits(), digits._read()
+    assert np.array_equal(pixels, there.images) and np.array_equal(labels, there.target)
+    monkeypatch.setattr(digits.Path, "exists", lambda path: False)  # as where scikit-learn keeps its files elsewhere
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(digits._read(), (pixels, labels), strict=True))
+    monkeypatch.setattr(digits.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(data.DataMissing, match="pip install scikit-learn"):
+        digits.arrays()
+    code = "import sys; from bnlib import data; data.load('digits'); raise SystemExit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_digits_are_real_and_split():

@@ -38,15 +38,32 @@ def installed(tmp_path_factory):
 
 @pytest.fixture
 def outside(installed, tmp_path):
-    """Runs a Python text, or `bnlib` with words, outside the checkout, with the installed package; returns the finished process."""
+    """Runs a Python text outside the checkout, with the installed package; returns the finished process."""
 
-    def call(*words, results=None, text=None):
+    def call(text, *words):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("BNLIB_R")}
-        environment |= {"PYTHONPATH": str(installed)} | ({"BNLIB_RESULTS": str(results)} if results else {})
-        command = [sys.executable, *(("-c", text) if text else ("-m", "bnlib", *map(str, words)))]
+        environment |= {"PYTHONPATH": str(installed)}
+        command = [sys.executable, "-c", text, *map(str, words)]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE)
 
     return call
+
+
+COMMANDS = """
+import json, os, sys
+from click.testing import CliRunner
+from bnlib.cli import main
+from bnlib.store import runs
+
+found = []
+for results, *words in json.loads(sys.argv[1]):  # one process for several commands: to start one takes seconds
+    os.environ.pop("BNLIB_RESULTS", None)
+    os.environ |= {"BNLIB_RESULTS": results} if results else {}
+    runs._said.clear()
+    told = CliRunner().invoke(main, words)
+    found.append((told.exit_code, told.stdout, told.stderr))
+print(json.dumps(found))
+"""
 
 
 def test_a_wheel_holds_every_file_of_the_package(installed):
@@ -65,7 +82,7 @@ try:
 except Exception as error:
     print(json.dumps([bnlib.__file__, counts, str(error)]))
 """
-    done = outside(text=text)
+    done = outside(text)
     assert done.stderr == places_absent() + "\n"
     file, counts, error = json.loads(done.stdout)
     assert Path(file).is_relative_to(installed) and counts == [0, 0, 0] and error.startswith("no run 'resnet14' in ")
@@ -78,24 +95,27 @@ def places_absent():
     )
 
 
-@pytest.mark.parametrize("words", [("results",), ("verify",), ("results", "verify"), ("export", RUN, "file")], ids=" ".join)
-def test_without_the_checkout_each_command_says_where_the_stored_runs_are(words, outside, tmp_path):
-    done = outside(*words)
-    assert done.returncode == (words != ("results",)), "nothing has been verified, or exported"
-    assert done.stderr.count(places_absent()) == 1 and "no run" in done.stdout + done.stderr and "site/results" not in done.stdout
-    assert "nothing wrong" not in done.stdout and not (tmp_path / "file").exists() and not (tmp_path / "runs").exists()
+def test_without_the_checkout_each_command_says_where_the_stored_runs_are(outside, tmp_path):
+    commands = [("results",), ("verify",), ("results", "verify"), ("export", RUN, "file")]
+    done = outside(COMMANDS, json.dumps([("", *words) for words in commands]))
+    for words, (code, said, wrong) in zip(commands, json.loads(done.stdout), strict=True):
+        assert code == (words != ("results",)), "nothing has been verified, or exported"
+        assert wrong.count(places_absent()) == 1 and "no run" in said + wrong and "site/results" not in said, words
+        assert "nothing wrong" not in said
+    assert not (tmp_path / "file").exists() and not (tmp_path / "runs").exists()
 
 
 def test_with_the_folder_of_the_stored_runs_an_installed_package_has_them(outside, tmp_path):
     (tmp_path / "few").mkdir()
     shutil.copytree(ROOT / "results" / RUN, tmp_path / "few" / RUN)
-    done = outside("results", results="few")
-    assert done.returncode == 0 and RUN in done.stdout and not done.stderr
-    assert outside("verify", results="few").stdout == "1 runs, nothing wrong\n"
-    assert outside("export", RUN, "file", results="~/few").returncode == 1, "that is another one"
-    assert outside("export", RUN, "file", results=tmp_path / "few").returncode == 0
-    done = outside("load", "file")
-    assert done.returncode == 0 and "digest:    right" in done.stdout and not done.stderr, "a seed file needs no stored runs"
+    commands = [("few", "results"), ("few", "verify"), ("~/few", "export", RUN, "file")]
+    commands += [(str(tmp_path / "few"), "export", RUN, "file"), ("", "load", "file")]
+    results, verified, elsewhere, exported, loaded = json.loads(outside(COMMANDS, json.dumps(commands)).stdout)
+    assert results[0] == 0 and RUN in results[1] and not results[2]
+    assert verified[1] == "1 runs, nothing wrong\n"
+    assert elsewhere[0] == 1, "that is another one"
+    assert exported[0] == 0
+    assert loaded[0] == 0 and "digest:    right" in loaded[1] and not loaded[2], "a seed file needs no stored runs"
 
 
 @pytest.mark.parametrize(

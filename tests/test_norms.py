@@ -170,7 +170,7 @@ def test_a_run_is_stored_and_its_network_comes_back(trained, norm, tmp_path):
     x = torch.randn(4, 3, 32, 32)
     with torch.no_grad():
         assert spec == run.spec and torch.equal(again(x), model(x))
-    assert file.stat().st_size == seedfile.sizes(run.spec)[1] or abs(file.stat().st_size - seedfile.sizes(run.spec)[1]) < 40
+    assert abs(file.stat().st_size - seedfile.sizes(run.spec)[1]) < 40
     assert set(seedfile._parts(run.spec, 10)) == {"gamma", "beta", "output.weight", "output.bias"}
     with pytest.raises(store.StoreError, match="its convolutions were trained"):
         seedfile.export(runs[norm, "all"], tmp_path / "other.st")
@@ -242,7 +242,6 @@ def test_it_trains_by_the_plain_step_and_is_priced_apart(trained):
 
 
 def test_other_figures_do_not_show_it(tiny, monkeypatch):
-    before = {name: len(experiments.runs(name, "smoke")) for name in experiments.EXPERIMENTS}
     real = store.all_runs()[0]
     specs = [RunSpec("resnet14", trainable, "short", norm="group") for trainable in ("norm", "all")]
 
@@ -256,7 +255,7 @@ def test_other_figures_do_not_show_it(tiny, monkeypatch):
     monkeypatch.setattr("bnlib.store.runs.all_runs", lambda: [Stand(spec) for spec in specs])
     found = {name: set(experiments.runs(name).id) for name in experiments.EXPERIMENTS}
     assert {name for name, ids in found.items() if ids} == {"beyond_norms"} and found["beyond_norms"] == {spec.id for spec in specs}
-    assert before.keys() == found.keys() and "norm" in bnlib.results().columns
+    assert "norm" in bnlib.results().columns
 
 
 # What the page says, of made-up points.

@@ -186,7 +186,8 @@ def test_a_compiler_that_fails_says_why(fresh):
         passes_c.library()
 
 
-def test_without_openmp_there_is_one_thread_and_the_same_result(fresh, monkeypatch):
+def test_without_openmp_there_is_one_thread_and_the_same_result(fresh, threads, monkeypatch):
+    torch.set_num_threads(3)
     (x, added, *grads), bn = tensors((5, 16, 8, 8), torch.float32, torch.float32)
     passes_c.library.cache_clear()
     with_threads = run(passes_c.InC(torch.float32, torch.float32), x, bn, added, True, grads)

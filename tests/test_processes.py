@@ -1,6 +1,7 @@
 """One training in several processes, as torchrun starts them: the same gradients, one store, and what happens when one dies."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -9,12 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from patience import PATIENCE, until
 
 import bnlib
-from bnlib import processes, store, training
+from bnlib import data, processes, store, training
+from bnlib.cli import main
 from bnlib.engine import synced
 from bnlib.store import pretrained
+from bnlib.training import loop
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ["-m", "bnlib", "run", "resnet8", "--recipe", "smoke", "--dataset", "digits", "--device", "cpu"]
@@ -37,14 +41,14 @@ CASES = ["bn-common-64", "bn-common-63", "all-common-64", "all-common-63", "bn-o
 def steps(tmp_path_factory):
     """What one process, and each of two, found after one step, by case."""
 
-    def taken(count):
-        folder = tmp_path_factory.mktemp(f"steps{count}")
-        process = torchrun(count, ROOT / "tests/processes_worker.py", folder, *CASES)
-        text = said(process)
-        assert process.returncode == 0, text
-        return [torch.load(folder / f"{rank}.pt") for rank in range(count)]
-
-    return {count: taken(count) for count in (1, 2)}
+    folders = {count: tmp_path_factory.mktemp(f"steps{count}") for count in (1, 2)}
+    worker = ROOT / "tests/processes_worker.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(worker), str(folders[1]), *CASES])
+        runpy.run_path(str(worker), run_name="__main__")  # one is this one
+    text = said(process := torchrun(2, worker, folders[2], *CASES))
+    assert process.returncode == 0, text
+    return {count: [torch.load(folder / f"{rank}.pt") for rank in range(count)] for count, folder in folders.items()}
 
 
 @pytest.mark.parametrize("case", CASES[:4])
@@ -72,17 +76,17 @@ def test_alone_nothing_is_exchanged():
         raise RuntimeError("lost connection")  # not of another process: there is none
 
 
-def test_more_processes_than_images_is_a_line(tmp_path):
-    process = torchrun(3, *RUN, "--batch-size", "4", BNLIB_RUNS=str(tmp_path))
-    text = said(process)
-    assert process.returncode and text.count("3 processes: the smallest batch of an epoch has") == 1
-    assert not list(tmp_path.glob("digits*"))
+def test_more_processes_than_images_is_a_line(tiny):
+    model, settings = bnlib.freeze(bnlib.build("resnet8"), "bn"), tiny(batch_size=4).settings
+    with pytest.raises(ValueError, match="^3 processes: the smallest batch of an epoch has 4 images, .*; nearest: 2 ") as error:
+        loop.Loop("one", model, data.load("digits"), settings, processes=processes.Processes(0, 3))
+    assert "\n" not in str(error.value)
 
 
-def test_a_sweep_takes_one_process(tmp_path):
-    process = torchrun(2, "-m", "bnlib", "sweep", "fig2_depth", "--recipe", "smoke", BNLIB_RUNS=str(tmp_path))
-    text = said(process)
-    assert process.returncode and "bnlib run" in text
+def test_a_sweep_takes_one_process(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun says it
+    told = CliRunner().invoke(main, ["sweep", "fig2_depth", "--recipe", "smoke"])
+    assert told.exit_code == 1 and "torchrun's processes train one network together: use bnlib run" in told.output
 
 
 def test_a_killed_process_ends_the_job_in_a_line_and_another_number_goes_on(tmp_path):

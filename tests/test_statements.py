@@ -232,7 +232,7 @@ def test_variants_are_held_against_the_base_by_what_replicates_scatter():
     )
     assert plain(same).endswith("the largest difference is 1.0 point (down).")
     one = say.variants(pd.concat([many, variant(("up", 50.5))]), "base", "other ways")
-    assert plain(one) == "Up changes accuracy by 0.5 points in ResNet-14 after 160 epochs, no more than chance."
+    assert plain(one) == "Up changes accuracy by 0.5 points in ResNet-14 after 160 epochs (n = 1 to 3), no more than chance."
     single = say.variants(variant(("base", 50.0), ("up", 60.0)), "base", "other ways")
     assert plain(single).endswith("(up), one run each: no order can be told.")
     assert not say.variants(many, "base", "other ways")

@@ -419,7 +419,7 @@ def test_what_is_no_number_is_null(tiny, tmp_path):
     assert run.info["train_loss"] is None and np.isnan(run.history.train_loss.iloc[-1]) and verification.verify(run) == []
     (run.folder / "run.json").write_text(text.replace("null", "NaN", 1).replace('"format": 2', '"format": 1'))  # an older version's
     sealed(run.folder)
-    assert '"model": NaN' not in text and store.Run(run.folder).info["train_loss"] is None
+    assert store.Run(run.folder).info["train_loss"] is None
 
 
 @pytest.mark.parametrize("moment", range(12))

@@ -500,7 +500,7 @@ def test_sigterm_ends_as_ctrl_c_does(runs_folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pause", [0.0, 0.02, 0.2])
+@pytest.mark.parametrize("pause", [0.0, 0.2])
 def test_two_interrupts_end_without_a_traceback(pause):
     with Started(*LONG) as one:
         one.until("a step: about")
