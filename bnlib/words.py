@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+ALIASES = {"gpu": "cuda", "nvidia": "cuda"}  # what is meant, which no likeness of letters tells
+
 
 class Mendable(Exception):
     """What the user can mend; the message is one line that says how. The command line prints it without a traceback."""
@@ -11,11 +13,15 @@ class Mendable(Exception):
 def nearest(value, allowed: Iterable[str], cutoff: float = 0.6) -> str:
     """`; did you mean 'paper'?`, with the one of `allowed` that is most like `value`, capitals or not; empty if none is.
 
-    cutoff: how like it must be.
+    Of which it is the beginning or a part, up to three. cutoff: how like it must be.
     """
     names = {name.casefold(): name for name in allowed}
-    near = difflib.get_close_matches((value if isinstance(value, str) else shown(value)).casefold(), names, n=1, cutoff=cutoff)
-    return f"; did you mean {names[near[0]]!r}?" if near else ""
+    said = (value if isinstance(value, str) else shown(value)).casefold()
+    near = difflib.get_close_matches(ALIASES.get(said, said), names, n=1, cutoff=cutoff)
+    if not near and 3 <= len(said):
+        near = [name for name in names if name.startswith(said)] or [name for name in names if said in name]
+    *some, last = [repr(names[name]) for name in near[:3]] or [""]
+    return f"; did you mean {', '.join(some)}{' or ' if some else ''}{last}?" if last else ""
 
 
 def one_of(name: str, value, allowed: Iterable[str]) -> None:

@@ -272,8 +272,18 @@ def test_what_is_equal_has_one_id():
     assert len(RunSpec("resnet14", "random:16+output", seed=2**63 - 1).id) < 200  # it names a folder
 
 
+def test_no_more_images_can_be_asked_for_than_there_are():
+    for dataset, train, test in (("cifar10", 50_000, 10_000), ("digits", 1_437, 360), ("cifar10-last5", 25_000, 5_000)):
+        assert RunSpec("resnet14", dataset=dataset, train_images=train, test_images=test).settings.train_images == train
+        with pytest.raises(ValueError, match=f"train_images {train + 1}: {dataset} has {train:,} of them; nearest: {train}"):
+            RunSpec("resnet14", dataset=dataset, train_images=train + 1)
+        with pytest.raises(ValueError, match=f"test_images {test + 1}: .*nearest: {test}"):
+            RunSpec("resnet14", dataset=dataset, test_images=test + 1)
+    assert RunSpec("resnet14", dataset="imagefolder:/data", train_images=1_000_000).train_images == 1_000_000
+
+
 def test_the_largest_that_is_allowed_is_allowed():
-    most = dict(epochs=100_000, batch_size=100_000, train_images=1_000_000, lr=1000, weight_decay=1000, momentum=0.999999)
+    most = dict(epochs=100_000, batch_size=100_000, train_images=50_000, lr=1000, weight_decay=1000, momentum=0.999999)
     assert RunSpec("resnet9998", seed=2**63 - 1, **most).settings.weight_decay == 1000
     assert RunSpec("wrn14-76").model == "wrn14-76" and check_depth(np.int64(9998)) == 9998
     assert RunSpec("resnet14", lr=1e-3, lr_drop=10, milestones=(1, 2, 3, 4, 5, 6)).settings.learning_rate(6) == pytest.approx(1000)

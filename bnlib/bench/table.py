@@ -1,6 +1,7 @@
 """What was measured: kept in a file for each machine, and set as tables."""
 
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -56,9 +57,11 @@ def floor(model: str, rates: dict) -> float:
     Its multiplications at the rate of a large matrix product; or, if that takes longer, nine passes over the output of every
     convolution at the rate of a copy: the convolution writes it, the pass behind reads it and writes its own, which the next
     convolution reads; back, that pass reads its two and writes one, which the convolution reads to write another. Where all
-    of that fits in a cache, less is possible.
+    of that fits in a cache, less is possible. NaN where the rate of a copy has not been measured.
     """
     products, values = models.work(model, BATCH)
+    if "bytes_per_second" not in rates:
+        return math.nan
     return max(2 * products / rates["flop_per_second"], 9 * 2 * values / rates["bytes_per_second"])
 
 
@@ -100,14 +103,25 @@ def kept(machine: str, folder: Path) -> dict:
 
 
 def save(found: dict, folder: Path) -> Path:
-    """Write what was found to a file named after the machine, at once; what was measured before and not now stays in it."""
-    path, measured = place(found["machine"], folder), {row["model"] for row in found["rows"]}
-    before = kept(found["machine"], folder)
-    rows = [row for row in before["rows"] if row["model"] not in measured]
-    found = {**before, **found, "rows": rows + [{"commit": found["commit"], **row} for row in found["rows"]]}
+    """Write what was found to a file named after the machine, at once; what was measured before and not now stays in it.
+
+    That is: of each model each way, and of each model, number of processes and trainable set what they exchange.
+    """
+    path, before = place(found["machine"], folder), kept(found["machine"], folder)
+    merged = {**before, **found, "rows": _renewed(before["rows"], found["rows"], found["commit"], "model", "way")}
+    if "exchange" in merged:
+        keys = ("model", "processes", "trainable")
+        merged["exchange"] = _renewed(before.get("exchange", []), found.get("exchange", []), found["commit"], *keys)
     folder.mkdir(parents=True, exist_ok=True)
-    files.put(folder, path.name, (json.dumps(found, indent=1) + "\n").encode())
+    files.put(folder, path.name, (json.dumps(merged, indent=1) + "\n").encode())
     return path
+
+
+def _renewed(before: list[dict], rows: list[dict], commit: str, *keys: str) -> list[dict]:
+    """The rows of `before`, less those that `rows` has anew, by `keys`; then these, with the `commit` that they are of."""
+    anew = {tuple(row.get(key) for key in keys) for row in rows}
+    kept_ = [row for row in before if tuple(row.get(key) for key in keys) not in anew]
+    return kept_ + [{"commit": commit, **row} for row in rows]
 
 
 def stored(folder: Path = store.ROOT / "benchmarks") -> dict[str, tuple[dict, pd.DataFrame]]:

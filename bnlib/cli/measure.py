@@ -5,18 +5,19 @@ import functools
 import click
 
 from bnlib.cli import options
+from bnlib.spec.choices import JOBS, SIZES
 
 
-@click.command()
+@click.command(short_help="Measure a training step on this machine.")
 @click.option(
     "--model", "models", multiple=True, metavar="MODEL", help="resnetN or wrn14-W, may be given again.  [resnet14, resnet110]"
 )
 @click.option("--all", "everything", is_flag=True, help="Every way of taking a step, not only the main ones.")
 @click.option("--scaling", is_flag=True, help="Also depths to 866 and widths to 8: half an hour without a GPU.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often the ways take turns.")
+@click.option("--rounds", type=options.Whole(1, 1000), help="How often the ways take turns.  [3]")
 @click.option(
     "--exchange",
-    type=click.IntRange(min=2),
+    type=options.Whole(2, JOBS[1]),
     metavar="N",
     help="Instead: what N processes exchange in a step, and how long it takes.",
 )
@@ -33,44 +34,61 @@ def bench(models, everything, scaling, rounds, exchange, as_json, save, device, 
     from bnlib import data as datasets
     from bnlib.spec import architecture
 
+    unsaved = []
+
+    def keep(found, what=""):
+        """Write what was found, once it has been shown: a full disk loses no measurement."""
+        try:
+            click.echo(f"{what}written to {bench.save(found, save)}", err=True)
+        except OSError as error:
+            unsaved.append(f"nothing could be written to {save} ({error.strerror}); what was measured is above")
+
+    where = machine.device(device)
+    if save:
+        bench.kept(machine.device_name(where), save)  # if that cannot be read, it is better known now
     if exchange:
-        where = machine.device(device)
+        given = {"--all": everything, "--scaling": scaling, "--rounds": rounds, "--data": data_root}
+        if besides := [name for name, value in given.items() if value]:
+            raise ValueError(f"--exchange measures what processes exchange, and nothing else: leave out {', '.join(besides)}")
         found = {**bench.describe(where), "rows": []}
         found["exchange"] = bench.exchange.measure(models or bench.exchange.MODELS, exchange, where.type)
         click.echo(
             json.dumps(found["exchange"], indent=1) if as_json else bench.exchanged(found["exchange"]).to_string(index=False)
         )
         if save:
-            click.echo(f"written to {bench.save(found, save)}", err=True)
+            keep(found)
+        if unsaved:
+            raise click.ClickException(unsaved[0])
         return
     models = [architecture(name).name for name in models] or ["resnet14", "resnet110"]
     if flat := [name for name in models if architecture(name).family != "resnet"]:
         raise ValueError(f"model {flat[0]!r}: the fused step, which is measured here, is for resnetN and wrn14-W")
-    where = machine.device(device)
     datasets.load("cifar10", data_root)
-    if save:
-        bench.kept(machine.device_name(where), save)  # if that cannot be read, it is better known now
     found, say = {**bench.describe(where), "rows": []}, functools.partial(click.echo, err=True)
     deeper = [architecture(name).name for family in bench.SCALING for name in family] if scaling else []
     for model in dict.fromkeys([*models, *deeper]):
         if model in models:
-            rows = bench.compare(model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds, say=say)
+            rows = bench.compare(
+                model, bench.ways(where) if everything else bench.FEW, where, data_root, rounds=rounds or 3, say=say
+            )
         else:
             rows = bench.compare(model, ["fused bf16", "convolutions bf16"], where, data_root, rounds=1, steps=3, say=say)
         found["rows"] += rows
-        if save:
-            say(f"{model}: written to {bench.save(found, save)}")
         if not as_json:
             click.echo(f"\n{model}, batch {bench.BATCH}, {found['machine']}\n{bench.table(rows).to_string()}\n")
+        if save:
+            keep(found, f"{model}: ")
     ours = {row["model"]: row["epoch_seconds"] for row in found["rows"] if row["way"] == "fused bf16"}
     found["seconds_per_epoch"] = ours[models[0]] if len(models) == 1 else ours
     if as_json:
         click.echo(json.dumps(found, indent=1))
+    if unsaved:
+        raise click.ClickException(unsaved[-1])
 
 
-@click.command()
+@click.command(short_help="Check that a data set is there, or get it.")
 @click.option("--dataset", default="cifar10", show_default=True, metavar="NAME", help=options.DATASETS_HELP)
-@click.option("--size", type=int, default=224, show_default=True, help="Side that the pictures of an imagefolder are decoded to.")
+@click.option("--size", type=options.Whole(*SIZES), help="Side that the pictures of an imagefolder are decoded to.  [224]")
 @click.option("--download", is_flag=True, help="Get it unless it is there and right: CIFAR-10 170 MB, CIFAR-100 169, SVHN 246.")
 @options.data
 @options.one_line
@@ -88,7 +106,10 @@ def data(dataset, size, download, data_root):
             raise ValueError(f"dataset {dataset!r} is not downloaded; those that are: {', '.join(SETS)}")
         datasets.download(data_root, files)
     own = dataset.startswith(spec.datasets.FOLDER)
-    loaded = datasets.load(dataset, data_root, size if own else 32)
+    if size and not own:
+        raise ValueError(f"--size {size}: the pictures of {dataset} are {spec.datasets.SIDE}×{spec.datasets.SIDE}; leave it out")
+    size = (size or 224) if own else spec.datasets.SIDE
+    loaded = datasets.load(dataset, data_root, size)
     counts = f"{loaded.train_count:,} training and {loaded.test_count:,} test images"
     if own:
         count = loaded.crew.count

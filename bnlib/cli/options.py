@@ -21,7 +21,7 @@ from bnlib.spec.choices import (
     PRECISIONS,
     WEIGHT_INITS,
 )
-from bnlib.words import Mendable, nearest
+from bnlib.words import Mendable, nearest, whole
 
 
 class Stopped(KeyboardInterrupt):
@@ -69,10 +69,10 @@ def one_line(function):
                 time.sleep(2)  # of torchrun's processes, which all find the same, the first one says it before it is ended
                 raise SystemExit(1) from None
             raise click.ClickException(str(error)) from None
+        except BrokenPipeError:  # whoever reads what is said has had enough: click ends without a word
+            raise
         except OSError as error:
-            if error.filename is None:  # not of a file that the user has named: a broken pipe, for one
-                raise
-            raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+            raise click.ClickException(": ".join(filter(None, (error.filename, error.strerror or str(error))))) from None
         except RuntimeError as error:
             if "home directory" not in str(error):  # what pathlib says of a ~
                 raise
@@ -136,6 +136,30 @@ probes = click.option(
     help="Ask the trained network for Figures 6 and 7 and on the training images; unless convolutions are trained, that can be "
     "done later.",
 )
+
+
+class Whole(click.ParamType):
+    """A whole number from `least` to `most`; a mistake is told the nearest."""
+
+    name = "integer"
+
+    def __init__(self, least: int, most: int):
+        self.least, self.most = least, most
+
+    def convert(self, value, parameter, context):  # noqa: D102  click's own
+        try:
+            return whole("", int(value) if str(value).lstrip("+-").isdecimal() else value, self.least, self.most)
+        except ValueError as error:
+            self.fail(str(error).strip(), parameter, context)
+
+
+class File(click.ParamType):
+    """The path of a file, as it is given."""
+
+    name = "file"
+
+    def convert(self, value, parameter, context):  # noqa: D102  click's own
+        return value if value.strip() else self.fail(f"{value!r}: the path of a file is needed", parameter, context)
 
 
 class Folder(click.ParamType):

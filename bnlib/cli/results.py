@@ -1,6 +1,7 @@
 """The stored runs: list, verify and ask them, and clean up."""
 
 import functools
+import re
 import shlex
 
 import click
@@ -10,7 +11,7 @@ from bnlib.spec.choices import DATASETS, PROBES
 from bnlib.words import Mendable
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List the stored runs; verify, ask, clean up.")
 @click.pass_context
 @options.one_line
 def results(context):
@@ -21,7 +22,8 @@ def results(context):
 
     frame, going = store.results(), store.unfinished()
     if len(frame):
-        shown = frame[["id", "accuracy", "status", "seconds", "device"]]
+        other = {run.id: _besides(run.spec.text) for run in store.all_runs()}  # what tells runs of one name apart
+        shown = frame[["id", "accuracy", "status", "seconds", "device"]].assign(besides=frame.id.map(other))
         click.echo(shown.to_string(index=False, formatters={"accuracy": "{:.2%}".format, "seconds": "{:,.0f}".format}))
     else:
         click.echo(_nothing())
@@ -31,6 +33,14 @@ def results(context):
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for line in lines:
             click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _besides(text: str) -> str:
+    """Of a spec's text what its run's id does not say."""
+    fields = re.split(r" (?=\w+=)", text)
+    return " ".join(
+        one for one in fields if one.partition("=")[0] not in ("model", "trainable", "then", "recipe", "seed", "dataset")
+    )
 
 
 def _nothing() -> str:
@@ -54,7 +64,7 @@ def _line(row) -> tuple[str, ...]:
     return row.id, epoch, accuracy, saved, f"{state}; {row.fault}" if row.fault else state
 
 
-@results.command()
+@results.command(short_help="Check every stored run.")
 @click.option("--accuracy", is_flag=True, help="Also draw each network again and evaluate it on the test images.")
 @options.data
 @options.one_line
@@ -94,7 +104,7 @@ def verify(accuracy, data_root):
         click.echo(f"where {orphans} of them began is not checked: the network is not here, or was trained again since")
 
 
-@results.command()
+@results.command(short_help="Say what killed processes left behind; remove it.")
 @click.option("--yes", is_flag=True, help="Remove it.")
 @options.one_line
 def clean(yes):
@@ -114,7 +124,7 @@ def clean(yes):
         click.echo(f"{len(found)} removed" if yes else f"{len(found)} left over; `bnlib results clean --yes` removes them")
 
 
-@results.command()
+@results.command(short_help="Ask trained networks what the figures show.")
 @click.argument("names", nargs=-1, metavar="[RUN]...")
 @click.option(
     "--only", "asked", type=options.Choice(PROBES), multiple=True, help="May be given more than once.  [default: all four]"
@@ -139,6 +149,8 @@ def probe(names, asked, device, data_root):
         if why[one.id]:
             click.echo(f"{one.id}: {why[one.id]}")
     due = [one for one in can if not why[one.id]]
+    if not due and not names:
+        click.echo(f"nothing to ask of {len(runs)} runs" if runs else _nothing())
     training.ask(due, device=device, data_root=data_root, names=asked)
 
 

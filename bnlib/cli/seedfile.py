@@ -7,9 +7,9 @@ import click
 from bnlib.cli import options
 
 
-@click.command()
+@click.command(short_help="Write a trained network to a file, as its seed.")
 @click.argument("run", metavar="RUN")
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=options.File(), metavar="FILE")
 @options.one_line
 def export(run, file):
     """Write the trained network of the stored run RUN to the new file FILE: as its seed, and what was trained.
@@ -27,8 +27,8 @@ def export(run, file):
     click.echo(f"{path}: {path.stat().st_size:,} bytes, {found.accuracy:.2%} test accuracy; all weights would be {whole:,} bytes")
 
 
-@click.command()
-@click.argument("file", metavar="FILE")
+@click.command(short_help="Check such a file, and say what it is.")
+@click.argument("file", type=options.File(), metavar="FILE")
 @click.option("--accuracy", is_flag=True, help="Also evaluate the network on the test images.")
 @options.data
 @options.one_line

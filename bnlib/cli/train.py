@@ -8,15 +8,15 @@ import time
 import click
 
 from bnlib.cli import options
-from bnlib.spec.choices import REPLICATES
+from bnlib.spec.choices import JOBS, REPLICATES
 
 ENDS = 1.0  # seconds of a budget for Python's own start and end, which no command sees
 
 
-@click.command()
+@click.command(short_help="Train a network, or find it among the stored runs.")
 @options.spec_options
 @click.option(
-    "--replicates", type=click.IntRange(*REPLICATES), default=1, help="Also the next seeds, so many in all, trained together."
+    "--replicates", type=options.Whole(*REPLICATES), default=1, help="Also the next seeds, so many in all, trained together."
 )
 @options.probes
 @options.one_line
@@ -67,7 +67,7 @@ class _Sweep(click.Command):
             formatter.write_text(", ".join(options.Experiment().choices))
 
 
-@click.command(cls=_Sweep)
+@click.command(cls=_Sweep, short_help="Train what an experiment lacks.")
 @click.argument("name", type=options.Experiment(), metavar="NAME")
 @options.recipe_of
 @options.dataset_of
@@ -75,12 +75,10 @@ class _Sweep(click.Command):
     "--model", "models", multiple=True, metavar="MODEL", help="Only this network, its own or another; may be given again."
 )
 @click.option(
-    "--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
+    "--seeds", type=options.Whole(*REPLICATES), default=1, show_default=True, help="Replicates of each; all of seed 0 come first."
 )
 @click.option("--budget", type=options.Duration(), help="Stop within this time, such as 9m; the same command goes on.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings at a time, which share the cores."
-)
+@click.option("--jobs", type=options.Whole(*JOBS), default=1, show_default=True, help="Trainings at a time, which share the cores.")
 @click.option("--scheduler", metavar="tcp://HOST:PORT", help="Train on the workers of this Dask scheduler instead of here.")
 @click.option(
     "--resources", multiple=True, metavar="NAME=N", callback=_resources, help="What a training takes of a worker's, such as GPU=1."
@@ -96,6 +94,7 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
     started = time.monotonic()  # the list, and all that is imported for it, is part of the budget
     from bnlib import experiments
     from bnlib.store import places
+    from bnlib.words import duration
 
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("torchrun's processes train one network together: use bnlib run; a sweep takes --jobs or --scheduler")
@@ -128,7 +127,8 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
             if executor is not None:
                 expected = executors.price(executor, missing, settings)
             else:
-                expected = costs.costs(missing, **settings)
+                until = None if budget is None or only_list else started + budget
+                expected = costs.costs(missing, until=until, **settings)
             click.echo("\n".join(costs.plan(specs, expected)))
         if only_list or not missing:
             return
@@ -152,11 +152,15 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
         if not no_list:
             still = experiments.missing(missing)
             click.echo(f"{name}, recipe {recipe}: {len(missing) - len(still)} trained, {len(still)} left")
+            known = [cost.epoch for cost in (expected or {}).values()]
+            if left is not None and len(still) == len(missing) and (not known or left < min(known)):
+                takes = f"; the shortest takes about {duration(min(known))}" if known else ""
+                click.echo(f"{duration(budget)} is too short for an epoch of any{takes}")
         if failed:
             raise failed
 
 
-@click.command()
+@click.command(short_help="Say how long a training would take here.")
 @options.spec_options
 @options.one_line
 def estimate(device, data_root, **spec):

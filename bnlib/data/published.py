@@ -81,13 +81,16 @@ SETS = {  # the names of the classes are not needed
 def folder(root: str | Path | None = None) -> Path:
     """Where data sets are looked for: `root`, else the environment variable BNLIB_DATA, else ~/.cache/bnlib.
 
-    Raises DataMissing if that begins with a `~` for which there is no home.
+    Raises DataMissing if that begins with a `~` for which there is no home, or is a file.
     """
     path = Path(root or os.environ.get("BNLIB_DATA") or "~/.cache/bnlib")
     try:
-        return path.expanduser()
+        path = path.expanduser()
     except RuntimeError:
         raise DataMissing(f"there is no home folder for {path}; set BNLIB_DATA to the folder that holds the data sets") from None
+    if path.is_file():
+        raise DataMissing(f"{path} is a file; the folder that holds the data sets is needed, by BNLIB_DATA or --data")
+    return path
 
 
 def arrays(name: str, root: str | Path | None = None) -> Iterator[np.ndarray]:

@@ -72,6 +72,9 @@ def overrides(spec: "RunSpec") -> None:
     for name, span in spans.items():
         if getattr(spec, name) is not None:
             put(name, whole(name, getattr(spec, name), *span))
+    for name, there in zip(("train_images", "test_images"), datasets.COUNTS.get(spec.dataset, (math.inf,) * 2), strict=True):
+        if (given := getattr(spec, name)) is not None and given > there:  # all there are, under another name
+            raise ValueError(f"{name} {given}: {spec.dataset} has {there:,} of them; nearest: {there}")
     for name, above in (("lr", True), ("lr_drop", True), ("momentum", False), ("weight_decay", False)):
         value = getattr(spec, name)
         if value is None:

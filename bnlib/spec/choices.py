@@ -17,6 +17,7 @@ DEVICES = ("cpu", "cuda")
 # From the least to the most. More is a slip of the hand: nothing that is known of such trainings comes near.
 SEEDS = (0, 2**63 - 1)  # what fits the columns of a table
 REPLICATES = (1, 1000)
+JOBS = (1, 256)  # processes at a time
 EPOCHS = (1, 100_000)
 BATCH_SIZES = (2, 100_000)  # one image of 1×1 pixels has no variance: BatchNorm needs two values
 IMAGES = (1, 1_000_000)

@@ -46,7 +46,10 @@ def parse(trainable: str) -> tuple[frozenset[str], int]:
         elif word in (*GROUPS, *OTHERS, BESIDE):
             groups |= {word}
         else:
-            hint = words.nearest(word, [*_SETS, *GROUPS, *OTHERS, BESIDE, "random:2"], cutoff=0.5)
+            known = [*_SETS, *GROUPS, *OTHERS, BESIDE]
+            several = [part for part in re.split(r"[\s,;&|]+", word) if part]
+            joined = len(several) > 1 and all(part in known or re.fullmatch(r"random:\d+", part) for part in several)
+            hint = f"; did you mean {'+'.join(several)!r}?" if joined else words.nearest(word, [*known, "random:2"], cutoff=0.5)
             raise ValueError(f"{said}: unknown group {words.shown(word)}; use {', '.join(_ALLOWED)}, joined by +{hint}")
     return groups, k
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import re
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,17 @@ def _probes(spec: RunSpec, epoch: float) -> float:
 
 
 def costs(
-    specs: list[RunSpec], *, device: str | None = None, data_root: str | Path | None = None, probes: bool = True
+    specs: list[RunSpec],
+    *,
+    device: str | None = None,
+    data_root: str | Path | None = None,
+    probes: bool = True,
+    until: float | None = None,
 ) -> dict[RunSpec, Cost]:
     """About what each of `specs` costs here, by the stored runs of this machine; of a kind without any the smallest is measured.
 
-    Also of the trainings that must come before them, as some of `specs` begin from their networks.
+    Also of the trainings that must come before them, as some of `specs` begin from their networks. until: of `time.monotonic`;
+    after that nothing is measured, and what has not been is left out.
     """
     if not specs:
         return {}
@@ -114,6 +121,8 @@ def costs(
     for same in {kind(spec) for spec in specs}:
         own = [spec for spec in specs if kind(spec) == same]
         measured = same not in known
+        if measured and until is not None and time.monotonic() >= until:
+            continue
         if measured:
             pace = _measure(min(own, key=epoch_work), where, data_root)
             known[same] = [pace] if pace else []

@@ -52,7 +52,7 @@ def sweep(
         store.check_writable(store.runs_folder() / ".unfinished")
     if until is not None and time.monotonic() < until and expected is None:
         lacking = [spec for spec in can if store.find(spec) is None]
-        expected = costs(lacking, device=settings.get("device"), data_root=settings.get("data_root"))
+        expected = costs(lacking, device=settings.get("device"), data_root=settings.get("data_root"), until=until)
     too_much, failed = {}, 0  # the work of an epoch, of each kind of training
     for group in groups(can, together=on_gpu):
         left = math.inf if until is None else until - time.monotonic()

@@ -105,7 +105,8 @@ def estimate(training) -> str:
     pace, epochs = training.pace, training.settings.epochs - len(training.history)
     about = training.left * (training.steps * pace.step + pace.test) + pace.last_test - pace.test + pace.probes
     return (
-        f"{epochs} epochs of {training.steps} steps, {1000 * pace.step:.{0 if pace.step > 0.02 else 1}f} ms a step: "
+        f"{epochs} epoch{'s' * (epochs > 1)} of {training.steps} steps, "
+        f"{1000 * pace.step:.{0 if pace.step > 0.02 else 1}f} ms a step: "
         f"about {duration(about)} ({training.step.name} step, {training.precision}, "
         f"{machine.device_name(training.device)})"
     )

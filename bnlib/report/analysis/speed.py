@@ -86,7 +86,7 @@ def machines(stored: dict[str, tuple[dict, pd.DataFrame]]):
                     "an epoch": duration(said["epoch"]),
                     "times the loop's speed": _said(said["times"], "{:.1f}"),
                     "over its convolutions": _said(said["over"], "{:.2f}"),
-                    "over the estimate": f"{own.seconds / own.floor:.1f}",
+                    "over the estimate": _said(own.seconds / own.floor, "{:.1f}"),
                     "peak memory": f"{said['peak'] / 2**30:.1f} GiB",
                     "commit": own.commit[:7],
                 }

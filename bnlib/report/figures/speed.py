@@ -20,7 +20,7 @@ def steps(rows: pd.DataFrame) -> Figure:
     """
     rows = rows[rows.way != "cold bf16"]  # the same step, only its first one is another
     ways = rows.groupby("model").way.nunique()
-    models = [model for model in rows.model.unique() if ways[model] > 2]
+    models = [model for model in rows.sort_values(["width", "depth"]).model.unique() if ways[model] > 2]
     if not models:
         return nothing("nothing has been measured yet")
     each = []
