@@ -127,7 +127,15 @@ def test_who_is_ahead_when_the_rest_joins_is_said_as_it_is(then, last, said, mon
         for epoch, value in at.items()
     ]
     monkeypatch.setattr(order, "_mean_curves", lambda _: pd.DataFrame(curves))
-    assert order.lead(None).text.replace("\u00a0", " ").partition("ResNet\u201114 ")[2] == said
+    begins, _, rest = order.lead(None).text.replace("\u00a0", " ").partition("ResNet\u201114 ")
+    assert begins == "When the rest joins, after 8 epochs, where the learning rate drops, too, " and rest == said
+
+
+def test_curves_are_of_what_did_not_diverge():
+    runs = experiments.runs("beyond_bn_first", "short")
+    own = runs[(runs.network == "ResNet-14") & (runs.variant == START)]
+    every, one = order._mean_curves(own), order._mean_curves(own.assign(status=["finished", *["diverged"] * (len(own) - 1)]))
+    assert set(every.n) == {len(own)} and set(one.n) == {1} and not len(order._mean_curves(own.assign(status="diverged")))
 
 
 @pytest.mark.parametrize("one", questions.BEYOND, ids=lambda one: one.pages[0])

@@ -134,7 +134,26 @@ def test_what_else_is_said():
     assert not chapter.sooner(single[:0]) and not chapter.sooner(single[single.recipe == "short"])
     assert not chapter.further(found[:0]) and not chapter.whole(single[:0]) and not chapter.speed(pd.DataFrame())
     timed = chapter.to_time(runs)
+    assert all(store.load(name).spec.model != "resnet110" for name in timed) and (runs.depth == 110).any(), "it takes too long"
     assert RUN in timed and all(store.load(name).spec.trainable == "bn" for name in timed)
+
+
+def test_the_tables_have_what_their_columns_say():
+    row = {
+        "network": "ResNet-14",
+        "threshold": 0.01,
+        "whole": 300.0,
+        "pruned": 270.0,
+        "ratio": 0.9,
+        "low": 0.88,
+        "high": 0.93,
+        "turns": 9,
+    }
+    listed = chapter.timing_table(pd.DataFrame([row])).data.iloc[0]
+    assert (listed["whole (ms)"], listed["pruned (ms)"], listed["of the time (%, quartiles)"]) == ("300", "270", "90 (88 to 93)")
+    found = points(("bn", 14, "paper", 40.0, -0.4)).assign(parameters=175_258, parameters_saved=75_258, low=-0.5, high=-0.25, n=3)
+    listed = chapter.savings_table(found).data.iloc[0]
+    assert listed["kB"] == "701 → 400" and listed["accuracy (points)"] == "−0.40 (−0.50 to −0.25)"
 
 
 def test_the_time_is_said_at_best_and_at_worst():

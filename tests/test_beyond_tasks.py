@@ -71,6 +71,13 @@ def test_where_one_network_is_behind_is_said_by_how_much():
     )
 
 
+def test_the_table_has_what_is_lost_with_a_minus():
+    rows = runs("beyond_tasks", both((44, 55), (85, 82)))
+    listed = tasks.table_of(tasks.tasks(rows)).data
+    assert [text.split("\u00a0")[0] for text in listed["difference (95 %)"]] == ["−41.0", "−27.0"]
+    assert list(listed["as good"]) == ["no", "no"] and list(listed["guessing (%)"]) == ["10.0", "25.0"]
+
+
 def test_each_task_scatters_by_itself():
     rows = runs("beyond_tasks", both((44, 55, 82, 96), (85, 82, 95, 98)))
     rows = rows.assign(accuracy=rows.accuracy + np.where(rows.variant.str.startswith("digits"), 0.05 * (rows.seed - 1), 0))
@@ -174,6 +181,10 @@ def test_single_runs_and_parts_of_what_is_due_judge_nothing():
 def test_the_better_rate_is_shown_and_the_best_set_comes_first():
     points = transfer.carried(carry(n10=(50, 55, 50, 58), n100=(60, 65, 60, 65.05)))
     assert set(points[points.best].rate) == {0.1} and len(points) == 16 and points.best.sum() == 8
+    listed = transfer.table_of(points).data
+    assert set(zip(listed["learning rate"], listed["shown"], strict=True)) == {("0.1", "yes"), ("0.01", "")}
+    (guess,) = [line for line in transfer.figure(points).axes[0].lines if set(line.get_ydata()) == {20}]
+    assert guess.get_linestyle() == "--", "chance among five classes"
     ranked = transfer.ranking(points)
     assert ranked[ranked.images == 10].trainable.tolist()[:2] == ["bn+output", "output"] and ranked.gap.iloc[1] == pytest.approx(3)
     text = transfer.less_pays(ranked).text

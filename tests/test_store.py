@@ -539,6 +539,44 @@ def test_a_tag_in_a_run_is_text_in_every_output(field, change, copied, monkeypat
     assert len(shown) or folder.name in page.left_out()
 
 
+def _probes(folder, change):
+    found = json.loads((folder / "probes.json").read_text())
+    change(found)
+    (folder / "probes.json").write_text(json.dumps(found))
+
+
+def _negative(folder):
+    lines = (folder / "history.csv").read_text().splitlines(keepends=True)
+    row = lines[5].split(",")
+    row[form.HISTORY.index("test_loss")] = "-1"
+    (folder / "history.csv").write_text("".join([*lines[:5], ",".join(row), *lines[6:]]))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda folder: edit(folder, started="2026-01-31T12:00:00"), "a time with its zone"),
+        (lambda folder: edit(folder, earlier=["AMD"]), "a list of objects"),
+        (_negative, "a loss is no number of at least 0"),
+        (lambda folder: _probes(folder, lambda found: found["clamping"]["threshold"].reverse()), "thresholds that do not rise"),
+    ],
+)
+def test_what_a_file_says_is_held_against_its_form(change, message, copied):
+    folder = copied()
+    assert verification.verify(store.Run(folder)) == []
+    change(folder)
+    sealed(folder)
+    assert message in " ".join(verification.verify(store.Run(folder)))
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    order, sync, move = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (order.append(os.fstat(number).st_size), sync(number))[1])
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("named"), move(*paths))[1])
+    files.put(tmp_path, "file", b"12345")
+    assert order[:2] == [5, "named"], "else a power cut could leave it empty"
+
+
 @pytest.mark.parametrize("field", ["engine", "passes", "device", "status", "id"])
 def test_a_text_that_moves_a_terminal_is_refused(field, copied):
     folder = copied()
