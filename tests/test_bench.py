@@ -85,6 +85,17 @@ def test_the_ratios_of_the_table_are_against_the_loop_and_the_convolutions(found
     assert table["÷ convolutions"].to_dict() == {"loop": 0.25, "plain fp32": 0.5, "fused bf16": 0.75, "convolutions bf16": 1.0}
 
 
+def test_pruned_is_timed_as_a_share_of_the_whole(monkeypatch):
+    monkeypatch.setattr(bench.forward, "turns", lambda models, **_: [[0.2, 0.1, 0.05]] * 4)
+    frame = bench.pruned(["resnet14_bn_short_seed0-f7b08146"], (0.01, 0.1))
+    assert list(frame.whole) == [200, 200] and list(frame.ratio) == [0.5, 0.25] and list(frame.pruned) == [100, 50]
+
+
+def test_each_kind_of_device_has_its_ways():
+    cpu, gpu = (set(bench.ways(torch.device(kind))) for kind in ("cpu", "cuda"))
+    assert "inductor bf16" in cpu - gpu and "unrecorded bf16" in gpu - cpu and set(bench.FEW) <= cpu & gpu
+
+
 def test_a_rate_that_was_not_measured_gives_no_estimate(found, tmp_path):
     bench.save({name: value for name, value in found.items() if name != "bytes_per_second"}, tmp_path)
     stored = bench.stored(tmp_path)

@@ -279,6 +279,10 @@ class Window:
     def accuracy(self):
         return float(self.text("accuracy").removesuffix(" %")) / 100
 
+    def hash(self):
+        time.sleep(0.3)  # the address follows a little later
+        return self.js("return location.hash")
+
     def press(self, what):
         self.browser.find_element("css selector", f'[data-do="{what}"]').click()
 
@@ -348,10 +352,56 @@ def test_a_seed_that_is_none_is_not_trained_with(window, typed):
     window.press("play")
     window.set("seed", typed)
     window.set("depth", "2")
-    assert window.js("return [field('seed').value, location.hash]") == ["7", "#depth=2&seed=7"]
+    assert window.js("return field('seed').value") == "7" and window.hash() == "#depth=2&seed=7"
     window.js("field('seed').value = arguments[0]", typed)
     window.press("seed")
     assert window.js("return field('seed').value") == "8"
+
+
+def test_zeros_before_a_seed_make_no_other_one(window):
+    window.open("#seed=007")
+    window.press("play")
+    assert window.js("return field('seed').value") == "7"
+    window.set("seed", "0012")
+    window.js("field('seed').dispatchEvent(new Event('change', {bubbles: true}))")
+    assert window.js("return field('seed').value") == "12" and window.hash() == "#seed=12"
+
+
+def test_points_of_one_class_alone_are_not_trained_on(window):
+    window.open("#data=draw&points=a1010a2020a3030")
+    window.press("play")
+    assert not window.playing() and window.steps() == 0
+    assert window.js("return document.getElementById('pg-status').textContent") == "Add points of both classes first."
+    window.open("#data=draw&points=a1010a2020b9090b8080")
+    assert window.text("accuracy") == "–, no point is held out yet"
+
+
+def test_a_point_taken_away_does_not_take_the_steps_away(window):
+    window.open("#data=draw&points=a1010a2020a1515a1212b9090b8080b8585b8888")
+    window.until(lambda: window.steps() > 10)
+    window.press("play")
+    steps = window.steps()
+    window.press("undo")
+    assert window.steps() == steps and window.text("steps") == str(steps)
+
+
+def test_a_browser_that_takes_no_more_addresses_does_no_harm(window):
+    window.open("#data=draw")
+    window.js("history.replaceState = () => { throw new DOMException('too many', 'SecurityError'); }; part('regions').focus()")
+    window.browser.switch_to.active_element.send_keys("ab")
+    assert len(window.js("return field('points').value")) == 10 and "Added a point of class B" in window.js(
+        "return document.getElementById('pg-status').textContent"
+    )
+    assert window.errors() == []
+
+
+def test_a_training_that_only_guesses_says_so(window):
+    window.open("#learns=all&rate=1&depth=6&width=4")
+    window.until(lambda: window.steps() > 520)
+    window.press("play")
+    loss = window.text("loss")
+    number = float(loss.split(";")[0].removeprefix("> "))
+    assert loss.endswith("; guessing has 0.693") == (number > 0.99 * 0.6931) and len(loss) < 40
 
 
 def test_the_same_settings_give_the_same_numbers(window):
@@ -388,7 +438,7 @@ def test_the_fragment_holds_and_restores_every_setting(window):
         window.set(name, value)
     for name, value in {"decay": False, "clamp": True, "held": True}.items():
         window.set(name, value)
-    fragment = window.js("return location.hash")
+    fragment = window.hash()
     window.open(fragment)
     assert {name: window.js("return field(arguments[0]).value", name) for name in wanted} == wanted
     assert window.js("return ['decay', 'clamp', 'held'].map((name) => field(name).checked)") == [False, True, True]
@@ -437,7 +487,7 @@ def test_points_by_hand_with_the_keyboard_and_with_the_pointer(window):
     assert len(window.js("return field('points').value")) > len(first), "no point where the pointer was"
     window.press("play")
     window.until(lambda: float(window.text("loss")) < 0.3)
-    fragment = window.js("return location.hash")
+    fragment = window.hash()
     window.press("clear")
     assert not window.playing() and window.js("return field('points').value") == ""
     assert window.errors() == []

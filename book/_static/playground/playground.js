@@ -41,7 +41,7 @@
       const allowed = { seed: SEED, points: /^([ab]\d{4})*$/ }[name]; // a wrong fragment does no harm
       if (field.value !== value || (allowed && !allowed.test(value))) field.value = DEFAULTS[name];
     }
-    if (name === "seed") seed = field.value;
+    if (name === "seed") seed = field.value = String(+field.value); // 007 is 7
   }
 
   function restore() {
@@ -52,10 +52,19 @@
     return true;
   }
 
+  /** Settings go into the address, now or soon: browsers refuse too many changes of it in a short time. */
   function keep() {
+    clearTimeout(keep.later);
+    const wait = 150 - (performance.now() - (keep.last ?? -150));
+    if (wait > 0) return void (keep.later = setTimeout(keep, wait));
+    keep.last = performance.now();
     const words = new URLSearchParams(Object.entries(settings()).filter(([name, value]) => value !== DEFAULTS[name]));
     if (!`${words}`) words.set("seed", DEFAULTS.seed); // so that going back to the start is restored, too
-    history.replaceState(null, "", `#${words}`);
+    try {
+      history.replaceState(null, "", `#${words}`);
+    } catch {
+      keep.later = setTimeout(keep, 1000); // the page works without
+    }
   }
 
   // Points drawn by hand are one word in the fragment: a or b, and two digits each for x and y.
@@ -73,7 +82,8 @@
   /** Takes up the points as they are now; the network stays. */
   function takePoints() {
     [train, held] = points().map((list) => ({ list, ...pack(list) }));
-    training = train.n < 2 ? null : new Training(network, train, { seed: read("seed") });
+    const classes = new Set(train.list.map(({ label }) => label)).size;
+    training = classes < 2 ? null : new Training(network, train, { seed: read("seed") });
   }
 
   /** The network as the seed draws it. Curves stay where only what learns is another. */
@@ -101,6 +111,12 @@
   const options = () => ({ clamp: form.elements.clamp.checked ? +read("threshold") : 0 });
   const steps = () => (training ? training.steps : 0);
   const percent = (share) => (Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`);
+  const GUESS = Math.log(2); // the loss of who gives both classes the same chance
+  /** A loss as it is read; once it has been trained for a while, beside that of guessing, if it is no better. */
+  const lossWords = (loss) => {
+    if (Number.isNaN(loss)) return "–";
+    return (loss > 1000 ? "> 1000" : loss.toFixed(3)) + (steps() >= 500 && loss > 0.99 * GUESS ? `; guessing has ${GUESS.toFixed(3)}` : "");
+  };
 
   function measure() {
     if (held.n) curves[network.learns].push([steps(), network.measure(held).accuracy]);
@@ -164,10 +180,15 @@
       grid[n + p] = (0.5 - (Math.floor(p / side) + 0.5) / side) * 2 * HALF;
     }
     regions.out = network.predict(grid, n, options());
-    const [a, b, ground] = [rgb("a-ground"), rgb("b-ground"), rgb("ground")], image = new ImageData(side, side);
+    const [a, b, ground, ink] = ["a-ground", "b-ground", "ground", "ink"].map(rgb), image = new ImageData(side, side);
     regions.out.forEach((z, p) => {
       const sure = Math.abs(2 / (1 + Math.exp(-z)) - 1), to = z > 0 ? b : a;
-      for (let c = 0; c < 3; c++) image.data[4 * p + c] = ground[c] + (to[c] - ground[c]) * (0.25 + 0.75 * sure);
+      // Where the network changes its mind there is a line: the two grounds alone differ by colour more than by lightness.
+      const edge = [p + side, (p + 1) % side && p + 1].some((next) => next && next < n && regions.out[next] > 0 !== z > 0);
+      for (let c = 0; c < 3; c++) {
+        const shade = ground[c] + (to[c] - ground[c]) * (0.25 + 0.75 * sure);
+        image.data[4 * p + c] = edge ? 0.65 * shade + 0.35 * ink[c] : shade;
+      }
       image.data[4 * p + 3] = 255;
     });
     const small = document.createElement("canvas");
@@ -179,15 +200,22 @@
     pen.drawImage(small, 0, 0, size, size);
     const unit = size / canvas.clientWidth, at = (value) => (value / (2 * HALF) + 0.5) * size;
     const mark = ({ x, y, label }, filled) => {
-      const r = 3.6 * unit;
-      pen.beginPath();
-      if (label) pen.rect(at(x) - r * 0.9, at(-y) - r * 0.9, 1.8 * r, 1.8 * r);
-      else pen.arc(at(x), at(-y), r, 0, 7);
-      pen.fillStyle = filled ? colour(label ? "b" : "a") : colour("ground");
-      pen.strokeStyle = filled ? colour("ink") : colour(label ? "b" : "a");
-      pen.lineWidth = unit * (filled ? 0.8 : 1.8);
-      pen.fill();
-      pen.stroke();
+      const shape = (r) => {
+        const path = new Path2D();
+        if (label) path.rect(at(x) - r * 0.9, at(-y) - r * 0.9, 1.8 * r, 1.8 * r);
+        else path.arc(at(x), at(-y), r, 0, 7);
+        return path;
+      };
+      const outer = shape(3.6 * unit);
+      pen.fillStyle = colour(label ? "b" : "a");
+      pen.fill(outer);
+      if (!filled) {
+        pen.fillStyle = colour("ground");
+        pen.fill(shape(1.8 * unit));
+      }
+      pen.strokeStyle = colour("ink");
+      pen.lineWidth = 0.8 * unit;
+      pen.stroke(outer);
     };
     train.list.forEach((point) => mark(point, true));
     if (form.elements.held.checked) held.list.forEach((point) => mark(point, false));
@@ -282,7 +310,8 @@
     drawHistogram();
     const { loss } = network.measure(train, options()), { accuracy } = network.measure(held, options());
     const all = network.parameters.reduce((sum, { values }) => sum + values.length, 0), units = network.gammas.length;
-    const show = { steps: steps(), accuracy: percent(accuracy), loss: Number.isNaN(loss) ? "–" : loss.toFixed(3) };
+    const show = { steps: steps(), accuracy: percent(accuracy), loss: lossWords(loss) };
+    if (!held.n) show.accuracy = "–, no point is held out yet";
     Object.assign(show, { trainable: `${network.trainable} of ${all}`, off: `${network.off(train, options())} of ${units}` });
     for (const [name, value] of Object.entries(show)) part(name).textContent = value;
   }
@@ -301,8 +330,8 @@
   /** A seed that is none, half typed perhaps, is not trained with: the one before comes back. */
   function takeSeed() {
     const field = form.elements.seed;
-    if (SEED.test(field.value)) seed = field.value;
-    else field.value = seed;
+    if (SEED.test(field.value)) seed = String(+field.value);
+    if (field.value !== seed) field.value = seed;
   }
   form.addEventListener("change", takeSeed); // the field is left
 
@@ -319,7 +348,9 @@
   /** The training goes on with other points: one need not wait for the network to learn the rest again. */
   function setPoints(words, said) {
     form.elements.points.value = words;
+    const done = steps();
     takePoints();
+    if (training) training.steps = done;
     curves = { [network.learns]: [] };
     keep();
     if (playing && !training) pause();
