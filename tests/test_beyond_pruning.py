@@ -130,7 +130,7 @@ def test_what_else_is_said():
     short = single[(single.recipe == "short") & (single.trainable == "bn") & np.isclose(single.threshold, 0.01)]
     least, most = (f"{end:.1f} %" for end in short.groupby("network").products_saved_percent.mean().agg(["min", "max"]))
     sooner = chapter.sooner(single).text.replace("\u00a0", " ")
-    assert f"After 16 epochs it is {least} in " in sooner and f" to {most} in " in sooner, "of all replicates, asked or not"
+    assert f"After 16 epochs only {least} (" in sooner and f") to {most} (" in sooner, "of all replicates, asked or not"
     assert not chapter.sooner(single[:0]) and not chapter.sooner(single[single.recipe == "short"])
     assert not chapter.further(found[:0]) and not chapter.whole(single[:0]) and not chapter.speed(pd.DataFrame())
     timed = chapter.to_time(runs)

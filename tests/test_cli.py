@@ -1,5 +1,8 @@
 """The command line: one line for every mistake, before any work."""
 
+import math
+import re
+
 import pytest
 from click.testing import CliRunner
 from test_store import made
@@ -38,6 +41,8 @@ def call(*words):
         (["run", "resnet14", "--replicates", "1001"], "a whole number from 1 to 1000 is needed; nearest: 1000"),
         (["sweep", "fig2_depth", "--seeds", "0"], "a whole number from 1 to 1000 is needed; nearest: 1"),
         (["sweep", "fig2_depth", "--jobs", "100000"], "a whole number from 1 to 256 is needed; nearest: 256"),
+        (["sweep", "fig2_depth", "--seeds", "--5"], "'--5': a whole number from 1 to 1000 is needed; nearest: 1"),
+        (["sweep", "fig2_depth", "--seeds", "9" * 5000], "a whole number from 1 to 1000 is needed; nearest: "),
         (["sweep", "fig2_depth", "--jobs", "two"], "'two': a whole number from 1 to 256 is needed"),
         (["sweep", "fig2"], "did you mean 'fig2_depth', 'fig2_width' or 'fig2_imagenet'?"),
         (["sweep", "norms"], "did you mean 'beyond_norms'?"),
@@ -102,9 +107,17 @@ def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monk
 def test_a_budget_in_which_no_epoch_fits_is_said(runs_folder, monkeypatch):
     from bnlib.training import costs
 
-    monkeypatch.setattr(costs, "costs", lambda specs, **_: {spec: costs.Cost(100.0, 200.0) for spec in specs})
-    said = call(*"sweep fig2_depth --recipe smoke --budget 5s --dataset digits".split()).output
-    assert said.splitlines()[-1] == "5 s is too short for an epoch of any; the shortest takes about 2 min"
+    def said(epoch):
+        monkeypatch.setattr(costs, "costs", lambda specs, **_: {spec: costs.Cost(epoch, 2 * epoch) for spec in specs if epoch})
+        done = call(*"sweep fig2_depth --recipe smoke --budget 1m --dataset digits".split())
+        assert done.exit_code == 0, done.output
+        return done.output.splitlines()[-1]
+
+    assert re.fullmatch(
+        r"5\d s of 60 s were left .*: too little for an epoch, of which the shortest known takes about 2 min", said(100.0)
+    )
+    assert said(0) == "in that time not even an epoch could be measured; give more"
+    assert said(math.inf).endswith("0 trained, 58 left"), "the list has said that nothing fits in memory"
 
 
 def test_replicates_are_the_next_seeds(tiny, runs_folder, monkeypatch):
@@ -150,7 +163,7 @@ def test_nothing_to_ask_is_said(runs_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("BNLIB_RESULTS", str(tmp_path))
     assert call("results", "probe").output.startswith("no runs in ")
     made(RunSpec("resnet8", recipe="smoke"), runs_folder)
-    assert call("results", "probe").output == "nothing to ask of 1 runs\n"
+    assert call("results", "probe").output == "nothing to ask; stored: 1\n"
 
 
 def test_a_file_that_holds_where_pictures_lay_says_so(runs_folder, tmp_path):

@@ -274,7 +274,7 @@ def test_the_words_of_a_figure_are_its_data(drawings):
     assert drawings["gamma_layers"].alt.endswith("ours, 16 epochs: γ and β, 0.50 in the first layer to 0.10 in the last.")
     assert "50 % as trained, 48 % with |γ| up to 0.01 at 0" in drawings["fig6_clamping"].alt
     assert "48 % without the smallest 20 %, 20 % without as many at random" in drawings["clamping_or_chance"].alt
-    assert drawings["fig7_relu"].alt.endswith("γ and β, 24 %.") and "24 % behind BatchNorm" in drawings["relu_layers"].alt
+    assert drawings["fig7_relu"].alt.endswith("γ and β, 24 %.") and "24 % after BatchNorm" in drawings["relu_layers"].alt
     assert "30 % below 0.01" in drawings["fig5_thresholds"].alt and "ResNet-110" not in drawings["fig5_thresholds"].alt
     assert drawings["curve"].alt.endswith("Test: 30 % after epoch 1 to 50 % after 2; training: 20 % after epoch 1 to 40 % after 2.")
     assert "0.64 % of ResNet-14." in drawings["table1"].alt
@@ -304,9 +304,10 @@ def test_the_papers_values_are_paler_beside_runs_of_fewer_epochs():
         assert one.get_alpha() == 1 and other.get_alpha() == style.PALE
         assert other.get_markersize() < one.get_markersize()
     legend = [text.get_text() for text in figures.fig2_depth(OURS, THEIRS).legends[0].get_texts()]
-    assert "the paper (its text, read off a figure)" in legend and "the same, beside 16 epochs of ours" in legend
+    pale = "the same, after 160 epochs, beside our 16"
+    assert "the paper (its text, read off a figure)" in legend and pale in legend
     legend = [text.get_text() for text in figures.fig2_depth(OURS[:2], THEIRS).legends[0].get_texts()]
-    assert "the same, beside 16 epochs of ours" not in legend
+    assert pale not in legend
 
 
 def test_panels_of_a_figure_share_their_scales_and_epochs_are_whole():

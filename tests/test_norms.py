@@ -297,7 +297,7 @@ def test_batchnorm_is_the_best_only_if_no_other_does_as_well():
     assert (
         both.verdict == "yes"
         and both.of == "with this recipe"
-        and both.text.endswith("; it is in ResNet\u201132, too (n\u00a0=\u00a01 to 3).")
+        and both.text.endswith("; so it is in ResNet\u201132, too (n\u00a0=\u00a01 to 3).")
     )
     assert both.verdict == "yes" and "ResNet\u201114" in both.text, "an order is said of replicates, where there are some"
     part = pd.concat([clear, points("ResNet-32", 32, BatchNorm=60, LayerNorm=50)])

@@ -148,7 +148,8 @@ class Whole(click.ParamType):
 
     def convert(self, value, parameter, context):  # noqa: D102  click's own
         try:
-            return whole("", int(value) if str(value).lstrip("+-").isdecimal() else value, self.least, self.most)
+            number = int(value) if re.fullmatch(r"[+-]?[0-9]{1,20}", str(value).strip()) else value
+            return whole("", number, self.least, self.most)
         except ValueError as error:
             self.fail(str(error).strip(), parameter, context)
 

@@ -150,7 +150,7 @@ def probe(names, asked, device, data_root):
             click.echo(f"{one.id}: {why[one.id]}")
     due = [one for one in can if not why[one.id]]
     if not due and not names:
-        click.echo(f"nothing to ask of {len(runs)} runs" if runs else _nothing())
+        click.echo(f"nothing to ask; stored: {len(runs)}" if runs else _nothing())
     training.ask(due, device=device, data_root=data_root, names=asked)
 
 

@@ -1,6 +1,7 @@
 """Train: one run, what an experiment lacks; and what that would cost."""
 
 import contextlib
+import math
 import os
 import re
 import time
@@ -152,10 +153,12 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
         if not no_list:
             still = experiments.missing(missing)
             click.echo(f"{name}, recipe {recipe}: {len(missing) - len(still)} trained, {len(still)} left")
-            known = [cost.epoch for cost in (expected or {}).values()]
-            if left is not None and len(still) == len(missing) and (not known or left < min(known)):
-                takes = f"; the shortest takes about {duration(min(known))}" if known else ""
-                click.echo(f"{duration(budget)} is too short for an epoch of any{takes}")
+            known = [cost.epoch for cost in (expected or {}).values() if math.isfinite(cost.epoch)]
+            if left is not None and len(still) == len(missing) and not expected:
+                click.echo("in that time not even an epoch could be measured; give more")
+            elif left is not None and len(still) == len(missing) and known and left < min(known):
+                there = f"{duration(left)} of {duration(budget)} were left for training"
+                click.echo(f"{there}: too little for an epoch, of which the shortest known takes about {duration(min(known))}")
         if failed:
             raise failed
 

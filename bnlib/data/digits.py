@@ -24,7 +24,7 @@ def arrays() -> tuple[np.ndarray, ...]:
 def _read() -> tuple[np.ndarray, np.ndarray]:
     """Pixels (1797, 8, 8) and labels (1797,) as scikit-learn has them, of its file where it lies: to import it takes seconds."""
     found = importlib.util.find_spec("sklearn")
-    if found is None:
+    if found is None or not found.origin:  # the latter of an empty folder of that name
         raise DataMissing("the data set digits comes with scikit-learn: pip install scikit-learn")
     file = Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if not file.exists():

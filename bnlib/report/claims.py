@@ -113,8 +113,8 @@ CLAIMS = (
     Claim(
         "Training turns off around a third of the random features; in the first version 27 % of γ end below 0.01, and 9 % when "
         "everything is trained.",
-        "the two shares, where the network has been trained; not the third, as what it counts is not known to us, nor the cause",
-        "the third from its abstract; the shares as a reproduction quotes them, presumably of ResNet-110",
+        "the two shares, where the network has been trained; not “a third”, as we do not know what it counts, and not the cause",
+        "“a third” from its abstract; the shares as a reproduction quotes them, presumably of ResNet-110",
         ("fig5_thresholds",),
         evidence.disabled,
     ),

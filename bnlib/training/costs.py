@@ -162,7 +162,9 @@ def plan(specs: list[RunSpec], expected: dict[RunSpec, Cost]) -> list[str]:
     total = ""
     if seconds := [cost.whole for cost in missing if cost and math.isfinite(cost.whole)]:
         by = "steps measured now" if any(cost and cost.measured for cost in missing) else "runs stored of this machine"
-        total = f", about {duration(sum(seconds))} in all, by {by}"
+        open_ = missing.count(None)  # there was no time to measure them
+        of = "in all" if not open_ else f"for {len(missing) - open_} of them"
+        total = f", about {duration(sum(seconds))} {of}, by {by}"
     count, first = len(missing) - len(before), f", and {len(before)} to come first" if before else ""
     return [*lines, f"{len(specs) - count} of {len(specs)} runs are there, {count} missing{first}{total}"]
 

@@ -1,10 +1,12 @@
 """Tables to read."""
 
+import hashlib
 import re
 from collections.abc import Callable
 
 import pandas as pd
 from markupsafe import Markup, escape
+from pandas.io.formats.style import Styler
 
 from bnlib import store
 from bnlib.report import links
@@ -42,7 +44,8 @@ def plain(frame: pd.DataFrame):
     What is Markup is taken for HTML.
     """
     shown = frame.map(lambda value: escape(value) if isinstance(value, str) else value)  # which leaves Markup as it is
-    numbers = shown.style.format(lambda value: f"{value:,g}" if isinstance(value, float) else value, na_rep="")
+    own = hashlib.sha256(shown.to_csv().encode()).hexdigest()[:8]  # the same table has the same HTML, and is no change of the book
+    numbers = Styler(shown, uuid=own).format(lambda value: f"{value:,g}" if isinstance(value, float) else value, na_rep="")
     titled = numbers.format_index(escape="html", axis="index").format_index(escape="html", axis="columns")
     return titled.set_table_attributes('class="dataframe"')
 

@@ -70,7 +70,7 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     ahead = f"BatchNorm's γ and β alone reach {percent(top.more)} {where}, those of {top.other}, the next best,"
     texts = {
         "no": f"No: γ and β of another normalisation do as well or better. Alone, {both}",
-        "yes": f"With this recipe it is: {ahead} {percent(top.less)}",
+        "yes": f"It is: {ahead} {percent(top.less)}",
         "too close": f"That cannot be told yet: {both}, which may be chance",
     }
     here = summary[(summary.recipe == top.recipe) & (summary.network == place)]
@@ -80,7 +80,7 @@ def answer(compared: pd.DataFrame, summary: pd.DataFrame) -> Statement:
     gone = here[here.diverged > 0]
     gone = diverged(gone[~gone.variant.astype(str).str.endswith(EVERYTHING)], lambda row: f"with {row.variant}")
     too = rows[rows.network.map(each).eq(said) & (rows.network != place)] if said == "yes" else rows[:0]
-    texts["yes"] += f"; it is in {listing(map(network, dict.fromkeys(too.network)))}, too{few(too)}" if len(too) else ""
+    texts["yes"] += f"; so it is in {listing(map(network, dict.fromkeys(too.network)))}, too{few(too)}" if len(too) else ""
     # Of a rate that was made for one of the four, no more can be said.
     return Statement(f"{texts[said]}{f'; {gone}' if gone else ''}.", said, "with this recipe" if said == "yes" else "")
 

@@ -129,9 +129,10 @@ def sooner(single: pd.DataFrame) -> Statement:
     if not len(less) or best(rows).recipe.iloc[0] == "short":
         return Statement("")
     low, high = less.loc[less["mean"].astype(float).idxmin()], less.loc[less["mean"].astype(float).idxmax()]
-    most = f"{percent(high['mean'])} in {network(high.network)}"
-    span = most if low.network == high.network else f"{percent(low['mean'])} in {network(low.network)} to {most}"
-    return Statement(f"{upper(after('short'))} it is {span}{few(less)}: γ take their time to come near 0.")
+    most = f"{percent(high['mean'])} ({network(high.network)})"
+    span = most if low.network == high.network else f"{percent(low['mean'])} ({network(low.network)}) to {most}"
+    goes = f"{upper(after('short'))} only {span} of the multiplications go{few(less)}"
+    return Statement(f"{goes}: γ take their time to come near 0.")
 
 
 def further(found: pd.DataFrame) -> Statement:

@@ -137,7 +137,11 @@ def _held(own: pd.DataFrame) -> str:
     gap, (low, high) = -own.difference.astype(float), CRITIQUE
     holds = (gap >= low) & (own.p < LEVEL)
     if not holds.any():
-        return "less than the critique says"
+        return (
+            "less than the critique says"
+            if (gap + own.half < low).all()
+            else "whether that is what the critique says cannot be told"
+        )
     more = ", or more" if (gap[holds] > high).any() else ""
     return f"as the critique says{more}" + ("" if holds.all() else f", at {number(holds.sum())} of {number(len(own))} sizes")
 

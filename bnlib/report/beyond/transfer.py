@@ -108,13 +108,17 @@ def edge(points_: pd.DataFrame) -> Statement:
     sure = both[(p < LEVEL) & (gap > 0)].sort_values("images")
     if not len(sure):
         return Statement("")
+    alike = {}  # which sets have it with the same numbers of images
+    for one in order(set(sure.trainable)):
+        alike.setdefault(listing(f"{images:,}" for images in sure.images[sure.trainable == one]), []).append(_called(one))
+    most = sorted(alike, key=len, reverse=True)
     each = [
-        f"{_called(one)} with {listing(f'{images:,}' for images in sure.images[sure.trainable == one])}"
-        for one in order(set(sure.trainable))
+        f"for {listing(f'{name}' for name in alike[one])} with {one}{' images a class' if not i else ''}"
+        for i, one in enumerate(most)
     ]
     least = sure.assign(n=sure[["n", "n_less"]].min(axis=1))
     return Statement(
-        f"Learning rate {tried[1]:g} does better than {tried[0]:g}, by more than chance, for {'; for '.join(each)} images a class"
+        f"Learning rate {tried[1]:g} does better than {tried[0]:g}, by more than chance, {'; '.join(each)}"
         f"{few(pd.concat([least, sure]))}. A still higher one may do better yet."
     )
 

@@ -13,7 +13,8 @@ def speed(rows: pd.DataFrame, model: str, machine: str) -> Statement:
     """How long an epoch takes with γ and β alone, beside a plain PyTorch loop. rows: of `bnlib.bench.stored()`, of this machine."""
     found = measured(rows, model)
     if math.isnan(found["epoch"]):
-        return Statement(f"{network(title(model))} has not been measured on {machine}.")
+        step = "The step that a training takes today, in " if (rows.model == model).any() else ""
+        return Statement(f"{step}{network(title(model))}{',' if step else ''} has not been measured on {machine}.")
     said = f"An epoch of {network(title(model))} with γ and β alone takes {duration(found['epoch'])} on {machine}"
     if not math.isnan(found["times"]):
         said += f", {found['times']:.1f} times as fast as an ordinary PyTorch loop in fp32"
