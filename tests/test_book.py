@@ -110,7 +110,7 @@ def test_page_is_light(name):
 def test_every_image_has_an_alternative_text():
     images = [(name, image) for name in PAGES for image in page(name).of("img")]
     ours = [(name, image) for name, image in images if "logo__image" not in image.get("class", "")]  # else the theme's, of the logo
-    assert len(ours) > 10, "else this asks nothing"
+    assert len(ours) > 2, "else this asks nothing"
     for name, image in ours:
         alt = image.get("alt", "").strip()
         assert alt and not re.search(r"\.(png|svg)$|^_images", alt), f"{name}, {image.get('src')}: alt={alt!r}"

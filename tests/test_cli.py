@@ -107,16 +107,16 @@ def test_time_that_the_list_has_used_up_is_no_time_without_end(runs_folder, monk
 def test_a_budget_in_which_no_epoch_fits_is_said(runs_folder, monkeypatch):
     from bnlib.training import costs
 
-    def said(epoch):
+    def said(epoch, budget="1m"):
         monkeypatch.setattr(costs, "costs", lambda specs, **_: {spec: costs.Cost(epoch, 2 * epoch) for spec in specs if epoch})
-        done = call(*"sweep fig2_depth --recipe smoke --budget 1m --dataset digits".split())
+        done = call(*f"sweep fig2_depth --recipe smoke --budget {budget} --dataset digits".split())
         assert done.exit_code == 0, done.output
         return done.output.splitlines()[-1]
 
     assert re.fullmatch(
         r"5\d s of 60 s were left .*: too little for an epoch, of which the shortest known takes about 2 min", said(100.0)
     )
-    assert said(0) == "in that time not even an epoch could be measured; give more"
+    assert said(0, "0s") == "in that time not even an epoch could be measured; give more"
     assert said(math.inf).endswith("0 trained, 58 left"), "the list has said that nothing fits in memory"
 
 

@@ -506,7 +506,7 @@ def test_every_control_can_be_reached_and_used_by_keyboard(window):
         reached.append(window.js(at))
         ActionChains(window.browser).send_keys(Keys.TAB).perform()
     controls = ["play", "step", "reset", "seed", "regions", "held", "brush", "undo", "clear", "learns", "data", "depth", "width"]
-    controls += ["rate", "seed", "decay", "threshold", "clamp", "1", "gamma", "beta"]
+    controls += ["rate", "seed", "decay", "threshold", "clamp", "0.5", "gamma", "beta"]
     places = iter(reached)
     assert all(name in places for name in controls), reached
     window.open()
@@ -632,11 +632,11 @@ def test_the_units_examples_sliders_and_dragging(window):
     from selenium.webdriver import ActionChains
 
     window.open()
-    sentences = {"0.02": "constant", "0.6": "silent", "1": "tells inputs apart", "-1": "below 0"}
+    sentences = {"0.02": "constant", "0.6": "silent", "0.5": "tells inputs apart", "-1": "below 0"}
     for gamma, word in sentences.items():
         window.browser.find_element("css selector", f'[data-gamma="{gamma}"]').click()
         assert word in window.text("say")
-    window.browser.find_element("css selector", '[data-gamma="1"]').click()
+    window.browser.find_element("css selector", '[data-gamma="0.5"]').click()
     assert "off for 50.0 %" in window.text("say")
     for name in ("beta", "gamma"):
         value = f"return +document.querySelector('#unit [name={name}]').value"

@@ -88,7 +88,7 @@ def folder(root: str | Path | None = None) -> Path:
         path = path.expanduser()
     except RuntimeError:
         raise DataMissing(f"there is no home folder for {path}; set BNLIB_DATA to the folder that holds the data sets") from None
-    if path.is_file():
+    if os.path.isfile(path):  # not where nobody may look: its first file says so
         raise DataMissing(f"{path} is a file; the folder that holds the data sets is needed, by BNLIB_DATA or --data")
     return path
 
