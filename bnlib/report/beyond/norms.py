@@ -151,8 +151,9 @@ def transformer(summary: pd.DataFrame, resnets: pd.DataFrame) -> Statement:
         return Statement(f"That cannot be told: {reached}, {chance}.", "too close" if known else "not judged")
     said = f"{upper(reached)}; untrained it has {percent(at['mean']['none'])}"
     said += f", with everything trained {percent(at['mean']['all'])}" if "all" in at.index else ""
-    once = (at.n <= 1).all()
-    said += ". Each was trained once: how far they scatter by chance is taken from the ResNets" if once else ""
+    shown = at[at.index.isin(["norm", "none", "all"])]
+    once = (shown.n <= 1).all()
+    said += ". Each was trained once: how far they scatter by chance is taken from the ResNets" if once else few(shown)
     return Statement(f"{said}.", "yes" if gap > 0 else "no")
 
 

@@ -192,7 +192,7 @@ def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
         row = own.sort_values("depth").iloc[-1]
         text = (
             f"In {network(row.network)} training accuracy ends {_above(row.less)} test accuracy with γ and β alone, "
-            f"and {_above(row.more)} it with everything trained, {after(row.recipe)}."
+            f"and {_above(row.more)} it with everything trained, {after(row.recipe)}{few(own.loc[[row.name]])}."
         )
         return Statement(text, overall(judged))
     alone = gaps[gaps.trainable == "bn"]
@@ -200,7 +200,8 @@ def overfitting(gaps: pd.DataFrame, judged: pd.DataFrame) -> Statement:
         return Statement("", "not judged" if len(gaps) else "not trained")
     row = best(alone).sort_values("depth").iloc[-1] if len(best(alone)) else alone.iloc[-1]
     alone = f"ends {_above(row['mean'])} test accuracy with γ and β alone"
-    return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}.", "not judged")
+    once = few(gaps.loc[[row.name]])
+    return Statement(f"In {network(row.network)} training accuracy {alone}, {after(row.recipe)}{once}.", "not judged")
 
 
 def _above(value: float) -> str:
