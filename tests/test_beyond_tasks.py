@@ -253,7 +253,7 @@ def test_figures_and_tables_are_right_without_runs_and_with_some():
         (transfer, "beyond_transfer", {"10: bn, 0.1": 50, "10: all, 0.1": 40}, transfer.carried),
     ):
         for one in (runs(name, {}), runs(name, some, seeds=1), runs(name, some)):
-            drawn = module.figure(made(one))
+            drawn = module.figure(made(one), *([one] if module is tasks else []))
             drawn.canvas.draw()
             assert drawn.alt.endswith(".") and module.table_of(made(one)).to_html()
             assert ("Nothing has been run" in drawn.alt) == (not len(one))
@@ -294,7 +294,10 @@ def test_a_network_that_is_added_is_shown_and_the_answer_stays_with_the_one_that
     assert (
         "one frozen ResNet\u20118," in other and "one frozen ResNet\u201132, with γ and β of its own for each task (2,272 " in other
     )
-    drawn = tasks.figure(found)
+    drawn = tasks.figure(found, rows)
+    added_to = drawn.axes[-1]
+    assert [text.get_text() for text in added_to.texts if "trained" in text.get_text()] == ["not trained both ways yet"] * 2
+    assert [tick.get_text() for tick in drawn.axes[1].get_yticklabels()][-1] == "Handwritten digits\n(160\u00a0epochs)"
     assert [ax.get_title(loc="left").split(":")[0] for ax in drawn.axes] == ["ResNet-8", "ResNet-14", "ResNet-32"]
     assert "ResNet-32: CIFAR-10's ten classes, 60 % and 90 %" in drawn.alt and len(tasks.shown(found, rows)) == len(rows)
     assert not tasks.elsewhere(tasks.tasks(known), known)

@@ -22,8 +22,9 @@ document.addEventListener("DOMContentLoaded", () => {
       dialog.showModal();
     };
     svg.onclick = () => dialog.open || open();
-    box.insertAdjacentHTML("afterend", `<p class="bn-hint">Wider than the page: swipe it sideways.</p>
-      <button type="button" class="bn-enlarge" aria-label="Enlarge the figure">Enlarge</button>`);
+    box.insertAdjacentHTML("beforebegin", '<p class="bn-hint">Wider than the page: swipe it sideways.</p>'); // before it is read
+    const button = '<button type="button" class="bn-enlarge" aria-label="Enlarge the figure">Enlarge</button>';
+    box.insertAdjacentHTML("afterend", button);
     figure.querySelector(".bn-enlarge").onclick = open;
     new ResizeObserver(() => {
       const wide = box.scrollWidth > box.clientWidth + 1;

@@ -117,11 +117,14 @@ def figure(runs: pd.DataFrame) -> Figure:
             for variant, rows in own.groupby("variant", sort=False, observed=True):
                 colour, _, dash = look(LOOKS[variant])
                 ax.plot(rows.epoch, 100 * rows.test_accuracy, color=colour, linestyle=dash)
-                if variant != START:
-                    ax.axvline(_epochs(variant, recipe) + 0.5, color=FAINT, linewidth=1, zorder=0)
-            for epoch in RECIPES[recipe].milestones:
-                ax.axvline(epoch + 0.5, color=MUTED, linewidth=1, linestyle=":", zorder=1)
-                ax.annotate("lr drops", (epoch + 0.6, 2), fontsize=9, color=MUTED, path_effects=HALO)
+                at = rows[rows.epoch == _epochs(variant, recipe)]  # the last epoch of γ and β alone
+                ax.plot(
+                    at.epoch, 100 * at.test_accuracy, "o", color=colour, markersize=6, markerfacecolor="none", markeredgewidth=1.4
+                )
+            for i, epoch in enumerate(RECIPES[recipe].milestones):
+                ax.axvline(epoch + 0.5, color=FAINT, linewidth=1, zorder=0)
+                words = "" if i else "learning rate drops"
+                ax.annotate(words, (epoch + 0.6, 2), fontsize=9, color=MUTED, path_effects=HALO)
             chance(ax, 0.99)
             ax.set_ylim(0, 100)
             ax.set_xlim(0.5, RECIPES[recipe].epochs + 0.5)
@@ -130,6 +133,7 @@ def figure(runs: pd.DataFrame) -> Figure:
         axes[-1].set_xlabel("epoch")
         there = [v for v in LOOKS if any(v in set(own.variant) for _, own in found)]
         handles = [Line2D([], [], color=look(LOOKS[v])[0], linestyle=look(LOOKS[v])[2], label=v) for v in there]
+        handles.append(Line2D([], [], color=MUTED, marker="o", markerfacecolor="none", linestyle="", label="then everything joins"))
         drawn.legend(handles=handles, loc="outside lower center", ncols=2)
     ends = summarise(shown(runs))[lambda rows: rows.n > 0]
     said = [f"{row.network}, {OURS[row.recipe]}, {row.variant}: {row.mean:.0f} %" for row in ends.itertuples()]

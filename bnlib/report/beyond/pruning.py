@@ -229,6 +229,7 @@ def figure(found: pd.DataFrame) -> Figure:
     with house_style():
         drawn, axes = column(len(recipes), 2.9 * len(recipes) + 0.7, sharey=True)
         for ax, recipe in zip(axes, recipes, strict=True):
+            ends = []
             for (trainable, depth), rows in found[found.recipe == recipe].groupby(["trainable", "depth"], observed=True):
                 rows, (colour, marker, _) = rows.sort_values("threshold"), look(trainable)
                 gone = (rows.change < SHOWN).to_numpy()
@@ -237,11 +238,14 @@ def figure(found: pd.DataFrame) -> Figure:
                 some, small = at(rows, *AT), at(rows, SMALL)
                 ax.plot(some.saved, some.change, marker, color=colour, markersize=4, markerfacecolor="none")
                 ax.plot(small.saved, small.change, marker, color=colour, markersize=6)
-                end = rows.iloc[-1]
-                ax.annotate(f"{depth}", (end.saved, end.change), (4, -3), textcoords="offset points", color=colour, fontsize=9,
-                            va="top", path_effects=HALO)  # fmt: skip
+                ends.append((rows.saved.iloc[-1], rows.change.iloc[-1], f"{depth}", colour))
+            ends.sort()
+            for i, (x, y, text, colour) in enumerate(ends):  # a line beside which another one ends has its number at its left
+                left = i + 1 < len(ends) and ends[i + 1][0] - x < 3
+                ax.annotate(text, (x, y), (-4 if left else 4, -3), textcoords="offset points", color=colour, fontsize=9,
+                            ha="right" if left else "left", va="top", path_effects=HALO)  # fmt: skip
             ax.axhline(0, color=FAINT, linewidth=1, zorder=0)
-            ax.axhline(-COST, color=FAINT, linewidth=1, linestyle="--", zorder=0)
+            ax.axhline(-COST, color=MUTED, linewidth=1, linestyle="--", zorder=1)
             ax.set_title(OURS[recipe], loc="left")
             ax.set_ylabel("accuracy, change (points)")
             ax.set_ylim(SHOWN - 0.3, 0.8)
@@ -249,7 +253,9 @@ def figure(found: pd.DataFrame) -> Figure:
         axes[-1].set_xlabel("multiplications saved (%)")
         handles = [Line2D([], [], color=look(one)[0], marker=look(one)[1], label=label(one)) for one in order(set(found.trainable))]
         handles.append(Line2D([], [], color=MUTED, linestyle="--", label=f"{points(COST)} lost"))
-        drawn.legend(handles=handles, loc="outside lower center", ncols=3)
+        others = f"other thresholds than {SMALL:g}"
+        handles.append(Line2D([], [], color=MUTED, marker="o", markersize=4, markerfacecolor="none", linestyle="", label=others))
+        drawn.legend(handles=handles, loc="outside lower center", ncols=2)
 
     said = [
         f"{row.network}, {label(row.trainable)}, {OURS[row.recipe]}: {row.saved:.0f} %, {alt.number(row.change, '+.2f')} points"

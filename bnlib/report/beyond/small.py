@@ -196,17 +196,20 @@ def figure(points_: pd.DataFrame) -> Figure:
         for ax, recipe in zip(axes, recipes, strict=True):
             for (way, form), rows in points_[points_.recipe == recipe].groupby(["variant", "format"], observed=True):
                 (colour, marker, _), rows = look(way), rows.sort_values("bytes")
-                ax.plot(rows.bytes, rows["mean"], color=colour, marker=marker, markersize=4, linestyle=DASHES[form], linewidth=1.3)
-                band(ax, rows, "bytes", colour)
-                # Seeds' at the left of their lines, the others' at the right of theirs: there is room.
-                for row in rows[rows.format == ("int8" if way == SEED else "fp32")].itertuples():
-                    text, place, align = (row.depth, (-4, 5), "right") if way == SEED else (fraction(row.width), (5, -11), "left")
+                strong = form == FORMATS[-1]  # in which each does best; of the others only how far they lie
+                how = {"markersize": 4.5, "linewidth": 1.5} if strong else {"markersize": 2.5, "linewidth": 0.8}
+                ax.plot(rows.bytes, rows["mean"], color=colour, marker=marker, linestyle=DASHES[form], **how)
+                if strong:
+                    band(ax, rows, "bytes", colour)
+                # Seeds' below their line, the others' above theirs: there is room.
+                for row in rows.itertuples() if strong else ():
+                    text, place, align = (row.depth, (3, -12), "left") if way == SEED else (fraction(row.width), (-3, 5), "right")
                     style = {"ha": align, "fontsize": 9, "color": colour, "path_effects": HALO}
                     ax.annotate(text, (row.bytes, row.mean), place, textcoords="offset points", **style)
             ax.set_xscale("log")
             ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
             ax.minorticks_off()
-            ax.set_xlim(0.8 * points_.bytes.min(), 1.5 * points_.bytes.max())
+            ax.set_xlim(0.6 * points_.bytes.min(), 1.5 * points_.bytes.max())
             ax.set_ylim(10 * max(0, points_["mean"].min() // 10 - 1), 100)  # lines, which need not begin at 0
             ax.set_ylabel("test accuracy (%)")
             ax.set_title(OURS[recipe], loc="left")

@@ -11,7 +11,7 @@ from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, OPEN, RECIPES, TOLERANCE
 from bnlib.report.analysis.words import MANY, mean_and_sd, replicates
 from bnlib.report.figures.panels import column, nothing
-from bnlib.report.figures.style import GREY, HALO, OURS, house_style, label, look
+from bnlib.report.figures.style import FAINT, GREY, HALO, MUTED, OURS, house_style, label, look
 from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, percent, points, upper
 from bnlib.spec import RECIPES as SETTINGS
 
@@ -142,6 +142,12 @@ def _behind(rows: pd.DataFrame, of: int) -> str:
     return f"on all {number(of)}: by {each}" if len(rows) == of > 1 else f"by {each}"
 
 
+def _row(task: str, own: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """A task as the figure names its row; with the epochs, where these are not those of the others."""
+    epochs = _longer(own, runs).strip(" ()").removeprefix("digits ") if task == "digits" else ""
+    return upper(TASKS[task][0]) + (f"\n({epochs}\u00a0epochs)" if epochs else "")
+
+
 def shown(found: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Those of `runs` that the page shows: of each network at one recipe."""
     return _of(every(found, 2), runs)
@@ -187,26 +193,30 @@ def table_of(found: pd.DataFrame):
     return table(pd.DataFrame(shown | {"difference (95 %)": gap, "n": found.n, "as good": found.says}))
 
 
-def figure(found: pd.DataFrame) -> Figure:
-    """A row for each task: guessing, γ and β alone, everything; a panel for each network. found: of `tasks`."""
+def figure(found: pd.DataFrame, runs: pd.DataFrame) -> Figure:
+    """A row for each task: guessing, γ and β alone, everything; a panel for each network. found: of `tasks`, of these `runs`."""
     networks = each(found, 2)
     if not networks:
         return nothing()
     with house_style():
-        rows = [len(own) for own in networks]
+        tasks_ = [task for task in TASKS if any((own.task == task).any() for own in networks)]
+        rows = [len(tasks_)] * len(networks)
         drawn, axes = column(len(rows), 0.62 * sum(rows) + 0.5 * len(rows) + 0.8, height_ratios=rows)
         for ax, own in zip(axes, networks, strict=True):
-            for y, row in enumerate(own.itertuples()):
-                ax.plot([row.less, row.more], [y, y], color=GREY, linewidth=1, zorder=1)
+            for y in set(range(len(tasks_))) - {tasks_.index(task) for task in own.task}:
+                ax.text(1, y, "not trained both ways yet", color=MUTED, fontsize=9, va="center")
+            for row in own.itertuples():
+                y = tasks_.index(row.task)
+                ax.plot([row.less, row.more], [y, y], color=FAINT, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
                 ax.plot(row.guess, y, "|", color=GREY, markersize=14, markeredgewidth=1.6)
                 for trainable, mean, sd, up in (("bn", row.less, row.sd_less, 7), ("all", row.more, row.sd, -15)):
                     colour, mark, _ = look(trainable)
                     ax.errorbar(mean, y, xerr=None if pd.isna(sd) else sd, linestyle="", marker=mark, color=colour, zorder=3)
                     style = {"textcoords": "offset points", "ha": "center", "fontsize": 9, "color": colour}
                     ax.annotate(f"{mean:.1f} %", (mean, y), (0, up), **style, path_effects=HALO)
-            ax.set_yticks(range(len(own)), [upper(TASKS[task][0]) for task in own.task])
+            ax.set_yticks(range(len(tasks_)), [_row(task, own, runs) for task in tasks_])
             ax.grid(axis="y", visible=False)
-            ax.set_ylim(len(own) - 0.4, -0.6)
+            ax.set_ylim(len(tasks_) - 0.4, -0.6)
             ax.set_title(f"{own.network.iloc[0]}: {OURS[own.recipe.iloc[0]]}", loc="left")
         axes[-1].set_xlim(0, 105)
         axes[-1].set_xlabel("test accuracy (%)")

@@ -152,7 +152,7 @@ def fig3_depth_or_width(points: pd.DataFrame, reference: pd.DataFrame) -> Figure
 def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     """The first page's figure: accuracy with γ and β alone against depth, ours and the paper's, below everything trained.
 
-    own: of `analysis.on_front`; of 160 epochs filled, of 16 small and hollow. reference: `paper.accuracies()`, of which the paper's
+    own: of `analysis.on_front`; of 160 epochs large, of 16 small. reference: `paper.accuracies()`, of which the paper's
     own are drawn.
     """
     theirs = _deep(reference[reference.kind.isin(SOURCES)]).drop_duplicates(["depth", "trainable"], keep="last")
@@ -162,7 +162,6 @@ def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
     colour, depths = look("bn")[0], sorted({*theirs.depth, *own.depth})
     with house_style():
         figure = Figure(figsize=(6.8, 2.9), layout="constrained")
-        figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # room for the labels at the right in fonts a little wider
         ax = figure.subplots()
         labels, style = [], {"marker": "D", "markerfacecolor": PAGE, "linewidth": 1, "zorder": 2}
         for trainable, size in (("all", 5), ("bn", 6)):
@@ -170,11 +169,12 @@ def front(own: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             if len(rows):
                 ax.plot(rows.depth, rows.value, color=look(trainable)[0], markersize=size, **style)
                 words = f"{label(trainable)}: the paper"
-                labels.append((rows.depth.iloc[-1], rows.value.iloc[-1], words, look(trainable)[0], (8, 0), "left", "center"))
-        # Of 160 epochs the name stands above the line's end, as the others lie below it or go on where it ends; of 16 behind it.
+                # In the left half, which a phone shows: of everything below its line, of γ and β above.
+                row, place = rows.iloc[min(2, len(rows) - 1)], ((0, -9), "top") if trainable == "all" else ((0, 12), "bottom")
+                labels.append((row.depth, row.value, words, look(trainable)[0], place[0], "right", place[1]))
         for recipe, style, place in (
-            ("paper", {"markersize": 7}, ((-6, 8), "right", "bottom")),
-            ("short", {"markersize": 4.5, "markerfacecolor": PAGE, "linewidth": 0.8}, ((8, 0), "left", "center")),
+            ("paper", {"markersize": 7}, ((6, -6), "left", "top")),
+            ("short", {"markersize": 4, "linewidth": 0.8}, ((0, -8), "right", "top")),
         ):
             rows = own[own.recipe == recipe]
             if len(rows):

@@ -47,9 +47,10 @@ def curves(histories: pd.DataFrame, reference: pd.DataFrame) -> Figure:
         axes[-1].set_xlabel("epoch")
         ours = set(histories.trainable)
         handles = [Line2D([], [], color=look(t)[0], label=label(t)) for t in order(ours)]
-        handles += [Line2D([], [], color=MUTED, linestyle=":", label="training, the same colour")] if ours else []
+        kinds = (("-", "test images"), (":", "training images"))
+        handles += [Line2D([], [], color=MUTED, linestyle=dash, label=name) for dash, name in kinds] if ours else []
         handles += [handle(t, ours=False) for t in order(set(reference.trainable) - ours)]
-        figure.legend(handles=handles + other_handles(reference, recipes), loc="outside lower center", ncols=2)
+        figure.legend(handles=handles + other_handles(reference, recipes, EARLY), loc="outside lower center", ncols=2)
     network = next(iter({*histories.network, *reference.network}))
     own = pd.concat(drawn)
     own = own.assign(mean=100 * own.test_accuracy.astype(float), n=(own.status != "diverged").astype(int))
@@ -73,6 +74,7 @@ def curve(history: pd.DataFrame, title: str, chance: float = 0.1) -> Figure:
     return figure
 
 
+EARLY = "the paper's first epochs"
 _EPOCHS = ("after epoch {:g}", "after {:g}")
 
 

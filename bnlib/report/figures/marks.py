@@ -77,25 +77,30 @@ def handle(trainable: str, ours: bool = True) -> Line2D:
     colour, marker, dash = look(trainable)
     if ours:
         return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label(trainable))
-    return Line2D([], [], color=colour, marker="D", markerfacecolor="none", linestyle="", label=f"{label(trainable)}: not trained")
+    return Line2D(
+        [], [], color=colour, marker="D", markerfacecolor="none", linestyle="", label=f"{label(trainable)}: the paper's alone"
+    )
 
 
-def other_handles(reference: pd.DataFrame, recipes: list[str]) -> list[Line2D]:
-    """What the hollow and the crossed markers are, in the legend, where there are any; pale ones in panels of fewer epochs."""
+def other_handles(reference: pd.DataFrame, recipes: list[str], pale: str = "") -> list[Line2D]:
+    """What the hollow and the crossed markers are, in the legend, where there are any; pale ones in panels of fewer epochs.
+
+    pale: what these are, if not what the paper has after all of its epochs.
+    """
     crosses = reference.kind.isin(["reproduction", "blog"])
-    handles = [paper_handle(reference[~crosses].kind, strong, recipes) for strong in (True, False)]
+    handles = [paper_handle(reference[~crosses].kind, strong, recipes, pale) for strong in (True, False)]
     if crosses.any():
         handles.append(Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=5, label="reproductions by others"))
     return [one for one in handles if one]
 
 
-def paper_handle(kinds: pd.Series, strong: bool, recipes: list[str]) -> Line2D | None:
+def paper_handle(kinds: pd.Series, strong: bool, recipes: list[str], pale: str = "") -> Line2D | None:
     """The paper's hollow diamond in the legend, strong or pale, if a panel of `recipes` has one. kinds: how we know the values."""
     panels = [recipe for recipe in recipes if (recipe in FULL) == strong]
     if not len(kinds) or not panels:
         return None
     known = ", ".join(words for kind, words in SOURCES.items() if kind in set(kinds))
-    pale = "the same, after 160 epochs, beside our 16" if "paper" in recipes else f"{THEIRS} ({known})"
+    pale = pale or ("the same, after 160 epochs, beside our 16" if "paper" in recipes else f"{THEIRS} ({known})")
     style = {"alpha": 1, "markersize": 6.5, "label": f"the paper ({known})"} if strong else {"alpha": PALE, "label": pale}
     return Line2D([], [], **{"color": MUTED if strong else "#000000", "marker": "D", "markersize": 5.2, **style},
                   markerfacecolor="none", markeredgewidth=1.2, linestyle="")  # fmt: skip

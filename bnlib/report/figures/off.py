@@ -13,7 +13,7 @@ from bnlib.report.figures.panels import groups, nothing
 from bnlib.report.figures.style import FAINT, GREY, OURS, house_style, look
 from bnlib.spec import RECIPES
 
-PANELS = {"gamma": "|γ| below 0.01 (%)", "relu": "silent units (%)", "accuracy": "test accuracy (%)"}
+PANELS = {"gamma": "γ with |γ| < 0.01 (%)", "relu": "silent units (%)", "accuracy": "test accuracy (%)"}
 KINDS = {True: ("-", "o", "with weight decay on γ and β"), False: ((0, (4, 2)), "s", "without")}  # by `decays`: dash, marker
 
 

@@ -64,8 +64,8 @@ def clamping_or_chance(clamping: pd.DataFrame) -> Figure:
                 some = rows.dropna(subset="accuracy_random")
                 ax.plot(100 * some["share"], 100 * some.accuracy_random, "x", color=colour, markersize=5)
             chance(ax, 0.99)
-            ax.set_xlim(0, 100)
-            ax.set_ylim(0, 100)
+            ax.set_xlim(-2, 100)  # crosses at 0 whole
+            ax.set_ylim(-2, 100)
         more = [
             Line2D([], [], color=MUTED, label="the smallest |γ| first"),
             Line2D([], [], color=MUTED, marker="x", linestyle="", markersize=5, label="as many at random"),
@@ -107,8 +107,8 @@ def fig7_relu(relu: pd.DataFrame, reference: pd.DataFrame) -> Figure:
             ax.set_xticks(range(len(DEFINITIONS)), list(DEFINITIONS.values()), fontsize=9)
             ax.grid(axis="x", visible=False)
         more = [
-            Patch(color=look("bn")[0], alpha=0.15, label=f"a review, of {label('bn')}"),
-            Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label=f"a review, of {label('all')}"),
+            Patch(color=look("bn")[0], alpha=0.15, label=f"{label('bn')}, as a review has it"),
+            Line2D([], [], color=look("all")[0], linewidth=1, linestyle=":", label=f"{label('all')}, as a review has it"),
         ]
         finish(figure, axes, relu, "off: 0 for … of the images", "share (%)", more, lines=False)
 

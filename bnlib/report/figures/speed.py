@@ -52,8 +52,9 @@ def steps(rows: pd.DataFrame) -> Figure:
 def scaling(rows: pd.DataFrame) -> Figure:
     """The time of a step against depth, and against the width of WRN-14-W, beside the convolutions alone.
 
-    rows: as for `steps`, with columns depth and width. Each with a straight line through it: its slope, for the depth in ms a
-    layer, for the width as the power of W, is in the legend. A panel without two measurements is left out.
+    rows: as for `steps`, with columns depth and width. Against depth with a straight line through it, by least squares, whose slope
+    is in the legend; against width joined, and how often a step takes longer for twice the width. A panel without two measurements
+    is left out.
     """
     kinds = {"depth": rows[rows.width == 1], "width": rows[rows.depth == 14]}
     kinds = {x: own for x, own in kinds.items() if own[own.way == "fused bf16"][x].nunique() > 1}
@@ -72,8 +73,9 @@ def scaling(rows: pd.DataFrame) -> Figure:
                     slope, start = np.polyfit(own.depth, ms, 1)
                     fitted, words = start + slope * own.depth, f"{name}: {slope:.2g} ms a layer"
                 else:
-                    power, start = np.polyfit(np.log(own.width), np.log(ms), 1)
-                    fitted, words = np.exp(start) * own.width**power, f"{name}: as W to the power of {power:.2f}"
+                    # Not a power of W: the wider, the more of a step are its convolutions, which grow with the square.
+                    often = (ms / ms.shift())[1:] ** (1 / np.log2(own.width / own.width.shift())[1:])
+                    fitted, words = ms, f"{name}: × {often.min():.1f} to × {often.max():.1f} for twice the width"
                 ax.plot(own[x], fitted, color=colour, linewidth=1)
                 ax.plot(own[x], ms, marker, color=colour, label=words)
                 each.append(words)
@@ -89,7 +91,8 @@ def scaling(rows: pd.DataFrame) -> Figure:
                 marks = [mark for mark in (m * 10**k for k in range(-2, 6) for m in (1, 2, 5)) if low <= mark <= high]
                 ax.set_yticks(marks, [f"{mark:,g}" for mark in marks])
                 ax.minorticks_off()
-            ax.set_ylabel("time of a step of 128 images (ms)" if len(kinds) == 1 else "a step of 128 images (ms)")
+            scale = ", log scale" if x == "width" else ""
+            ax.set_ylabel(f"a step of 128 images (ms{scale})")
             ax.legend(loc="upper left")
     figure.alt = f"Time of a training step as the network grows. {sentence('; '.join(each))}."
     return figure

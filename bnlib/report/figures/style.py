@@ -96,6 +96,7 @@ STYLE = {
     "lines.linewidth": 1.6,
     "lines.markersize": 6,
     "legend.frameon": False,
+    "legend.handlelength": 3.2,  # long enough for each dash to be told
     "svg.hashsalt": "bnlib",
     "svg.fonttype": "none",  # text is text: it can be searched, read aloud, and has the page's font
 }
