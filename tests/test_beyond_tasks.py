@@ -174,8 +174,10 @@ def test_single_runs_and_parts_of_what_is_due_judge_nothing():
     )
     assert "one run each" in once.text
     part = said(every[every.variant != "10: bn, 0.01"])
-    assert (part.verdict, part.text) == ("not judged", "7 of its 24 trainings are there, not enough to compare.")
-    assert said(every[every.variant == "10: bn, 0.01"]).text == "1 of its 24 trainings is there, not enough to compare."
+    assert (part.verdict, part.text) == ("not judged", "7 of the 24 trainings of ResNet\u201114 are there, not enough to compare.")
+    assert said(every[every.variant == "10: bn, 0.01"]).text == (
+        "1 of the 24 trainings of ResNet\u201114 is there, not enough to compare."
+    )
 
 
 def test_the_better_rate_is_shown_and_the_best_set_comes_first():
@@ -213,6 +215,15 @@ def test_a_set_that_does_better_at_the_higher_rate_is_named_with_how_many_images
     assert not transfer.edge(transfer.carried(better[~better.variant.str.contains("0.01")])) and not transfer.edge(
         transfer.carried(better.head(0))
     )
+
+
+def test_single_runs_of_another_network_scatter_as_replicates_with_as_many_images_do():
+    known = carry(n10=(50, 55, 60, 58), n1000=(70, 72, 85, 78))
+    known = known.assign(accuracy=known.accuracy + np.where(known.variant.str.startswith("10:"), 0.04, 0.001) * (known.seed - 1))
+    once = known[known.seed == 0].assign(network="ResNet-32", model="resnet32", depth=32)
+    said = transfer.elsewhere(transfer.carried(pd.concat([known, once], ignore_index=True))).text.replace("\u00a0", " ")
+    assert "With 1,000 images a class, training everything is best" in said, "a few hundredths are no chance there"
+    assert "With 10 images a class, training everything comes first" in said and "cannot be told from it" in said
 
 
 def test_two_recipes_of_which_one_lacks_something_are_never_mixed():

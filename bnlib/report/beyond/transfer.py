@@ -30,17 +30,18 @@ def carried(runs: pd.DataFrame) -> pd.DataFrame:
     return found.assign(best=found.index.isin(highest))
 
 
-def ranking(points_: pd.DataFrame) -> pd.DataFrame:
+def ranking(points_: pd.DataFrame, spreads: pd.DataFrame | None = None) -> pd.DataFrame:
     """The sets at their better rate, for each number of images, the best first.
 
-    points_: of `carried`. Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the
-    first, in points; p: of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the
-    network and recipe of which there is most.
+    points_: of `carried`. spreads: points whose replicates say how far a single run with as many images scatters; None: these.
+    Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the first, in points; p: of
+    that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the network and recipe of which
+    there is most.
     """
     both, rows = at(points_), []
     own, tried = both[both.best], both.groupby(["images", "trainable"]).rate.nunique()
-    pooled = spread(sound(both))
     for images, group in own.groupby("images"):
+        pooled = _spread(both if spreads is None else spreads, group.recipe.iloc[0], images)
         group = group.sort_values("mean", ascending=False)
         first = group.iloc[0]
         for i, row in enumerate(group.itertuples()):
@@ -70,7 +71,8 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
     if not found:
         there = int(ranked.rates.sum()) if len(ranked) else 0
         are = "is" if there == 1 else "are"
-        some = f"{there} of its {len(variants)} trainings {are} there, not enough to compare" if there else ""
+        of = f"the {len(variants)} trainings of {network(ranked.network.iloc[0])}" if there else ""
+        some = f"{there} of {of} {are} there, not enough to compare" if there else ""
         return Statement(f"{some}." if some else "", "not judged" if some else "not trained")
     text = _all_alike(ranked[ranked.images.isin(found)]) or " ".join(
         f"With {images:,} images a class, {_first(group)}." for images, group in ranked.groupby("images") if images in found
@@ -88,7 +90,7 @@ def less_pays(ranked: pd.DataFrame) -> Statement:
 def elsewhere(points_: pd.DataFrame) -> Statement:
     """The same of every other network that has been trained enough to compare. points_: of `carried`."""
     first = set(at(points_).network)
-    others = [less_pays(ranking(own)) for own in each(points_) if not first & set(own.network)]
+    others = [less_pays(ranking(own, points_)) for own in each(points_) if not first & set(own.network)]
     return Statement(" ".join(found.text for found in others if found))
 
 
@@ -104,7 +106,8 @@ def edge(points_: pd.DataFrame) -> Statement:
     low, high = (own[own.rate == rate] for rate in tried)
     both = high.merge(low, on=["trainable", "images"], suffixes=rates)
     gap, sides = (both["mean"] - both.mean_less).astype(float), [both[[f"sd{side}", f"n{side}"]].to_numpy() for side in rates]
-    p = corrected(pd.Series([tested(*one, spread(own))[0] for one in zip(gap, *sides, strict=True)], dtype=float))
+    pooled = [_spread(own, own.recipe.iloc[0], images) for images in both.images]
+    p = corrected(pd.Series([tested(*one)[0] for one in zip(gap, *sides, pooled, strict=True)], dtype=float))
     sure = both[(p < LEVEL) & (gap > 0)].sort_values("images")
     if not len(sure):
         return Statement("")
@@ -121,6 +124,11 @@ def edge(points_: pd.DataFrame) -> Statement:
         f"Learning rate {tried[1]:g} does better than {tried[0]:g}, by more than chance, {'; '.join(each)}"
         f"{few(pd.concat([least, sure]))}. A still higher one may do better yet."
     )
+
+
+def _spread(points_: pd.DataFrame, recipe: str, images: int) -> tuple[float, int]:
+    """How far a single run of that recipe scatters with so many images a class: the fewer, the further."""
+    return spread(sound(points_[(points_.recipe == recipe) & (points_.images == images)]))
 
 
 def _all_alike(ranked: pd.DataFrame) -> str:
