@@ -34,9 +34,9 @@ def ranking(points_: pd.DataFrame, spreads: pd.DataFrame | None = None) -> pd.Da
     """The sets at their better rate, for each number of images, the best first.
 
     points_: of `carried`. spreads: points whose replicates say how far a single run with as many images scatters; None: these.
-    Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the first, in points; p:
-    of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the network and recipe of which
-    there is most.
+    Returns images, trainable, rate, rates, mean, sd, n, gap, p. rates: how many have been tried. gap: to the first, in points;
+    p: of that (`replicates.tested`), corrected for all of these tests together; NaN in the first row. In the network and recipe of
+    which there is most.
     """
     both, rows = at(points_), []
     own, tried = both[both.best], both.groupby(["images", "trainable"]).rate.nunique()
