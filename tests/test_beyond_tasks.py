@@ -223,6 +223,7 @@ def test_single_runs_of_another_network_scatter_as_replicates_with_as_many_image
     once = known[known.seed == 0].assign(network="ResNet-32", model="resnet32", depth=32)
     said = transfer.elsewhere(transfer.carried(pd.concat([known, once], ignore_index=True))).text.replace("\u00a0", " ")
     assert "With 1,000 images a class, training everything is best" in said, "a few hundredths are no chance there"
+    assert said.count("(n = 1)") == 2
     assert "With 10 images a class, training everything comes first" in said and "cannot be told from it" in said
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from axe_core_python.selenium import Axe
 from patience import PATIENCE, until
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -75,7 +75,7 @@ def shown(browser, page):
 
 
 def clicked(browser, selector) -> bool:
-    """Whether the first that is displayed could be clicked; JupyterLab may draw it anew at any moment."""
+    """Whether the first that is displayed could be clicked; JupyterLab may draw it anew at any moment, or lay a question over it."""
     try:
         for one in browser.find_elements(By.CSS_SELECTOR, selector):
             if one.is_displayed():
@@ -83,6 +83,8 @@ def clicked(browser, selector) -> bool:
                 return True
     except StaleElementReferenceException:
         pass
+    except ElementClickInterceptedException:  # on a busy machine it asks whether to wait for the kernel
+        browser.execute_script("document.querySelector('.jp-Dialog .jp-mod-accept')?.click()")
     return False
 
 

@@ -151,7 +151,7 @@ def _first(group: pd.DataFrame) -> str:
     behind, near = others[others.p < LEVEL], others[~(others.p < LEVEL)]
     text = f"training {_called(first.trainable)} {'comes first' if len(near) else 'is best'} ({percent(first['mean'])}"
     text += f", {points(behind.gap.iloc[0])} ahead of {_called(behind.trainable.iloc[0])})" if len(behind) else ")"
-    return text + (f"; {listing(map(_called, near.trainable))} cannot be told from it" if len(near) else "")
+    return text + few(group) + (f"; {listing(map(_called, near.trainable))} cannot be told from it" if len(near) else "")
 
 
 def _called(trainable: str) -> str:
