@@ -75,7 +75,7 @@ def shown(browser, page):
 
 
 def clicked(browser, selector) -> bool:
-    """Whether the first that is displayed could be clicked; JupyterLab may draw it anew at any moment, or lay a question over it."""
+    """Whether the first that is displayed could be clicked; JupyterLab may draw it anew, or lay a question over it."""
     try:
         for one in browser.find_elements(By.CSS_SELECTOR, selector):
             if one.is_displayed():
