@@ -87,7 +87,7 @@ def test_replicates_that_were_not_asked_are_left_out_where_others_were():
 def points(*rows):
     """Rows of `replicated` at the threshold of the answer: trainable, depth, recipe, saved, change."""
     names = ["trainable", "depth", "recipe", "saved", "change"]
-    frame = pd.DataFrame(rows, columns=names).assign(width=1, threshold=chapter.SMALL, n=1, smaller=20.0, off=9.0, removed=8.0)
+    frame = pd.DataFrame(rows, columns=names).assign(width=1, threshold=chapter.SMALL, n=1, off=9.0, removed=8.0)
     frame = frame.assign(network=[f"ResNet-{depth}" for depth in frame.depth], variant=frame.trainable, parameters=1000.0)
     return frame.assign(low=frame.change, high=frame.change, parameters_saved=200.0)
 

@@ -154,9 +154,10 @@ def sweep(name, recipe, dataset, models, seeds, budget, jobs, scheduler, resourc
             still = experiments.missing(missing)
             click.echo(f"{name}, recipe {recipe}: {len(missing) - len(still)} trained, {len(still)} left")
             known = [cost.epoch for cost in (expected or {}).values() if math.isfinite(cost.epoch)]
-            if left is not None and len(still) == len(missing) and not expected:
+            nothing = left is not None and len(still) == len(missing)
+            if nothing and not expected:
                 click.echo("in that time not even an epoch could be measured; give more")
-            elif left is not None and len(still) == len(missing) and known and left < min(known):
+            elif nothing and known and left < min(known):
                 there = f"{duration(left)} of {duration(budget)} were left for training"
                 click.echo(f"{there}: too little for an epoch, of which the shortest known takes about {duration(min(known))}")
         if failed:

@@ -123,8 +123,8 @@ def figure(runs: pd.DataFrame) -> Figure:
                 )
             for i, epoch in enumerate(RECIPES[recipe].milestones):
                 ax.axvline(epoch + 0.5, color=FAINT, linewidth=1, zorder=0)
-                words = "" if i else "learning rate drops"
-                ax.annotate(words, (epoch + 0.6, 2), fontsize=9, color=MUTED, path_effects=HALO)
+                if i == 0:
+                    ax.annotate("learning rate drops", (epoch + 0.6, 2), fontsize=9, color=MUTED, path_effects=HALO)
             chance(ax, 0.99)
             ax.set_ylim(0, 100)
             ax.set_xlim(0.5, RECIPES[recipe].epochs + 0.5)

@@ -82,14 +82,14 @@ def savings(runs: pd.DataFrame) -> pd.DataFrame:
 def replicated(savings: pd.DataFrame) -> pd.DataFrame:
     """The rows of `savings`, replicates averaged.
 
-    The point's fields, threshold; off, removed, saved (multiplications), smaller (parameters), in percent; parameters,
+    The point's fields, threshold; off, removed, saved (multiplications), in percent; parameters,
     parameters_saved; change, and low and high, the least and the greatest of the replicates; n. Of a point of which some replicates
     have been asked for their accuracy, those alone.
     """
     asked = savings.groupby(POINT, sort=False, observed=True).change.transform(lambda change: change.notna().any()).astype(bool)
     own = savings[savings.change.notna() | ~asked]
     means = {name: (name, "mean") for name in ("parameters_saved", "parameters", "change")}
-    parts = {"off": "off", "removed": "removed", "saved": "products_saved", "smaller": "parameters_saved"}
+    parts = {"off": "off", "removed": "removed", "saved": "products_saved"}
     means |= {name: (f"{part}_percent", "mean") for name, part in parts.items()}
     grouped = own.groupby([*POINT, "threshold"], sort=False, observed=True)
     return grouped.agg(**means, low=("change", "min"), high=("change", "max"), n=("seed", "nunique")).reset_index()
