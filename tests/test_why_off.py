@@ -303,7 +303,7 @@ def test_the_figure_draws_both_lines_and_what_decay_alone_does():
     assert courses[0][2][-1] == pytest.approx(analysis.alone("gamma", "short", 1.0)) and not np.any(courses[1][2])
     assert any(list(line.get_ydata()) == [10, 10] for line in accuracy.lines)
     assert any(list(line.get_xdata()) == [0.1, 0.1] for line in gamma.lines)
-    assert "|γ| below 0.01 with decay, 1 % at 0.01 to 27 % at 1" in figure.alt
+    assert "γ with |γ| < 0.01 with decay, 1 % at 0.01 to 27 % at 1" in figure.alt
     nothing = figures.why_off(DECAYED[0][:1], DECAYED[1][:1], analysis.alone)
     assert nothing.alt.startswith("No two learning rates")
 
