@@ -9,6 +9,7 @@ from torch import nn
 import bnlib
 from bnlib import bench, experiments, pruning, store
 from bnlib.bench import forward
+from bnlib.report.beyond import cut_out
 from bnlib.report.beyond import pruning as chapter
 
 RUN = "resnet14_bn_paper_seed0-3c3e6a91"
@@ -17,7 +18,7 @@ RUN = "resnet14_bn_paper_seed0-3c3e6a91"
 def stored(recipe, *networks):
     """What is saved in the stored runs of which γ and β were trained."""
     runs = experiments.runs("beyond_pruning", recipe, list(networks))
-    return chapter.savings(runs[runs.trainable == "bn"])
+    return cut_out.savings(runs[runs.trainable == "bn"])
 
 
 def multiplications(model):
@@ -38,9 +39,9 @@ def multiplications(model):
 @pytest.mark.parametrize("name", [RUN, "resnet32_bn_short_seed0-cf1a37ff"])
 def test_what_is_reckoned_is_what_prune_does(name):
     run = store.load(name)
-    model, thresholds = run.model(), (*chapter.AT, 1e9)
+    model, thresholds = run.model(), (*cut_out.AT, 1e9)
     total, products = bnlib.count(model)["total"], multiplications(model)
-    for row in chapter.cut(run, thresholds).itertuples():
+    for row in cut_out.cut(run, thresholds).itertuples():
         pruned = pruning.prune(model, row.threshold)
         sizes = [sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d)) for net in (model, pruned)]
         assert (row.parameters, row.products, row.features) == (total, products, sizes[0])
@@ -58,7 +59,7 @@ def test_a_layer_of_which_nothing_stays_keeps_one_channel():
     gamma = {name: bn.weight.detach().numpy() for name, bn in norms.items()}
     beta = {name: bn.bias.detach().numpy() for name, bn in norms.items()}
     run = type("Run", (), {"spec": bnlib.RunSpec("resnet8"), "gamma": gamma, "beta": beta, "classes": 10})
-    row = chapter.cut(run, [10.0]).iloc[0]
+    row = cut_out.cut(run, [10.0]).iloc[0]
     assert row.parameters - row.parameters_saved == bnlib.count(pruning.prune(model, 10.0))["total"]
     assert row.products - row.products_saved == multiplications(pruning.prune(model, 10.0))
 
@@ -69,17 +70,17 @@ def test_the_change_is_the_probes():
     assert list(own.threshold) == curve["threshold"]
     np.testing.assert_allclose(own.change, 100 * (np.array(curve["accuracy"]) - curve["accuracy"][0]), atol=1e-9)
     np.testing.assert_allclose(own.off_percent, 100 * np.array(curve["share"]), atol=0.01)  # which the older ones are rounded to
-    found = chapter.replicated(single)
+    found = cut_out.replicated(single)
     np.testing.assert_allclose(found.change, single.groupby("threshold").change.mean(), atol=1e-9)
     assert set(found.n) == {3} and (found.low <= found.high).all()
-    assert len(chapter.at(found, *chapter.AT)) == len(chapter.AT)
+    assert len(cut_out.at(found, *cut_out.AT)) == len(cut_out.AT)
 
 
 def test_replicates_that_were_not_asked_are_left_out_where_others_were():
     single = stored("paper", "resnet14")
     some = single.assign(change=single.change.where(single.seed == 0))
-    assert set(chapter.replicated(some).n) == {1}
-    none = chapter.replicated(single.assign(change=np.nan))
+    assert set(cut_out.replicated(some).n) == {1}
+    none = cut_out.replicated(single.assign(change=np.nan))
     assert set(none.n) == {3} and none.change.isna().all()
     assert chapter.answer(none).verdict == "not judged" and chapter.answer(none[:0]).verdict == "not trained"
 
@@ -117,8 +118,8 @@ def test_the_answer_holds_of_each_replicate_as_the_largest_threshold_does():
 
 def test_what_else_is_said():
     runs = experiments.runs("beyond_pruning")
-    single = chapter.savings(runs)
-    found = chapter.replicated(single)
+    single = cut_out.savings(runs)
+    found = cut_out.replicated(single)
     text = chapter.further(found).text.replace("\u00a0", " ")
     own = found[(found.recipe == "paper") & (found.trainable == "bn") & found.change.notna()]
     safe = own[own.depth == own.depth.max()].sort_values("threshold")
@@ -171,7 +172,7 @@ def test_the_time_is_said_at_best_and_at_worst():
 
 
 def test_the_figure_has_a_line_for_each_network_and_set():
-    found = chapter.replicated(chapter.savings(experiments.runs("beyond_pruning")))
+    found = cut_out.replicated(cut_out.savings(experiments.runs("beyond_pruning")))
     asked = found[found.change.notna()]
     drawn = chapter.figure(found)
     for ax, (recipe, own) in zip(drawn.axes, asked.groupby("recipe"), strict=True):

@@ -11,7 +11,7 @@ from torch import nn
 from bnlib import RunSpec, build, data, evaluate, experiments, freeze, run, store, training
 from bnlib.engine import probes
 from bnlib.engine.quantised import NAME, SEED, _channels, _levels, kept, quantised
-from bnlib.report.beyond import equal_bytes, small
+from bnlib.report.beyond import critique, equal_bytes, small
 from bnlib.report.statements import Statement
 from bnlib.spec.choices import FORMATS
 from bnlib.store import form, verification
@@ -226,7 +226,7 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
 
 
 @pytest.mark.parametrize(
-    ("seeds", "verdict", "of", "critique"),
+    ("seeds", "verdict", "of", "judged"),
     [
         (
             {14: (1_500, 45.0), 32: (10_000, 60.0)},
@@ -255,16 +255,16 @@ def test_at_equal_bytes_the_better_format_counts_and_lies_between_two_networks()
         ),
     ],
 )
-def test_the_answer(seeds, verdict, of, critique):
+def test_the_answer(seeds, verdict, of, judged):
     own = points(seeds, DENSE)
     found = small.answer(own)
     assert (found.verdict, found.of) == (verdict, of)
     assert found.text.startswith("After 16\u00a0epochs a seed with γ and β reaches ") and found.text.endswith(".")
-    assert critique in small.critique(own).text
+    assert judged in critique.judged(own).text
 
 
 def test_what_cannot_be_told_does_not_confirm_the_critique():
-    said = lambda *own: small.critique(pd.concat(own)).text  # noqa: E731
+    said = lambda *own: critique.judged(pd.concat(own)).text  # noqa: E731
     assert "Whether the critique holds here cannot be told." in said(points({14: (10_000, 35.0)}, DENSE, apart=15))
     assert "Whether the critique holds here cannot be told." in said(points({14: (10_000, 35.0)}, DENSE, n=1))
     scattered, sure = points({14: (1_500, 33.5)}, {}, apart=8), points({32: (10_000, 45.0)}, DENSE)
@@ -273,22 +273,22 @@ def test_what_cannot_be_told_does_not_confirm_the_critique():
 
 def test_sizes_at_which_the_critique_cannot_be_told_are_not_said_to_refute_it():
     scattered, sure = points({32: (10_000, 36.0)}, {}, apart=8), points({14: (1_500, 33.5)}, DENSE)
-    said = small.critique(pd.concat([scattered, sure])).text
+    said = critique.judged(pd.concat([scattered, sure])).text
     assert "For such a seed the critique does not hold here at some sizes, and at others it cannot be told: of the two" in said
     right = points({14: (1_500, 18.5)}, DENSE)
-    said = small.critique(pd.concat([scattered, right])).text
+    said = critique.judged(pd.concat([scattered, right])).text
     assert "For such a seed the critique holds here at some sizes: of the two" in said
 
 
 def test_a_seed_that_is_not_rounded_is_held_against_the_critique_apart():
     own = points({14: (1_500, 38.0), 32: (2_500, 44.0)}, {0.0625: (1_000, 30.0), 0.25: (1_800, 58.0), 0.5: (100_000, 62.0)})
-    said = small.critique(own).text.replace("\u00a0", " ")
+    said = critique.judged(own).text.replace("\u00a0", " ")
     assert "After 16 epochs it is, both rounded to 8 bits, 11.3 to 14.3 points behind" in said
     both, mixed = said.split(" With ")[1:]
     assert both == "both in 32 bits it is 11.3 to 14.3 points behind: as the critique says, at one of two sizes."
     assert mixed.startswith("the seed in 32 bits and the dense network in 8 bits it is 15.7 to 21.2 points behind: as the critique")
     assert mixed.endswith("as the critique says, or more.")
-    said = small.critique(points({14: (1_500, 45.0)}, DENSE)).text.replace("\u00a0", " ")
+    said = critique.judged(points({14: (1_500, 45.0)}, DENSE)).text.replace("\u00a0", " ")
     assert "it is 0.6 points behind: less than the critique says." in said
 
 
@@ -320,17 +320,17 @@ def test_one_run_each_gives_no_order_and_nothing_to_compare_no_answer():
     assert small.answer(points({14: (1_500, 45.0)}, DENSE, n=1)).verdict == "not judged"
     assert small.answer(points({14: (1_500, 45.0)}, {})) == Statement("", "not judged")
     empty = equal_bytes.kept(experiments.runs("beyond_bytes").head(0))
-    assert small.answer(empty) == Statement("", "not trained") and not small.critique(empty)
+    assert small.answer(empty) == Statement("", "not trained") and not critique.judged(empty)
     assert not small.rounding(empty) and small.figure(empty).alt == "No network has been asked yet."
 
 
 def test_a_seed_that_a_smaller_one_beats_is_named_where_it_lies_behind():
     own = points({14: (1_500, 25.0), 32: (10_000, 20.0)}, DENSE)
     assert list(equal_bytes.beaten(own).network.unique()) == ["ResNet-32"]
-    said = small.critique(own).text.replace("\u00a0", " ")
+    said = critique.judged(own).text.replace("\u00a0", " ")
     assert said.endswith(" ResNet\u201132 is not among them, as a smaller seed reaches as much: in 10 kB it is 30.0 points behind.")
     alone = own[own.network != "ResNet-32"]
-    assert "not among" not in small.critique(alone).text
+    assert "not among" not in critique.judged(alone).text
 
 
 def test_seeds_trained_longer_than_any_narrow_network_are_compared_with_nothing():
@@ -361,4 +361,4 @@ def test_rounding_and_work_are_said_in_numbers():
     ("count", "said"), [(939, "939 bytes"), (1_264, "1.3 kB"), (1_000, "1 kB"), (177_800, "178 kB"), (2.5e6, "2.5 MB")]
 )
 def test_sizes_are_said_short(count, said):
-    assert small.size(count) == said.replace(" ", "\u00a0")
+    assert equal_bytes.size(count) == said.replace(" ", "\u00a0")

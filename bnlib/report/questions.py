@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bnlib import experiments
 from bnlib.report import analysis, claims, evidence, page, paper
 from bnlib.report import statements as say
-from bnlib.report.beyond import equal_bytes, norms, order, pruning, small, tasks, transfer
+from bnlib.report.beyond import cut_out, equal_bytes, norms, order, pruning, small, tasks, transfer
 from bnlib.report.page import Markdown
 from bnlib.report.statements import Statement
 
@@ -150,7 +150,7 @@ BEYOND = (
     Question(
         "Can the features that training turned off be cut out?",
         ("beyond_pruning",),
-        lambda: pruning.answer(pruning.replicated(pruning.savings(experiments.runs("beyond_pruning")))),
+        lambda: pruning.answer(cut_out.replicated(cut_out.savings(experiments.runs("beyond_pruning")))),
     ),
     Question("Is BatchNorm the best normalisation for this?", ("beyond_norms",), _norms),
     Question(

@@ -1,110 +1,32 @@
-"""Cut out the features that are off: what that saves, and what it costs, reckoned from the γ and β of stored runs and their probes.
+"""Cut out the features that are off: what that saves, what it costs, and how much faster it is."""
 
-What `bnlib.prune` takes out follows from γ and β alone, also of runs whose convolutions are not stored; what accuracy that leaves
-is the probe `clamping`, as the pruned network computes what the clamped one does.
-"""
-
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bnlib.report.analysis.accuracy import differences
-from bnlib.report.analysis.gamma import of_runs
-from bnlib.report.analysis.replicates import POINT, together
+from bnlib.report.analysis.replicates import together
 from bnlib.report.analysis.tables import table
 from bnlib.report.analysis.verdicts import LEVEL, best
 from bnlib.report.analysis.words import counts
+from bnlib.report.beyond.cut_out import AT, at
 from bnlib.report.figures import alt
 from bnlib.report.figures.marks import recipes_of
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import FAINT, HALO, MUTED, OURS, house_style, label, look, order
 from bnlib.report.statements.grammar import Statement, after, few, listing, network, percent, points, upper
-from bnlib.spec import added, architecture
-from bnlib.store import Run
 
-# Of the probe's thresholds on |γ|: about three to a power of ten.
-AT = tuple((10 ** np.linspace(-3, 0.2, 49)).round(5)[[0, 7, 15, 22, 30]].tolist())
 SMALL = 0.01  # the threshold that the question is answered at: what the paper counts as turned off
 COST, WORTH = 0.5, 10.0  # points of accuracy that it may cost, and percent of the multiplications that it must save
 DEEPEST = 56  # of the networks that are timed while the page is made
 SHOWN = -3.0  # points of accuracy; what loses more is not in the figure
 
 
-def cut(run: Run, thresholds) -> pd.DataFrame:
-    """What `bnlib.prune` takes out of the ResNet for CIFAR of a stored run, at each threshold on |γ|: a row each.
-
-    off: features with γ at 0, of all in the network; removed: features, less the channels that carry on constants; products and
-    parameters: of the whole network, for one picture of 32×32; products_saved, parameters_saved: how many of them go.
-    """
-    whole = architecture(run.spec.model)
-    features, last = sum(map(len, run.gamma.values())), len(list(run.gamma.values())[-1])
-    found = pd.DataFrame({"threshold": list(thresholds)}).assign(off=0, removed=0, products_saved=0, parameters_saved=0)
-    for layer, gamma in run.gamma.items():
-        off = np.abs(gamma)[:, None] <= found.threshold.to_numpy()[None].astype(gamma.dtype)
-        found["off"] += off.sum(0)
-        if "." not in layer or added(layer, run.gamma):
-            continue  # the stem's, and those that are added to a shortcut: they stay
-        segment, block = map(int, layer.split(".")[1:3])
-        inputs, side = len(gamma) // (2 if segment and not block else 1), 32 >> segment
-        # One channel carries on the constants of those that go, if any is above 0; it stays where nothing else does.
-        carries = (off & (run.beta[layer] > 0)[:, None]).any(0) | off.all(0)
-        removed = off.sum(0) - carries
-        found["removed"] += removed
-        found["products_saved"] += removed * 9 * (inputs + len(gamma)) * side**2
-        found["parameters_saved"] += removed * (9 * (inputs + len(gamma)) + 2)
-    parameters = whole.weights + 2 * features + (last + 1) * run.classes
-    return found.assign(features=features, products=whole.multiplications, parameters=parameters)
-
-
-def savings(runs: pd.DataFrame) -> pd.DataFrame:
-    """What is saved at each threshold, and what accuracy changes by: a row for each run of `runs` and threshold.
-
-    The fields of the point, seed, and those of `cut`; off_percent, removed_percent, products_saved_percent and
-    parameters_saved_percent: of all there are. change: of the accuracy, in points, of the probe, at its thresholds; of a run that
-    has not been asked NaN, at those of AT.
-    """
-
-    def read(run):
-        curve = run.probe("clamping")
-        found = cut(run, curve["threshold"] if curve else AT)
-        shares = {"off": "features", "removed": "features", "products_saved": "products", "parameters_saved": "parameters"}
-        for part, total in shares.items():
-            found[f"{part}_percent"] = 100 * found[part] / found[total]
-        accuracy = np.array(curve["accuracy"]) if curve else np.full(len(found), np.nan)
-        return [found.assign(change=100 * (accuracy - accuracy[0]))]
-
-    parts = ["off", "removed", "products_saved", "parameters_saved"]
-    columns = ["threshold", *parts, "features", "products", "parameters", *(f"{part}_percent" for part in parts)]
-    return of_runs(runs, read).reindex(columns=[*POINT, "seed", *columns, "change"])
-
-
-def replicated(savings: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `savings`, replicates averaged.
-
-    The point's fields, threshold; off, removed, saved (multiplications), in percent; parameters,
-    parameters_saved; change, and low and high, the least and the greatest of the replicates; n. Of a point of which some replicates
-    have been asked for their accuracy, those alone.
-    """
-    asked = savings.groupby(POINT, sort=False, observed=True).change.transform(lambda change: change.notna().any()).astype(bool)
-    own = savings[savings.change.notna() | ~asked]
-    means = {name: (name, "mean") for name in ("parameters_saved", "parameters", "change")}
-    parts = {"off": "off", "removed": "removed", "saved": "products_saved"}
-    means |= {name: (f"{part}_percent", "mean") for name, part in parts.items()}
-    grouped = own.groupby([*POINT, "threshold"], sort=False, observed=True)
-    return grouped.agg(**means, low=("change", "min"), high=("change", "max"), n=("seed", "nunique")).reset_index()
-
-
-def at(found: pd.DataFrame, *thresholds: float) -> pd.DataFrame:
-    """Those rows of `savings` or `replicated` that are at one of the thresholds."""
-    return found[np.isclose(found.threshold.to_numpy(float)[:, None], thresholds, rtol=1e-3, atol=0).any(1)]
-
-
 def answer(found: pd.DataFrame) -> Statement:
-    """Whether the features that training turned off can be cut out, γ and β alone, and what that saves. found: of `replicated`.
+    """Whether the features that training turned off can be cut out, γ and β alone, and what that saves.
 
-    yes: at |γ| ≤ SMALL accuracy falls by at most COST points, in each replicate, and at least WORTH percent of the multiplications
-    go; `of` says in how many of the networks, if not in all that have been asked. no: in none.
+    found: of `cut_out.replicated`. yes: at |γ| ≤ SMALL accuracy falls by at most COST points, in each replicate, and at least WORTH
+    percent of the multiplications go; `of` says in how many of the networks, if not in all that have been asked. no: in none.
     """
     every = at(found[found.trainable == "bn"], SMALL)
     rows = best(every[every.change.notna()]).sort_values("depth")
@@ -123,7 +45,7 @@ def answer(found: pd.DataFrame) -> Statement:
 
 
 def sooner(single: pd.DataFrame) -> Statement:
-    """What goes after the shorter training, where a longer one gives the answer, γ and β alone. single: of `savings`."""
+    """What goes after the shorter training, where a longer one gives the answer, γ and β alone. single: of `cut_out.savings`."""
     rows = at(single[single.trainable == "bn"], SMALL)
     less = together(rows[rows.recipe == "short"], "products_saved_percent")
     if not len(less) or best(rows).recipe.iloc[0] == "short":
@@ -136,7 +58,7 @@ def sooner(single: pd.DataFrame) -> Statement:
 
 
 def further(found: pd.DataFrame) -> Statement:
-    """How far the threshold can be raised in each network, γ and β alone. found: of `replicated`."""
+    """How far the threshold can be raised in each network, γ and β alone. found: of `cut_out.replicated`."""
     own = best(found[(found.trainable == "bn") & found.change.notna()])
     if not len(own):
         return Statement("")
@@ -150,7 +72,7 @@ def further(found: pd.DataFrame) -> Statement:
 
 
 def whole(single: pd.DataFrame) -> Statement:
-    """How much less can go where everything was trained, in the deepest network trained both ways. single: of `savings`."""
+    """How much less can go where everything was trained, in the deepest network trained both ways. single: of `cut_out.savings`."""
     rows = best(differences(together(at(single, SMALL), "products_saved_percent"), "bn", "all"))
     if not len(rows):
         return Statement("")
@@ -196,7 +118,7 @@ def timing_table(timed: pd.DataFrame):
 
 
 def savings_table(found: pd.DataFrame):
-    """The rows of `replicated` at the thresholds AT as a table to read; the parameters in kB of fp32, 4 bytes each."""
+    """The rows of `cut_out.replicated` at the thresholds AT as a table to read; the parameters in kB of fp32, 4 bytes each."""
     rows = at(found, *AT).sort_values(["recipe", "trainable", "depth"], kind="stable")
     spread = [f" ({low:+.2f} to {high:+.2f})" if n > 1 else "" for low, high, n in zip(rows.low, rows.high, rows.n, strict=True)]
     before, gone = rows.parameters * 4 / 1000, rows.parameters_saved * 4 / 1000
@@ -220,7 +142,8 @@ def savings_table(found: pd.DataFrame):
 def figure(found: pd.DataFrame) -> Figure:
     """What accuracy changes by against the multiplications saved, a panel for each recipe, a line for each network and set.
 
-    found: of `replicated`. Along a line the threshold grows; markers: those of AT, the filled ones SMALL. The number is the depth.
+    found: of `cut_out.replicated`. Along a line the threshold grows; markers: those of AT, the filled ones SMALL. The number is
+    the depth.
     """
     found = found[found.change.notna()]
     if not len(found):
