@@ -191,10 +191,10 @@ def test_the_better_rate_is_shown_and_the_best_set_comes_first():
     assert ranked[ranked.images == 10].trainable.tolist()[:2] == ["bn+output", "output"] and ranked.gap.iloc[1] == pytest.approx(3)
     text = transfer.less_pays(ranked).text
     assert (
-        "With 10 images a class, training γ, β and the output layer is best (58.0\u00a0%, 3.0\u00a0points ahead of the output"
+        "With 10 images a class, training γ, β and the output layer is best: 58.0\u00a0%, 3.0\u00a0points ahead of the output"
         in text
     )
-    assert "With 100 images a class, training γ, β and the output layer comes first (65.0" in text
+    assert "With 100 images a class, training γ, β and the output layer comes first: 65.0" in text
     assert "; the output layer alone cannot be told from it." in text
 
 

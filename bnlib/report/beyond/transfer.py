@@ -139,7 +139,9 @@ def _all_alike(ranked: pd.DataFrame) -> str:
         return ""
     best, ahead = listing(map(percent, first["mean"])), listing(f"{gap:.1f}" for gap in second.gap)
     images, name, other = listing(f"{one:,}" for one in first.images), _called(first.trainable.iloc[0]), second.trainable.iloc[0]
-    return f"Training {name} is best with {images} images a class: {best}, {ahead}\u00a0points ahead of {_called(other)}."
+    return (
+        f"Training {name} is best with {images} images a class: {best}, {ahead}\u00a0points ahead of {_called(other)}{few(ranked)}."
+    )
 
 
 def _first(group: pd.DataFrame) -> str:
@@ -149,8 +151,8 @@ def _first(group: pd.DataFrame) -> str:
         each = listing(f"{_called(row.trainable)} {percent(row.mean)}" for row in others.itertuples())
         return f"training {_called(first.trainable)} reaches {percent(first['mean'])}, {each}, one run each"
     behind, near = others[others.p < LEVEL], others[~(others.p < LEVEL)]
-    text = f"training {_called(first.trainable)} {'comes first' if len(near) else 'is best'} ({percent(first['mean'])}"
-    text += f", {points(behind.gap.iloc[0])} ahead of {_called(behind.trainable.iloc[0])})" if len(behind) else ")"
+    text = f"training {_called(first.trainable)} {'comes first' if len(near) else 'is best'}: {percent(first['mean'])}"
+    text += f", {points(behind.gap.iloc[0])} ahead of {_called(behind.trainable.iloc[0])}" if len(behind) else ""
     return text + few(group) + (f"; {listing(map(_called, near.trainable))} cannot be told from it" if len(near) else "")
 
 
