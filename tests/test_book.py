@@ -277,10 +277,11 @@ def test_the_icons_of_a_page_are_there(served, browser):
 
 @built
 @every_page
-def test_no_page_says_nan(name):
+def test_no_page_says_nan_or_has_how_often_in_brackets_of_its_own_behind_others(name):
     text = re.sub(r"<(script|style|pre).*?</\1>|<[^>]*>", " ", (HTML / f"{name}.html").read_text(encoding="utf-8"), flags=re.S)
     how = re.I if name.startswith("notebooks/") else 0  # where the package is described it may say NaN
     assert not re.findall(r".{40}(?<![\w/+-])nan(?![\w/+-]).{40}", text, flags=re.S | how)
+    assert not re.findall(r".{40}\)\s+\(n\s=\s\d[^)]*\)", text, flags=re.S)
 
 
 @built

@@ -68,7 +68,7 @@ def further(found: pd.DataFrame) -> Statement:
         safe = rows.iloc[max(0, lost.argmax() - 1)] if lost.any() else rows.iloc[-1]
         what = " of the multiplications go" if not each else ""
         each.append(f"{safe.threshold:.2g} in {network(safe.network)} ({percent(safe.saved)}{what})")
-    return Statement(f"The largest threshold that costs no more than {points(COST)} is {listing(each)}{few(own)}.")
+    return Statement(f"The largest threshold that costs no more than {points(COST)}{few(own)} is {listing(each)}.")
 
 
 def whole(single: pd.DataFrame) -> Statement:
