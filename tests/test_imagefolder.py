@@ -18,7 +18,7 @@ from test_data import nobody
 import bnlib
 from bnlib import data
 from bnlib.cli import main
-from bnlib.data import decoding, pictures
+from bnlib.data import crew, decoding, pictures
 
 COUNTS = {"train": {"Zoo": 30, "ant": 50, "bee with é": 40}, "val": {"Zoo": 7, "ant": 5, "bee with é": 6}}
 
@@ -185,15 +185,15 @@ def test_the_command_says_it_in_a_line_and_how_fast_pictures_are_decoded(folder)
 
 
 def test_how_many_processes_decode(monkeypatch):
-    assert pictures.workers() == 0
+    assert crew.workers() == 0
     monkeypatch.setenv("BNLIB_WORKERS", "many")
     with pytest.raises(ValueError, match="BNLIB_WORKERS 'many': a whole number from 0 to 1024"):
-        pictures.workers()
+        crew.workers()
     monkeypatch.delenv("BNLIB_WORKERS")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(12), raising=False)
-    assert pictures.workers() == 11
+    assert crew.workers() == 11
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert pictures.workers() == 2
+    assert crew.workers() == 2
 
 
 # Which files are pictures.
