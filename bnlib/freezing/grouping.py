@@ -6,7 +6,7 @@ from torch import nn
 
 from bnlib.freezing import output as outputs
 from bnlib.freezing.layers import CONVOLUTION, TITLES, called, check_shapes, named, norm, own, unwrapped
-from bnlib.spec.architecture import in_shortcut
+from bnlib.spec.layers import in_shortcut
 from bnlib.spec.trainable import BESIDE, GROUPS, NORMS
 
 _SHIFTS = ("bias", "beta", "shift")  # how β is called; under pruning and the like with an ending

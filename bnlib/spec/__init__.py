@@ -3,8 +3,9 @@
 Nothing here needs PyTorch.
 """
 
-from bnlib.spec.architecture import Architecture, added, architecture, check_depth, check_norm, namesake, place, smallest_filter
+from bnlib.spec.architecture import Architecture, architecture, check_depth, check_norm, namesake, smallest_filter
 from bnlib.spec.datasets import dataset, image_folder
+from bnlib.spec.layers import added, place
 from bnlib.spec.recipes import RECIPES, Recipe
 from bnlib.spec.run_spec import RunSpec
 from bnlib.spec.trainable import GROUPS, canonical, check_random, parse
