@@ -13,6 +13,7 @@ from bnlib.engine import probes
 from bnlib.engine.quantised import NAME, SEED, _channels, _levels, kept, quantised
 from bnlib.report.beyond import critique, equal_bytes, small
 from bnlib.report.statements import Statement
+from bnlib.report.statements.grammar import in_bytes
 from bnlib.spec.choices import FORMATS
 from bnlib.store import form, verification
 
@@ -361,4 +362,4 @@ def test_rounding_and_work_are_said_in_numbers():
     ("count", "said"), [(939, "939 bytes"), (1_264, "1.3 kB"), (1_000, "1 kB"), (177_800, "178 kB"), (2.5e6, "2.5 MB")]
 )
 def test_sizes_are_said_short(count, said):
-    assert equal_bytes.size(count) == said.replace(" ", "\u00a0")
+    assert in_bytes(count) == said.replace(" ", "\u00a0")

@@ -154,9 +154,9 @@ def storage() -> Statement:
     run = min(runs, key=lambda run: (run.info["counts"]["total"], run.id))
     drawn = networks.drawn_alike(run, networks.draw(run.spec, run.classes))
     with tempfile.TemporaryDirectory() as folder:
-        size, whole = seedfile.export(run, Path(folder) / "seed").stat().st_size, 4 * run.info["counts"]["total"]
+        kept, whole = seedfile.export(run, Path(folder) / "seed").stat().st_size, 4 * run.info["counts"]["total"]
     text = (
-        f"{say.network(say.title(run.spec.model))} takes {size / 1000:.1f}\u00a0kB instead of {whole / 1000:,.0f}: its seed, γ, β "
+        f"{say.network(say.title(run.spec.model))} takes {say.in_bytes(kept)} instead of {say.in_bytes(whole)}: its seed, γ, β "
         "and running statistics, which can be [folded into them](beyond_bytes.ipynb); the seed draws "
     )
     text += f"{'the same' if drawn else 'other'} weights here. {say.cheaper(analysis.epochs(experiments.runs('fig2_depth'))).text}"

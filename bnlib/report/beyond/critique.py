@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from bnlib.report.analysis.verdicts import LEVEL, best
-from bnlib.report.beyond.equal_bytes import BITS, at_equal_bytes, beaten, size
-from bnlib.report.statements.grammar import Statement, after, few, listing, network, number, points, upper
+from bnlib.report.beyond.equal_bytes import BITS, at_equal_bytes, beaten
+from bnlib.report.statements.grammar import Statement, after, few, in_bytes, listing, network, number, points, upper
 from bnlib.spec.choices import FORMATS
 
 CRITIQUE = (13.0, 17.0)  # by so many points, says a public critique, are seeds behind small dense networks of the same bytes
@@ -36,7 +36,7 @@ def judged(points_: pd.DataFrame) -> Statement:
     elif open_.any():
         who = "For such a seed the critique does not hold here at some sizes, and at others it cannot be told"
     else:  # a gap that grows may be as large where none was compared
-        who = f"For such a seed the critique does not hold here, up to {size(rows.bytes.max())}"
+        who = f"For such a seed the critique does not hold here, up to {in_bytes(rows.bytes.max())}"
     found = [f"{words} at {number((said == words).sum())}" for words in kinds if (said == words).any()]
     each = listing(found) if len(found) > 1 else said[0] if count == 1 else f"{said[0]} at each"
     seeds = f"of the {number(count)} seeds compared, " if count > 1 else ""
@@ -96,6 +96,6 @@ def _left_out(rows: pd.DataFrame, points_: pd.DataFrame) -> str:
     last = others.loc[others.difference.astype(float).idxmin()]
     as_said = ", as the critique says" if CRITIQUE[0] <= -last.difference <= CRITIQUE[1] else ""
     return (
-        f" {network(last.network)} is not among them, as a smaller seed reaches as much: in {size(last.bytes)} it is "
+        f" {network(last.network)} is not among them, as a smaller seed reaches as much: in {in_bytes(last.bytes)} it is "
         f"{points(last.difference)} behind{as_said}{few(others.loc[[last.name]])}."
     )

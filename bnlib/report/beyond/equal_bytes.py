@@ -96,11 +96,3 @@ def _beside(points_: pd.DataFrame, each: list[tuple[pd.DataFrame, pd.DataFrame]]
 def multiplications(point) -> int:
     """How many multiplications the convolutions of a point's network take for an image of 32×32."""
     return Architecture(int(point.depth), point.width).multiplications
-
-
-def size(count: float) -> str:
-    """Bytes as a person says them: 940 bytes, 1.3 kB, 178 kB; a kB is 1,000 bytes."""
-    if count < 1000:
-        return f"{count:.0f}\u00a0bytes"
-    unit, name = (1e6, "MB") if count >= 999_500 else (1e3, "kB")
-    return f"{count / unit:.{0 if count / unit >= 10 else 1}f}".removesuffix(".0") + f"\u00a0{name}"

@@ -9,11 +9,11 @@ from matplotlib.lines import Line2D
 from bnlib.report.analysis.tables import difference_table, table
 from bnlib.report.analysis.verdicts import FULL, LEVEL, RECIPES, best
 from bnlib.report.analysis.words import mean_and_sd
-from bnlib.report.beyond.equal_bytes import BITS, DENSE, SEED, at_equal_bytes, multiplications, size
+from bnlib.report.beyond.equal_bytes import BITS, DENSE, SEED, at_equal_bytes, multiplications
 from bnlib.report.figures.marks import band, recipes_of
 from bnlib.report.figures.panels import column, nothing
 from bnlib.report.figures.style import HALO, MUTED, OURS, house_style, look
-from bnlib.report.statements.grammar import Statement, after, few, listing, network, percent, points, upper
+from bnlib.report.statements.grammar import Statement, after, few, in_bytes, listing, network, percent, points, upper
 from bnlib.spec.choices import FORMATS
 
 DASHES = dict(zip(FORMATS, (":", "--", "-"), strict=True))
@@ -34,9 +34,9 @@ def answer(points_: pd.DataFrame) -> Statement:
     chance = ", a difference that may be chance" if len(behind) or len(ahead) else ""  # else it is said of all at once
     doubt = lambda row: "" if row.p < LEVEL else chance  # noqa: E731
     narrow = f"a narrow network of as many bytes, trained as a whole, about {percent(first.less)}{doubt(first)}"
-    text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {size(first.bytes)}, {narrow}"
+    text = f"{upper(after(first.recipe))} a seed with γ and β reaches {percent(first.more)} in {in_bytes(first.bytes)}, {narrow}"
     if len(rows) > 1:
-        text += f"; and {percent(last.more)} in {size(last.bytes)}, against about {percent(last.less)}{doubt(last)}"
+        text += f"; and {percent(last.more)} in {in_bytes(last.bytes)}, against about {percent(last.less)}{doubt(last)}"
     if rows.p.isna().all():
         return Statement(f"{text}. One run each, so no order can be told.", "not judged")
     if verdict == "too close":
@@ -46,9 +46,9 @@ def answer(points_: pd.DataFrame) -> Statement:
         of = f"at {len(decided)} of {len(rows)} sizes" + (f", open at {open_}" if open_ else "")
     if len(behind) and len(ahead):
         below = (rows.bytes <= ahead.bytes.max()).sum() == len(ahead)
-        text += f". It is ahead {'up to ' + size(ahead.bytes.max()) if below else 'at ' + listing(map(size, ahead.bytes))}"
+        text += f". It is ahead {'up to ' + in_bytes(ahead.bytes.max()) if below else 'at ' + listing(map(in_bytes, ahead.bytes))}"
     elif open_ and decided.bytes.min() > rows.bytes[~rows.index.isin(decided.index)].max():
-        text += f". From {size(decided.bytes.min())} on it is {'behind' if len(behind) else 'ahead'}{few(decided)}"
+        text += f". From {in_bytes(decided.bytes.min())} on it is {'behind' if len(behind) else 'ahead'}{few(decided)}"
     return Statement(f"{text}.", verdict, of)
 
 
@@ -59,8 +59,8 @@ def longer(points_: pd.DataFrame) -> Statement:
         return Statement("")
     top = seeds.sort_values(["mean", "bytes"], ascending=[False, True]).iloc[0]
     small = seeds[(seeds.network == top.network) & (seeds.recipe == top.recipe)].sort_values("bytes").iloc[0]
-    most = f"{percent(top['mean'])} in {size(top.bytes)}"
-    less = f", and {percent(small['mean'])} in {size(small.bytes)}" if small.bytes < top.bytes else ""
+    most = f"{percent(top['mean'])} in {in_bytes(top.bytes)}"
+    less = f", and {percent(small['mean'])} in {in_bytes(small.bytes)}" if small.bytes < top.bytes else ""
     return Statement(
         f"{upper(after(small.recipe))} a seed reaches up to {most}{less}{few(seeds.loc[[top.name, small.name]])}; narrow networks "
         "have not been trained so long, so nothing there can be compared."
@@ -114,7 +114,7 @@ def figure(points_: pd.DataFrame) -> Figure:
                     style = {"ha": align, "fontsize": 9, "color": colour, "path_effects": HALO}
                     ax.annotate(text, (row.bytes, row.mean), place, textcoords="offset points", **style)
             ax.set_xscale("log")
-            ax.set_xticks(ticks := [10**k for k in range(3, 7)], [size(tick) for tick in ticks])
+            ax.set_xticks(ticks := [10**k for k in range(3, 7)], [in_bytes(tick) for tick in ticks])
             ax.minorticks_off()
             ax.set_xlim(0.6 * points_.bytes.min(), 1.5 * points_.bytes.max())
             ax.set_ylim(10 * max(0, points_["mean"].min() // 10 - 1), 100)  # lines, which need not begin at 0
@@ -130,7 +130,7 @@ def figure(points_: pd.DataFrame) -> Figure:
         own = points_[(points_.recipe == recipe) & (points_.format == FORMATS[-1])].sort_values("bytes")
         lines = {name: own[own.variant == way] for way, name in names.items()}
         each = [
-            f"{name}, " + listing(f"{row.mean:.0f} % in {size(row.bytes)}" for row in rows.itertuples())
+            f"{name}, " + listing(f"{row.mean:.0f} % in {in_bytes(row.bytes)}" for row in rows.itertuples())
             for name, rows in lines.items()
             if len(rows)
         ]
@@ -159,4 +159,4 @@ def compared_table(points_: pd.DataFrame):
     each = pd.concat([at_equal_bytes(points_, *both) for both in sides], ignore_index=True)
     rows = each.sort_values(["recipe", "depth", "bytes"], kind="stable").drop(columns=["smaller", "smaller_work"])
     rows = rows.rename(columns={"format": "seed's format", "format_less": "the other's"})
-    return difference_table(rows.assign(bytes=rows.bytes.map(size)), "seed", "fully trained")
+    return difference_table(rows.assign(bytes=rows.bytes.map(in_bytes)), "seed", "fully trained")

@@ -32,6 +32,7 @@ from bnlib.report.statements.features import (
 from bnlib.report.statements.grammar import (
     Statement,
     after,
+    in_bytes,
     lasting,
     listing,
     network,
@@ -79,6 +80,7 @@ __all__ = [
     "elsewhere",
     "explanations",
     "gain",
+    "in_bytes",
     "halves",
     "lasting",
     "left_to_train",

@@ -39,6 +39,14 @@ def points(value: float) -> str:
     return f"{abs(value):.1f}\u00a0point{'' if f'{abs(value):.1f}' == '1.0' else 's'}"
 
 
+def in_bytes(count: float) -> str:
+    """Bytes as a person says them: 940 bytes, 1.3 kB, 178 kB; a kB is 1,000 bytes."""
+    if count < 1000:
+        return f"{count:.0f}\u00a0bytes"
+    unit, name = (1e6, "MB") if count >= 999_500 else (1e3, "kB")
+    return f"{count / unit:.{0 if count / unit >= 10 else 1}f}".removesuffix(".0") + f"\u00a0{name}"
+
+
 def network(name: str) -> str:
     """ResNet-14, which does not break over lines."""
     return name.replace("-", "\u2011")
