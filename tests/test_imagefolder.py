@@ -557,7 +557,7 @@ def test_an_epoch_depends_on_seed_and_epoch_alone_whoever_decodes(folder, monkey
         other = load(folder)
         epoch(other, epoch=7)  # what went before makes no difference
         assert all(map(torch.equal, (seen, labels), epoch(other, batch_size=33)))
-    monkeypatch.setattr(pictures, "START", "spawn")  # as on a Mac
+    monkeypatch.setattr(crew, "START", "spawn")  # as on a Mac
     monkeypatch.setenv("BNLIB_WORKERS", "1")
     assert torch.equal(epoch(load(folder))[0], seen)
     later, other = epoch(source, epoch=1), epoch(source, seed=1)
